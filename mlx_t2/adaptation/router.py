@@ -1,0 +1,133 @@
+"""The router: a linear head that reads one hidden state of a prompt and names its domain.
+
+Knows labels and hidden states; knows no experts and no scales.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mlx.core as mx
+from jaxtyping import Float, Int
+
+from mlx_t2.errors import ConfigError, ExpertFileError
+from mlx_t2.models import SVFModel
+from mlx_t2.sampling import last_hidden
+from mlx_t2.tasks import Problem
+
+from .head import Head, fit
+from .router_file import read, write
+from .strategy import OTHER, Conversation
+
+_BATCH = 32
+"""Conversations read at once."""
+_TARGETS = "mlp"
+"""The weights whose fingerprint stands for the whole model."""
+
+
+@dataclass(frozen=True)
+class Router:
+    """p(label | conversation), from the last prompt token's state under the base weights.
+
+    Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 B.
+    Differs (5): a linear head on a hidden state instead of an SVF expert that writes the
+    category: no decoded token, no second question, and probabilities that can be mixed with. It
+    is trained by maximum likelihood on the training questions of the tasks and on general ones
+    (`other`), not by REINFORCE on test questions.
+    """
+
+    labels: tuple[str, ...]
+    """What it tells apart; `other` is the last."""
+    head: Head
+    base_model: str
+    base_fingerprint: str
+    seed: int = 0
+    """Which examples were held out."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """`examples`, `held_out`, and the accuracy on either."""
+
+    @classmethod
+    def train(cls, model: SVFModel, examples: Sequence[Problem], seed: int = 0) -> "Router":
+        """A router for the domains of `examples`; a fifth of them is held out for `metrics`.
+
+        Raises: ConfigError where `other` is not among the domains, or is alone.
+        """
+        domains = {problem.domain for problem in examples}
+        if OTHER not in domains or len(domains) < 2:
+            came = ", ".join(sorted(domains)) or "nothing"
+            raise ConfigError(
+                f"router: examples of {came} came, expected one or more domains and {OTHER!r}, "
+                "which means the base model"
+            )
+        labels = (*sorted(domains - {OTHER}), OTHER)
+        states = hidden_states(model, [problem.messages for problem in examples])
+        classes = mx.array([labels.index(problem.domain) for problem in examples])
+        head, metrics = _fit_and_measure(states, classes, len(labels), seed)
+        return cls(labels, head, model.name, model.fingerprint(_TARGETS), seed, metrics)
+
+    def posterior(self, hidden: Float[mx.array, "B D"]) -> Float[mx.array, "B K"]:
+        """The probability of each label, lazily."""
+        return self.head.posterior(hidden)
+
+    def check(self, model: SVFModel) -> None:
+        """Raise ExpertFileError where it was trained on the states of another model."""
+        fingerprint = model.fingerprint(_TARGETS)
+        if fingerprint != self.base_fingerprint:
+            raise ExpertFileError(
+                f"router: it was trained on {self.base_model!r} (fingerprint "
+                f"{self.base_fingerprint[:12]}…), the model is {model.name!r} "
+                f"({fingerprint[:12]}…). Train one for this model"
+            )
+
+    def save(self, path: Path | str) -> None:
+        """Write the file whole or not at all. Raises ExpertFileError where that fails."""
+        fields = {
+            "labels": self.labels,
+            "base_model": self.base_model,
+            "base_fingerprint": self.base_fingerprint,
+            "seed": self.seed,
+            "metrics": self.metrics,
+        }
+        write(Path(path), vars(self.head), fields)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Router":
+        """Read what `save` wrote. Raises one ExpertFileError that lists all that is wrong."""
+        tensors, fields = read(Path(path))
+        return cls(tuple(fields.pop("labels")), Head(**tensors), **fields)
+
+
+def hidden_states(
+    model: SVFModel, conversations: Sequence[Conversation]
+) -> Float[mx.array, "N D"]:
+    """The last prompt token's state for each conversation, under the base weights."""
+    prompts = [model.encode(conversation) for conversation in conversations]
+    states = []
+    with model.using({}):
+        for start in range(0, len(prompts), _BATCH):
+            states.append(last_hidden(model, prompts[start : start + _BATCH]))
+            mx.eval(states[-1])  # frees the caches of these prompts
+    return mx.concatenate(states)
+
+
+def _fit_and_measure(
+    states: Float[mx.array, "N D"], classes: Int[mx.array, " N"], n_labels: int, seed: int
+) -> tuple[Head, dict[str, float]]:
+    """Fit on four fifths, measure on either part."""
+    order = mx.random.permutation(len(classes), key=mx.random.key(seed))
+    held_out, fitted = order[: len(classes) // 5], order[len(classes) // 5 :]
+    head = fit(states[fitted], classes[fitted], n_labels)
+    metrics = {
+        "examples": fitted.size,
+        "accuracy": _accuracy(head, states[fitted], classes[fitted]),
+    }
+    if held_out.size:
+        accuracy = _accuracy(head, states[held_out], classes[held_out])
+        metrics |= {"held_out": held_out.size, "held_out_accuracy": accuracy}
+    return head, metrics
+
+
+def _accuracy(
+    head: Head, states: Float[mx.array, "N D"], classes: Int[mx.array, " N"]
+) -> float:
+    return float(mx.mean(mx.argmax(head.posterior(states), axis=-1) == classes))

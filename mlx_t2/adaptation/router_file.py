@@ -1,0 +1,144 @@
+"""The router file: a safetensors file of a linear head and what it names. Knows no models.
+
+Tensors, float32: `weight` (labels, width), `bias` (labels,), `mean` and `scale` (width,).
+Metadata, all strings:
+
+    format            mlx-t2-router
+    format_version    1
+    base_model        HuggingFaceTB/SmolLM2-135M-Instruct
+    base_fingerprint  hash of the weights whose states it reads
+    labels            ["code", "mathematics", "other"]
+    seed              0
+    metrics           {"examples": 480, "accuracy": 1.0}
+
+A file is refused in one error that lists everything wrong with it. It is written beside its
+place, synced, then renamed.
+"""
+
+import contextlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from mlx_t2.errors import ExpertFileError
+
+from .strategy import OTHER
+
+FORMAT, VERSION = "mlx-t2-router", "1"
+
+
+def write(path: Path, tensors: dict[str, mx.array], fields: dict[str, Any]) -> None:
+    """Put the file at `path` whole or not at all. Raises ExpertFileError where that fails."""
+    metadata = {"format": FORMAT, "format_version": VERSION}
+    metadata |= {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in fields.items()
+    }
+    # MLX insists on the suffix; the process number keeps two writers apart.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.safetensors")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mx.save_safetensors(str(temporary), tensors, metadata)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise ExpertFileError(
+            f"{path}: the router cannot be written ({error}), expected a writable folder with "
+            "room"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
+    """The tensors and the fields, checked. Raises one ExpertFileError that lists all faults."""
+    loaded: Any
+    try:
+        loaded = mx.load(str(path), format="safetensors", return_metadata=True)
+        mx.eval(loaded[0])  # what the disk does not give is to fail here, not at a request
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()) if path.is_file() else "no such file"
+        raise ExpertFileError(
+            f"{path}: cannot be read ({reason}), expected a whole {FORMAT} file"
+        ) from error
+    tensors, metadata = loaded
+    kind = metadata.get("format"), metadata.get("format_version")
+    if kind != (FORMAT, VERSION):
+        raise _refusal(path, [f"format {kind[0]!r} version {kind[1]!r} came"])
+    fields = {key: _parsed(metadata.get(key), key in _JSON) for key in _FIELDS}
+    faults = _field_faults(fields) + _tensor_faults(tensors, fields["labels"])
+    if faults:
+        raise _refusal(path, faults)
+    return tensors, fields
+
+
+def _refusal(path: Path, faults: list[str]) -> ExpertFileError:
+    return ExpertFileError(
+        f"{path}: not usable, expected a {FORMAT} file of version {VERSION}. Train it anew:\n"
+        + "\n".join(faults)
+    )
+
+
+def _parsed(text: str | None, is_json: bool) -> Any:
+    """The value in `text`; the text itself, to be shown, where that is no JSON."""
+    if text is not None and is_json:
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(text)
+    return text
+
+
+def _are_labels(value: Any) -> bool:
+    if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
+        return False
+    return len(set(value)) == len(value) and OTHER in value
+
+
+def _are_metrics(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(number, int | float) and math.isfinite(number) for number in value.values()
+    )
+
+
+_FIELDS = {
+    "labels": (_are_labels, f"a list of different names, {OTHER!r} among them"),
+    "base_model": (bool, "a name"),
+    "base_fingerprint": (bool, "a hash"),
+    "seed": (lambda value: type(value) is int, "a whole number"),
+    "metrics": (_are_metrics, "an object of finite numbers"),
+}
+_JSON = ("labels", "seed", "metrics")
+
+
+def _field_faults(fields: dict[str, Any]) -> list[str]:
+    return [
+        f"{key}: {fields[key]!r} came, expected {expected}"
+        for key, (is_right, expected) in _FIELDS.items()
+        if not is_right(fields[key])
+    ]
+
+
+def _tensor_faults(tensors: dict[str, mx.array], labels: Any) -> list[str]:
+    """One line a tensor; shapes are checked as far as labels and `mean` say what they are."""
+    n_labels = len(labels) if _are_labels(labels) else None
+    width = tensors["mean"].size if "mean" in tensors else None
+    shapes = {
+        "weight": (n_labels, width),
+        "bias": (n_labels,),
+        "mean": (width,),
+        "scale": (width,),
+    }
+    faults = [f"{name}: missing" for name in sorted(shapes.keys() - tensors.keys())]
+    faults += [f"{name}: unknown tensor" for name in sorted(tensors.keys() - shapes.keys())]
+    for name in sorted(shapes.keys() & tensors.keys()):
+        tensor, shape = tensors[name], shapes[name]
+        if None not in shape and tensor.shape != shape:
+            faults.append(f"{name}: shape {tensor.shape} came, expected {shape}")
+        elif tensor.dtype != mx.float32 or not mx.all(mx.isfinite(tensor)).item():
+            faults.append(f"{name}: {tensor.dtype} came, expected finite float32 numbers")
+    return faults

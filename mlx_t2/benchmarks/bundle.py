@@ -1,0 +1,214 @@
+"""How the bundled experts were made, and every number said of them: the recipe, runnable.
+
+For each embedded domain three seeds are trained on both prompt forms at once; the seed that is shipped is the one
+best on validation problems; all three are reported on test problems. Knows every room below; nothing imports it
+but the command that runs it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from itertools import chain
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from mlx_t2.adaptation import (
+    ClassifierStrategy,
+    MixtureStrategy,
+    Named,
+    NoAdaptation,
+    PromptStrategy,
+    Router,
+    Strategy,
+    Sum,
+)
+from mlx_t2.evaluation import (
+    GradedItem,
+    by_kind,
+    commonest_answer,
+    evaluate,
+    mcnemar,
+    read_items,
+    wilson,
+    write_items,
+)
+from mlx_t2.experts import BUNDLED, Expert
+from mlx_t2.models import SVFModel, load
+from mlx_t2.tasks import Problem, get_task, other_questions
+from mlx_t2.training import TrainConfig, train
+
+MODEL = "smollm2-135m"
+SEEDS = (0, 1, 2)
+DOMAINS = {
+    "mathematics": TrainConfig(steps=40, prompts=12, lr=2e-3, eval_every=5, validation=200),
+    "code": TrainConfig(steps=40, prompts=12, lr=5e-3, eval_every=5, validation=200),
+    "reasoning": TrainConfig(steps=30, prompts=14, lr=5e-3, eval_every=5, validation=200),
+}
+"""Found on validation problems; each trained on `<domain>-both`."""
+TEST = 400
+"""Problems of each test split."""
+ROUTER_EXAMPLES = 400
+"""Training questions a domain, in each of three forms."""
+
+
+def build(runs: Path, workers: int = 2) -> Iterator[str]:
+    """Train, choose, measure and ship; yields what has been done. Stopped anywhere, it goes on from `runs`."""
+    jobs = [(runs, domain, seed) for seed in SEEDS for domain in DOMAINS]
+    yield from _in_parallel(train_one, jobs, workers)
+    chosen = {domain: _best_seed(runs, domain) for domain in DOMAINS}
+    yield f"chosen on validation: {chosen}"
+    bundle = BUNDLED / MODEL
+    bundle.mkdir(parents=True, exist_ok=True)
+    for domain, seed in chosen.items():
+        shutil.copyfile(_folder(runs, domain, seed) / "expert.safetensors", bundle / f"{domain}.safetensors")
+    yield train_router(bundle)
+    yield from _in_parallel(measure_one, _measurements(runs, chosen), workers)
+    results = collect(runs, chosen)
+    (bundle / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    yield f"wrote {bundle / 'results.json'}"
+
+
+def _in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]:
+    """One BLAS thread a process: on two cores that is half as fast again as one process with two."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for done in [pool.submit(work, *job) for job in jobs]:
+            yield done.result()
+
+
+def _folder(runs: Path, domain: str, seed: int) -> Path:
+    return runs / f"{domain}-{seed}"
+
+
+def _decomposed() -> SVFModel:
+    model = load(MODEL)
+    for _ in model.decompose():
+        pass
+    return model
+
+
+def train_one(runs: Path, domain: str, seed: int) -> str:
+    """Train one expert, or finish the one that was begun."""
+    out = _folder(runs, domain, seed)
+    finished = out / "finished"
+    if not finished.exists():
+        config = TrainConfig(**asdict(DOMAINS[domain]) | {"seed": seed})
+        begun = (out / "checkpoint" / "state.safetensors").exists()
+        for _ in train(_decomposed(), get_task(f"{domain}-both"), config, out, resume=begun):
+            pass
+        finished.touch()
+    metrics = Expert.load(out / "expert.safetensors").metrics
+    return f"{domain} seed {seed}: validation {metrics['base_validation']:.3f} → {metrics['best_validation']:.3f}"
+
+
+def _best_seed(runs: Path, domain: str) -> int:
+    def validation(seed: int) -> float:
+        return Expert.load(_folder(runs, domain, seed) / "expert.safetensors").metrics["best_validation"]
+
+    return max(SEEDS, key=validation)
+
+
+def router_examples() -> list[Problem]:
+    """Training questions of every domain: bare, under their own prompt, and under the shared one."""
+    examples = []
+    for domain in DOMAINS:
+        for form in (domain, f"{domain}-shared"):
+            examples += get_task(form).problems("train", ROUTER_EXAMPLES, seed=1)
+        bare = get_task(domain).problems("train", ROUTER_EXAMPLES, seed=2)
+        examples += [Problem(p.id, p.messages[-1:], p.answer, p.kind, p.domain) for p in bare]
+    return examples + other_questions("train", ROUTER_EXAMPLES)
+
+
+def train_router(bundle: Path) -> str:
+    """The linear head that the classifier and mixture strategies read."""
+    router = Router.train(_decomposed(), router_examples())
+    router.save(bundle / "router.safetensors")
+    return f"router: {router.metrics}"
+
+
+def _measurements(runs: Path, chosen: dict[str, int]) -> list[tuple]:
+    """(runs, name, task) of everything that is answered."""
+    jobs = []
+    for domain in DOMAINS:
+        for form in (domain, f"{domain}-shared"):
+            jobs.append((runs, "none", form))
+            jobs += [(runs, f"{domain}-{seed}", form) for seed in SEEDS]
+        others = [d for d in DOMAINS if d != domain]
+        jobs += [(runs, f"{d}-{chosen[d]}", f"{domain}-shared") for d in others]
+        strategies = ("average", "sum", "prompt", "classifier", "mixture")
+        jobs += [(runs, name, f"{domain}-shared") for name in strategies]
+    return jobs
+
+
+def _strategy(runs: Path, name: str) -> Strategy:
+    bundle = BUNDLED / MODEL
+    experts = {domain: Expert.load(bundle / f"{domain}.safetensors") for domain in DOMAINS}
+    if name in ("classifier", "mixture"):
+        router = Router.load(bundle / "router.safetensors")
+        return ClassifierStrategy(experts, router) if name == "classifier" else MixtureStrategy(experts, router)
+    if name == "average":
+        return Named(experts, dict.fromkeys(experts, 1 / len(experts)))
+    fixed = {"none": NoAdaptation, "sum": lambda: Sum(experts), "prompt": lambda: PromptStrategy(experts)}
+    if name in fixed:
+        return fixed[name]()
+    return Named({name: Expert.load(runs / name / "expert.safetensors")}, {name: 1.0})
+
+
+def _items(runs: Path, name: str, task: str) -> Path:
+    return runs / "answers" / f"{name}--{task}.jsonl"
+
+
+def measure_one(runs: Path, name: str, task: str) -> str:
+    """Answer a test split under one strategy, or read what it answered."""
+    path = _items(runs, name, task)
+    if not path.exists():
+        items = evaluate(_decomposed(), get_task(task), _strategy(runs, name), limit=TEST)
+        write_items(list(items), path)
+    right = sum(item.is_correct for item in read_items(path))
+    return f"{name} on {task}: {right}/{TEST}"
+
+
+def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
+    """Every number, from the answers on disk."""
+
+    def answers(name: str, *tasks: str) -> list[GradedItem]:
+        return list(chain.from_iterable(read_items(_items(runs, name, task)) for task in tasks))
+
+    shared = [f"{domain}-shared" for domain in DOMAINS]
+    seeds = {
+        task: {name: _row(answers(name, task)) for name in ["none", *(f"{d}-{s}" for s in SEEDS)]}
+        for d in DOMAINS
+        for task in (d, f"{d}-shared")
+    }
+    experts = [f"{domain}-{seed}" for domain, seed in chosen.items()]
+    together = {
+        name: answers(name, *shared)
+        for name in ("none", *experts, "average", "sum", "prompt", "mixture", "classifier")
+    }
+    together["true label"] = [
+        item for name, task in zip(experts, shared, strict=True) for item in answers(name, task)
+    ]
+    reference = [item.is_correct for item in together["classifier"]]
+    strategies = {
+        name: _row(items)
+        | {"by_domain": [sum(i.is_correct for i in items[k * TEST : (k + 1) * TEST]) for k in range(len(shared))]}
+        | {"against_classifier": asdict(mcnemar([i.is_correct for i in items], reference))}
+        for name, items in together.items()
+    }
+    return {"model": MODEL, "test": TEST, "chosen": chosen, "seeds": seeds, "shared": strategies}
+
+
+def _row(items: list[GradedItem]) -> dict[str, Any]:
+    right = sum(item.is_correct for item in items)
+    answer, share = commonest_answer(items)
+    return {
+        "correct": right,
+        "n": len(items),
+        "interval": [round(bound, 4) for bound in wilson(right, len(items))],
+        "by_kind": {kind: [s.correct, s.n] for kind, s in by_kind(items).items()},
+        "commonest_answer": [answer, round(share, 3)],
+    }

@@ -1,0 +1,92 @@
+"""OpenBLAS in front of the reference BLAS, on Linux, before MLX is imported.
+
+MLX's Linux wheel links the reference BLAS and LAPACK; loading OpenBLAS with RTLD_GLOBAL first makes the
+dynamic linker resolve `cblas_sgemm` and friends to it. macOS has Accelerate: nothing is done there. Knows
+nothing of MLX's Python side, and imports nothing outside the standard library.
+"""
+
+import contextlib
+import ctypes
+import os
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_SITE = Path(sysconfig.get_path("purelib"))
+_OPENBLAS = "cmeel.prefix/lib/libopenblas.so.0"
+
+
+@dataclass(frozen=True)
+class Blas:
+    """Which BLAS MLX's CPU backend multiplies with."""
+
+    name: str
+    """`openblas`, `accelerate` or `reference`."""
+    remedy: str | None
+    """What to do when it is the slow one."""
+
+
+def interpose() -> Blas:
+    """Load OpenBLAS for the whole process, once, if this is Linux and MLX is not loaded yet."""
+    if sys.platform == "darwin":
+        return Blas("accelerate", None)
+    if os.environ.get("MLX_T2_NO_OPENBLAS"):
+        return Blas("reference", "unset MLX_T2_NO_OPENBLAS")
+    if "mlx.core" in sys.modules:
+        return Blas("reference", "import mlx_t2 before mlx.core")
+    library = _SITE / _OPENBLAS
+    if not library.exists():
+        return Blas("reference", "pip install cmeel-openblas")
+    try:
+        _load(library)
+    except OSError as error:
+        return Blas("reference", f"install libgfortran5 (the loader said: {error})")
+    return Blas("openblas", None)
+
+
+def _load(library: Path) -> None:
+    """Open `library` for all later libraries, with MLX's own copy of libgfortran where the system has none.
+
+    Wheels rename the libraries that they bundle, so the copy answers to a name that OpenBLAS does not ask
+    for. A private copy with the plain name in its header settles it.
+    """
+    try:
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        return
+    except OSError as error:
+        if "libgfortran" not in str(error):
+            raise
+        bundled = sorted((_SITE / "mlx_cpu.libs").glob("libgfortran-*.so.5*"))
+        if not bundled:
+            raise
+    for quadmath in (_SITE / "mlx_cpu.libs").glob("libquadmath-*"):
+        ctypes.CDLL(str(quadmath))
+    with tempfile.TemporaryDirectory() as folder:
+        renamed = Path(folder) / "libgfortran.so.5"
+        name = bundled[0].name.encode()
+        renamed.write_bytes(
+            bundled[0].read_bytes().replace(name + b"\0", renamed.name.encode().ljust(len(name) + 1, b"\0"))
+        )
+        ctypes.CDLL(str(renamed))
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """OpenBLAS uses `count` threads a call inside the block; nothing changes where it is not loaded."""
+    if BLAS.name != "openblas":
+        yield
+        return
+    library = ctypes.CDLL(str(_SITE / _OPENBLAS))
+    before = library.openblas_get_num_threads()
+    library.openblas_set_num_threads(count)
+    try:
+        yield
+    finally:
+        library.openblas_set_num_threads(before)
+
+
+BLAS = interpose()

@@ -1,0 +1,113 @@
+"""An expert: trained scales and their provenance. Knows a model by its fingerprint only."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
+from mlx_t2.svf import Scales
+
+from .file import encode, is_rank, name_of, read, scale_faults, write
+
+
+# Not compared by value, since == on arrays is an array: `digest` says whether two scale alike.
+@dataclass(frozen=True, eq=False)
+class Expert:
+    """Trained scales with their provenance. The file it is kept in gives it its name."""
+
+    name: str
+    scales: Scales
+    """{module path: z}: float32 (rank,), (experts, rank) in a switch layer; missing is 1."""
+    base_model: str
+    """What the model was called at training; `base_fingerprint` decides."""
+    base_fingerprint: str
+    """Hash of the targeted weights."""
+    targets: str
+    """Which layers: `mlp`, `attention`, `all` or a regular expression."""
+    rank: str
+    """`full`, or how many singular values of each weight are scaled."""
+    task: str
+    seed: int
+    config: dict[str, Any]
+    """Training settings, as JSON values."""
+    metrics: dict[str, Any]
+    """Base and final scores, number of items, steps, as JSON values."""
+
+    def __post_init__(self):
+        faults = scale_faults(self.scales)
+        if faults:
+            raise ShapeError(f"expert {self.name!r}: unusable scales:\n" + "\n".join(faults))
+        if not is_rank(self.rank):
+            raise ConfigError(
+                f"expert {self.name!r}: rank {self.rank!r} came, expected 'full' or a number "
+                "above 0, as text"
+            )
+        for key, value in (("config", self.config), ("metrics", self.metrics)):
+            try:
+                json.dumps(value, sort_keys=True, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"expert {self.name!r}: {key}: expected JSON values: {error}"
+                ) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Expert":
+        """Read an expert file. Raises one ExpertFileError that lists all that is wrong."""
+        scales, provenance = read(Path(path))
+        return cls(name_of(Path(path)), scales, **provenance)
+
+    def save(self, path: str | Path) -> None:
+        """Write the expert whole or not at all, over what was there. Raises ExpertFileError."""
+        write(Path(path), self.encoded())
+
+    def encoded(self) -> bytes:
+        """The content of the expert's file."""
+        return encode(self.scales, vars(self))
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the scales, in whatever order they came: the key of caches."""
+        digest = hashlib.sha256()
+        for path, z in sorted(self.scales.items()):
+            digest.update(f"{path} {z.shape}\n".encode())
+            digest.update(np.array(z).tobytes())
+        return digest.hexdigest()
+
+    def check(
+        self,
+        model_name: str,
+        fingerprint: str,
+        ranks: dict[str, int],
+        allow_transfer: bool = False,
+    ) -> None:
+        """Raise one ExpertFileError that lists all that keeps the expert off the model.
+
+        fingerprint: of the model's weights under the expert's own `targets`.
+        ranks: {module path: length of z} of the decomposed model.
+        allow_transfer: let another model pass where the shapes agree, as in the paper's
+            cross-model experiment.
+        """
+        faults = []
+        if fingerprint != self.base_fingerprint and not allow_transfer:
+            faults.append(
+                f"was trained on {self.base_model!r} (fingerprint "
+                f"{self.base_fingerprint[:12]}…), the model is {model_name!r} "
+                f"({fingerprint[:12]}…). Load the model it was trained on, or allow the "
+                "transfer to another of the same shapes"
+            )
+        for path, z in self.scales.items():
+            if path not in ranks:
+                faults.append(f"{path}: {model_name!r} has no such SVF layer")
+            elif z.shape[-1] != ranks[path]:
+                faults.append(
+                    f"{path}: the expert has {z.shape[-1]} singular-value scales, "
+                    f"the layer has {ranks[path]}"
+                )
+        if faults:
+            where = f"expert {self.name!r} (targets {self.targets!r}, rank {self.rank})"
+            raise ExpertFileError(f"{where}: " + "\n".join(faults))

@@ -1,0 +1,72 @@
+"""A folder of experts, and the bundled ones. Knows files by name; knows no model."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlx_t2.errors import ConfigError, ExpertFileError
+from mlx_t2.folders import data_dir
+
+from .expert import Expert
+from .file import file_format, name_of
+
+BUNDLED = Path(__file__).parent / "bundled"
+"""Experts that come with the program, as <model>/<name>.safetensors."""
+_ROUTER_FORMAT = "mlx-t2-router"
+
+
+@dataclass(frozen=True)
+class Library:
+    """Own experts, then the bundled ones; an own file, even damaged, hides its namesake."""
+
+    folder: Path | None = None
+    """Own experts, as <name>.safetensors. None is `experts` in the data folder."""
+    bundled: Path | None = field(default=BUNDLED, kw_only=True)
+    """None leaves the bundled ones out."""
+
+    @property
+    def own(self) -> Path:
+        """The folder of own experts; it need not exist."""
+        return data_dir() / "experts" if self.folder is None else self.folder
+
+    def experts(self) -> list[tuple[Expert, Path]]:
+        """Every readable expert and its file, own first, by name; `damaged` has the rest."""
+        return self._read()[0]
+
+    def damaged(self) -> list[tuple[ExpertFileError, Path]]:
+        """Every other safetensors file, with what is wrong with it; routers are passed over."""
+        return self._read()[1]
+
+    def find(self, name_or_path: str) -> Expert:
+        """The expert of that name; or in that file, given a slash or .safetensors in it.
+
+        Raises: ConfigError that lists the known names; ExpertFileError for an unusable file.
+        """
+        if "/" in name_or_path or name_or_path.endswith(".safetensors"):
+            return Expert.load(name_or_path)
+        paths = self._paths()
+        if name_or_path not in paths:
+            raise ConfigError(
+                f"expert {name_or_path!r}: unknown, expected one of: "
+                f"{', '.join(sorted(paths)) or f'(none in {self.own})'}; or the path of a file"
+            )
+        return Expert.load(paths[name_or_path])
+
+    def _read(self) -> tuple[list[tuple[Expert, Path]], list[tuple[ExpertFileError, Path]]]:
+        experts, damaged = [], []
+        for path in self._paths().values():
+            try:
+                experts.append((Expert.load(path), path))
+            except ExpertFileError as error:
+                damaged.append((error, path))
+        return experts, damaged
+
+    def _paths(self) -> dict[str, Path]:
+        """{name: file} of all that may be experts."""
+        files = sorted(self.own.glob("*.safetensors"))
+        if self.bundled is not None:
+            files += sorted(self.bundled.glob("*/*.safetensors"))
+        paths: dict[str, Path] = {}
+        for path in files:
+            if file_format(path) != _ROUTER_FORMAT:
+                paths.setdefault(name_of(path), path)
+        return paths

@@ -1,0 +1,8 @@
+"""Answering in two passes: a strategy finds the scales, the model answers wearing them.
+
+Knows strategies and token streams; does not know tasks, rewards, files or a server.
+"""
+
+from .two_pass import AdaptiveGenerator as AdaptiveGenerator
+from .two_pass import Answer as Answer
+from .two_pass import Route as Route

@@ -1,0 +1,10 @@
+"""Language models that wear SVF layers: loading through mlx-lm, decomposing, putting scales on and off.
+
+Knows architectures, tokenizers and weights; does not know experts as files, sampling, tasks or training.
+"""
+
+from .bundled import bundled_model_path as bundled_model_path
+from .bundled import find_gguf as find_gguf
+from .load import load as load
+from .svf_model import Decomposed as Decomposed
+from .svf_model import SVFModel as SVFModel

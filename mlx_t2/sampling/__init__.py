@@ -1,0 +1,19 @@
+"""Completions and their probabilities, under whatever scales the model wears now. Owns randomness.
+
+Drives mlx-lm's decoding and caches; knows tasks only to grade with them; does not know what rewards are for.
+A key-value cache never outlives the call that made it, so it never meets other scales.
+"""
+
+from .logprobs import completion_logprobs as completion_logprobs
+from .logprobs import last_hidden as last_hidden
+from .logprobs import score as score
+from .prefill import Rows as Rows
+from .prefill import prefill as prefill
+from .rollout import Rollout as Rollout
+from .rollout import held_out_accuracy as held_out_accuracy
+from .rollout import rollouts as rollouts
+from .sample import Completion as Completion
+from .sample import SamplingConfig as SamplingConfig
+from .sample import Token as Token
+from .sample import sample as sample
+from .sample import stream as stream

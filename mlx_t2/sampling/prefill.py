@@ -1,0 +1,76 @@
+"""Prompts → key-value caches, each shared part read once. Differentiable; knows no rewards and no randomness.
+
+The prefix that all prompts have in common is read in one row, then every prompt's own tail, then rows are
+copied for the completions of a prompt. Gradients flow back through all three.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mlx.core as mx
+from mlx_lm.models.cache import make_prompt_cache
+
+from mlx_t2.models import SVFModel
+
+from .row_cache import RowCache, batch_caches
+
+
+@dataclass
+class Rows:
+    """Rows of a batch: their caches, and the last token of each, which no cache holds yet."""
+
+    caches: list
+    last: list[int]
+
+    def take(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order."""
+        index = mx.array(rows)
+        for cache in self.caches:
+            cache.filter(index)
+        self.last = [self.last[row] for row in rows]
+
+    def repeat(self, copies: int) -> None:
+        """Every row so many times in turn."""
+        copied = [row for row in range(len(self.last)) for _ in range(copies)]
+        for cache in self.caches:
+            if isinstance(cache, RowCache):
+                cache.repeat(copies)
+            else:
+                cache.filter(mx.array(copied))
+        self.last = [self.last[row] for row in copied]
+
+
+def prefill(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Rows:
+    """Read all of each prompt but its last token.
+
+    Raises: ModelError where mlx-lm cannot batch this architecture's caches.
+    """
+    has_rows = any(z.ndim == 2 for z in model.worn.values())
+    shared = 0 if has_rows else _common_prefix(prompts)
+    rows = Rows(batch_caches(make_prompt_cache(model.network), model.name), [prompts[0][-1]])
+    if shared:
+        model.extend(mx.array([list(prompts[0][:shared])]), rows.caches)
+    rows.repeat(len(prompts))
+    rows.last = [prompt[-1] for prompt in prompts]
+    _read_tails(model, [prompt[shared:-1] for prompt in prompts], rows)
+    return rows
+
+
+def _read_tails(model: SVFModel, tails: list[Sequence[int]], rows: Rows) -> None:
+    longest = max(len(tail) for tail in tails)
+    if longest == 0:
+        return
+    padding = [longest - len(tail) for tail in tails]
+    for cache in rows.caches:
+        cache.prepare(lengths=[len(tail) for tail in tails], right_padding=padding)
+    padded = [[*tail, *[0] * pad] for tail, pad in zip(tails, padding, strict=True)]
+    model.extend(mx.array(padded), rows.caches)
+    for cache in rows.caches:
+        cache.finalize()
+
+
+def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with, their last ones not counted."""
+    first, last = min(prompts), max(prompts)
+    limit = min(len(prompt) for prompt in prompts) - 1
+    return next((i for i in range(limit) if first[i] != last[i]), limit)

@@ -1,0 +1,105 @@
+"""Keys and values of a batch of rows, in the form that both sampling and gradients want.
+
+mlx-lm's own batch cache keeps spare room and shifts padding to the left: its copies and scatters cost more than
+the attention itself in a gradient pass. This one appends, and masks padding where it lies. It stands in for
+`KVCache` alone; other caches (rotating, recurrent) stay mlx-lm's.
+"""
+
+from collections.abc import Sequence
+
+import mlx.core as mx
+from jaxtyping import Bool, Float
+from mlx_lm.models.cache import BatchKVCache, KVCache
+
+from mlx_t2.errors import ModelError
+
+_ROOM = 32
+"""Columns added at a time while decoding."""
+
+
+class RowCache:
+    """One layer's keys and values; follows the methods that mlx-lm's models and generators call."""
+
+    def __init__(self):
+        self.keys: mx.array | None = None
+        self.values: mx.array | None = None
+        self.offset = mx.array([0])
+        """The next position of each row."""
+        self._is_real = mx.zeros((1, 0), dtype=mx.bool_)
+        """Which columns hold a token of the row, not padding."""
+        self._used = 0
+        self._padding: Sequence[int] | None = None
+
+    def update_and_fetch(
+        self, keys: Float[mx.array, "B heads T d"], values: Float[mx.array, "B heads T e"]
+    ) -> tuple[mx.array, mx.array]:
+        """Append and return all keys and values so far."""
+        start, self._used = self._used, self._used + keys.shape[2]
+        self.offset = self.offset + keys.shape[2]
+        if self.keys is None:
+            self.keys, self.values = keys, values
+        elif keys.shape[2] > 1:
+            self.keys = mx.concatenate([self.keys[..., :start, :], keys], axis=2)
+            self.values = mx.concatenate([self.values[..., :start, :], values], axis=2)
+        else:
+            if self.keys.shape[2] < self._used:
+                self.keys, self.values = _widened(self.keys), _widened(self.values)
+            self.keys[..., start : self._used, :] = keys
+            self.values[..., start : self._used, :] = values
+        return self.keys[..., : self._used, :], self.values[..., : self._used, :]
+
+    def make_mask(
+        self, N: int, return_array: bool = False, window_size: int | None = None
+    ) -> Bool[mx.array, "B 1 N T"]:
+        """Which columns each of the next N tokens may see."""
+        columns = mx.arange(self._used + N)
+        tokens = mx.arange(self._used, self._used + N)[:, None]
+        seen = tokens >= columns
+        if window_size is not None:
+            seen = seen & (tokens < columns + window_size)
+        new = mx.ones((self._is_real.shape[0], N), dtype=mx.bool_)
+        return seen & mx.concatenate([self._columns(), new], axis=1)[:, None, None, :]
+
+    def _columns(self) -> Bool[mx.array, "B T"]:
+        late = self._used - self._is_real.shape[1]
+        real = mx.ones((self._is_real.shape[0], late), dtype=mx.bool_)
+        return mx.concatenate([self._is_real, real], axis=1)
+
+    def prepare(self, *, lengths: Sequence[int], right_padding: Sequence[int]) -> None:
+        """The next columns end in so much padding a row."""
+        self._padding = right_padding
+
+    def finalize(self) -> None:
+        """The padding announced has been read: hide it, and take it off the positions."""
+        padding = mx.array(self._padding)
+        self._is_real = self._columns() & (mx.arange(self._used) < self._used - padding[:, None])
+        self.offset = self.offset - padding
+
+    def filter(self, rows: mx.array) -> None:
+        """Keep these rows, in this order."""
+        self._is_real = self._columns()[rows]
+        self.offset = self.offset[rows]
+        if self.keys is not None:
+            self.keys, self.values = self.keys[rows], self.values[rows]
+
+    def repeat(self, copies: int) -> None:
+        """Every row so many times in turn. Unlike `filter`, its gradient is a sum, not a scatter."""
+        self._is_real = mx.repeat(self._columns(), copies, axis=0)
+        self.offset = mx.repeat(self.offset, copies)
+        if self.keys is not None:
+            self.keys = mx.repeat(self.keys[..., : self._used, :], copies, axis=0)
+            self.values = mx.repeat(self.values[..., : self._used, :], copies, axis=0)
+
+
+def _widened(array: mx.array) -> mx.array:
+    return mx.pad(array, [(0, 0), (0, 0), (0, _ROOM), (0, 0)])
+
+
+def batch_caches(caches: list, name: str) -> list:
+    """mlx-lm's fresh caches of one sequence → caches of a batch that has one row so far.
+
+    Raises: ModelError where mlx-lm cannot batch this architecture.
+    """
+    if not all(hasattr(cache, "merge") for cache in caches):
+        raise ModelError(f"{name}: mlx-lm cannot decode this architecture in a batch")
+    return [RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c]) for c in caches]

@@ -1,0 +1,10 @@
+"""REINFORCE on the scales alone: from a task's rewards to an expert.
+
+Knows rollouts, log-probabilities and expert files; does not know how experts are chosen, mixed or reported.
+"""
+
+from .advantages import leave_one_out as leave_one_out
+from .reinforce import policy_loss as policy_loss
+from .train import StepReport as StepReport
+from .train import TrainConfig as TrainConfig
+from .train import train as train

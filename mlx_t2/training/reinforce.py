@@ -1,0 +1,30 @@
+"""The REINFORCE objective, as a function of arrays. Knows no models and no tasks."""
+
+import mlx.core as mx
+from jaxtyping import Float, Integer
+
+
+def policy_loss(
+    logprobs: Float[mx.array, " N"],
+    reference: Float[mx.array, " N"] | None,
+    advantages: Float[mx.array, " N"],
+    sequences: int,
+    kl: float,
+) -> tuple[Float[mx.array, ""], Float[mx.array, ""]]:
+    """The loss whose gradient is the policy gradient, and the KL estimate Σ (log π − log π_base) / sequences.
+
+        loss = −(1/S) Σ_n A_n log π_n  +  kl · (1/S) Σ_n ½ (log π_n − log π_base,n)²
+
+    n runs over the completion tokens of S sequences; A_n is the advantage of the sequence that token n belongs to,
+    a constant. On-policy, the gradient of the second term is that of KL(π ‖ π_base) (the k2 estimator).
+
+    sequences: all that were sampled, those dropped for lack of signal included, so that the size of a step does
+        not depend on how many were dropped or on how long they are.
+    Source: Williams 1992; Sun, Cetin & Tang 2025, section 3.2; k2: Schulman 2020, Tang & Munos 2025 (2506.09477).
+    """
+    loss = -(advantages * logprobs).sum() / sequences
+    if reference is None:
+        return loss, mx.array(0.0)
+    change = logprobs - mx.stop_gradient(reference)
+    penalty = kl * (0.5 * change * change).sum() / sequences
+    return loss + penalty, change.sum() / sequences

@@ -1,0 +1,134 @@
+"""Reports, comparisons, and files of answers."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlx_t2.errors import ConfigError, TaskDataError
+from mlx_t2.evaluation import (
+    GradedItem,
+    Report,
+    by_kind,
+    commonest_answer,
+    compare,
+    read_items,
+    wilson,
+    write_items,
+)
+
+
+def item(number, reward, completion="9", kind="first"):
+    return GradedItem(
+        id=f"mathematics/{number}",
+        question="7, 9, 4",
+        completion=completion,
+        reward=reward,
+        is_finished=True,
+        label="mathematics",
+        weights={"mathematics": 1.0},
+        kind=kind,
+    )
+
+
+ITEMS = [
+    item(0, 1.0),
+    item(1, 1.0),
+    item(2, 0.0, "9 "),
+    item(3, 0.0, "4", "last"),
+    item(4, 1.0, "7", "last"),
+]
+
+
+def report(items):
+    return Report.of(
+        items, task="mathematics", model="tiny", split="test", seconds=1.5, strategy="none"
+    )
+
+
+def test_a_report_has_the_keys_that_scripts_rely_on():
+    read = json.loads(json.dumps(report(ITEMS).to_json()))
+    assert read == {
+        "task": "mathematics",
+        "model": "tiny",
+        "split": "test",
+        "n": 5,
+        "correct": 3,
+        "accuracy": 0.6,
+        "interval": list(wilson(3, 5)),
+        "seconds": 1.5,
+        "strategy": "none",
+    }
+
+
+def test_a_report_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="no items came"):
+        report([])
+
+
+def test_accuracy_is_broken_down_by_kind():
+    table = by_kind(ITEMS)
+    assert {kind: (share.correct, share.n) for kind, share in table.items()} == {
+        "first": (2, 3),
+        "last": (1, 2),
+    }
+    assert table["last"].accuracy == 0.5
+
+
+def test_the_commonest_answer_ignores_blanks():
+    assert commonest_answer(ITEMS) == ("9", 0.6)
+
+
+def test_items_are_paired_by_problem_and_not_by_place():
+    after = [item(4, 1.0), item(3, 1.0), item(2, 1.0), item(1, 0.0), item(0, 1.0)]
+    comparison = compare(ITEMS, after)
+    assert (comparison.n, comparison.before, comparison.after) == (5, 0.6, 0.8)
+    assert (comparison.paired.fixed, comparison.paired.broken) == (2, 1)
+    assert (
+        comparison.interval[0] <= comparison.after - comparison.before <= comparison.interval[1]
+    )
+
+
+def test_other_problems_cannot_be_compared():
+    with pytest.raises(ConfigError, match=r"5 and 4 problems came, 1 of them only once \(math"):
+        compare(ITEMS, ITEMS[1:])
+
+
+TEXT = st.text(st.characters(codec=None), max_size=30)
+
+
+@given(st.lists(TEXT, min_size=1, max_size=4))
+def test_items_come_back_from_their_file_whatever_the_model_wrote(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("items") / "new" / "answers.jsonl"
+    items = [item(i, 1.0, text) for i, text in enumerate(texts)]
+    write_items(items, path)
+    assert read_items(path) == items
+    assert [file.name for file in path.parent.iterdir()] == ["answers.jsonl"]
+
+
+def test_each_line_that_cannot_be_used_is_named(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    write_items(ITEMS[:1], path)
+    no_reward = path.read_text().replace('"reward": 1.0', '"reward": "much"')
+    path.write_text(path.read_text() + '{"id": "x"}\nhello\n[1]\n' + no_reward)
+    with pytest.raises(TaskDataError) as refusal:
+        read_items(path)
+    assert str(refusal.value).startswith(f"{path}: expected lines with id, question,")
+    for number in (2, 3, 4, 5):
+        assert f"line {number}: " in str(refusal.value)
+
+
+def test_an_empty_or_missing_file_is_refused(tmp_path):
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(TaskDataError, match=r"empty\.jsonl: expected lines"):
+        read_items(tmp_path / "empty.jsonl")
+    with pytest.raises(TaskDataError, match=r"gone\.jsonl: the answers cannot be read"):
+        read_items(tmp_path / "gone.jsonl")
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    (tmp_path / "answers.jsonl").mkdir()
+    with pytest.raises(TaskDataError, match=r"answers\.jsonl: the answers cannot be written"):
+        write_items(ITEMS, tmp_path / "answers.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
