@@ -68,7 +68,9 @@ def _load(library: Path) -> None:
         renamed = Path(folder) / "libgfortran.so.5"
         name = bundled[0].name.encode()
         renamed.write_bytes(
-            bundled[0].read_bytes().replace(name + b"\0", renamed.name.encode().ljust(len(name) + 1, b"\0"))
+            bundled[0]
+            .read_bytes()
+            .replace(name + b"\0", renamed.name.encode().ljust(len(name) + 1, b"\0"))
         )
         ctypes.CDLL(str(renamed))
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)

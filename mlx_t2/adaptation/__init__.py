@@ -5,6 +5,7 @@ generated, graded or reported.
 """
 
 from .classifier import ClassifierStrategy as ClassifierStrategy
+from .examples import router_examples as router_examples
 from .mixture import MixtureStrategy as MixtureStrategy
 from .prompt import PromptStrategy as PromptStrategy
 from .router import Router as Router

@@ -53,11 +53,8 @@ def ask(labels: Sequence[str], question: str) -> list[Message]:
     """The chat prompt that asks for the category of `question`."""
     categories = f"{', '.join(labels[:-1])} or {labels[-1]}"
     return [
-        {"role": "system", "content": f"Answer with one category: {categories}."},
-        {
-            "role": "user",
-            "content": f"Which category does this question belong to?\n\n{question}",
-        },
+        {"role": "system", "content": f"Classify the question. Answer {categories}."},
+        {"role": "user", "content": question},
     ]
 
 

@@ -102,12 +102,14 @@ def hidden_states(
 ) -> Float[mx.array, "N D"]:
     """The last prompt token's state for each conversation, under the base weights."""
     prompts = [model.encode(conversation) for conversation in conversations]
+    order = sorted(range(len(prompts)), key=prompts.__getitem__)  # a batch reads a prefix once
     states = []
     with model.using({}):
-        for start in range(0, len(prompts), _BATCH):
-            states.append(last_hidden(model, prompts[start : start + _BATCH]))
+        for start in range(0, len(order), _BATCH):
+            batch = [prompts[row] for row in order[start : start + _BATCH]]
+            states.append(last_hidden(model, batch))
             mx.eval(states[-1])  # frees the caches of these prompts
-    return mx.concatenate(states)
+    return mx.concatenate(states)[mx.argsort(mx.array(order))]
 
 
 def _fit_and_measure(

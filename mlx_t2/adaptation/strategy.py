@@ -7,7 +7,7 @@ expert's name and the domain that it answers for.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import mlx.core as mx
 from jaxtyping import Float
@@ -39,6 +39,7 @@ class Adapted:
     """{label: probability} that the decision was made on; empty where nothing was weighed."""
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """How scales are found for conversations."""
 

@@ -25,6 +25,7 @@ from mlx_t2.adaptation import (
     Router,
     Strategy,
     Sum,
+    router_examples,
 )
 from mlx_t2.evaluation import (
     GradedItem,
@@ -38,21 +39,22 @@ from mlx_t2.evaluation import (
 )
 from mlx_t2.experts import BUNDLED, Expert
 from mlx_t2.models import SVFModel, load
-from mlx_t2.tasks import Problem, get_task, other_questions
+from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
 MODEL = "smollm2-135m"
 SEEDS = (0, 1, 2)
+_SHARED = {"eval_every": 10, "validation": 120, "test": 0}
 DOMAINS = {
-    "mathematics": TrainConfig(steps=40, prompts=12, lr=2e-3, eval_every=5, validation=200),
-    "code": TrainConfig(steps=40, prompts=12, lr=5e-3, eval_every=5, validation=200),
-    "reasoning": TrainConfig(steps=30, prompts=14, lr=5e-3, eval_every=5, validation=200),
+    "mathematics": TrainConfig(steps=40, prompts=9, lr=2e-3, **_SHARED),
+    "code": TrainConfig(steps=60, prompts=10, lr=5e-3, **_SHARED),
+    "reasoning": TrainConfig(steps=40, prompts=7, lr=5e-3, **_SHARED),
 }
 """Found on validation problems; each trained on `<domain>-both`."""
 TEST = 400
 """Problems of each test split."""
-ROUTER_EXAMPLES = 400
-"""Training questions a domain, in each of three forms."""
+ROUTER_EXAMPLES = 300
+"""Training questions of each domain and of `other`."""
 
 
 def build(runs: Path, workers: int = 2) -> Iterator[str]:
@@ -64,7 +66,9 @@ def build(runs: Path, workers: int = 2) -> Iterator[str]:
     bundle = BUNDLED / MODEL
     bundle.mkdir(parents=True, exist_ok=True)
     for domain, seed in chosen.items():
-        shutil.copyfile(_folder(runs, domain, seed) / "expert.safetensors", bundle / f"{domain}.safetensors")
+        shutil.copyfile(
+            _folder(runs, domain, seed) / "expert.safetensors", bundle / f"{domain}.safetensors"
+        )
     yield train_router(bundle)
     yield from _in_parallel(measure_one, _measurements(runs, chosen), workers)
     results = collect(runs, chosen)
@@ -75,7 +79,9 @@ def build(runs: Path, workers: int = 2) -> Iterator[str]:
 def _in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]:
     """One BLAS thread a process: on two cores that is half as fast again as one process with two."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), max_tasks_per_child=1
+    ) as pool:
         for done in [pool.submit(work, *job) for job in jobs]:
             yield done.result()
 
@@ -107,25 +113,16 @@ def train_one(runs: Path, domain: str, seed: int) -> str:
 
 def _best_seed(runs: Path, domain: str) -> int:
     def validation(seed: int) -> float:
-        return Expert.load(_folder(runs, domain, seed) / "expert.safetensors").metrics["best_validation"]
+        return Expert.load(_folder(runs, domain, seed) / "expert.safetensors").metrics[
+            "best_validation"
+        ]
 
     return max(SEEDS, key=validation)
 
 
-def router_examples() -> list[Problem]:
-    """Training questions of every domain: bare, under their own prompt, and under the shared one."""
-    examples = []
-    for domain in DOMAINS:
-        for form in (domain, f"{domain}-shared"):
-            examples += get_task(form).problems("train", ROUTER_EXAMPLES, seed=1)
-        bare = get_task(domain).problems("train", ROUTER_EXAMPLES, seed=2)
-        examples += [Problem(p.id, p.messages[-1:], p.answer, p.kind, p.domain) for p in bare]
-    return examples + other_questions("train", ROUTER_EXAMPLES)
-
-
 def train_router(bundle: Path) -> str:
     """The linear head that the classifier and mixture strategies read."""
-    router = Router.train(_decomposed(), router_examples())
+    router = Router.train(_decomposed(), router_examples(tuple(DOMAINS), n=ROUTER_EXAMPLES))
     router.save(bundle / "router.safetensors")
     return f"router: {router.metrics}"
 
@@ -149,10 +146,18 @@ def _strategy(runs: Path, name: str) -> Strategy:
     experts = {domain: Expert.load(bundle / f"{domain}.safetensors") for domain in DOMAINS}
     if name in ("classifier", "mixture"):
         router = Router.load(bundle / "router.safetensors")
-        return ClassifierStrategy(experts, router) if name == "classifier" else MixtureStrategy(experts, router)
+        return (
+            ClassifierStrategy(experts, router)
+            if name == "classifier"
+            else MixtureStrategy(experts, router)
+        )
     if name == "average":
         return Named(experts, dict.fromkeys(experts, 1 / len(experts)))
-    fixed = {"none": NoAdaptation, "sum": lambda: Sum(experts), "prompt": lambda: PromptStrategy(experts)}
+    fixed = {
+        "none": NoAdaptation,
+        "sum": lambda: Sum(experts),
+        "prompt": lambda: PromptStrategy(experts),
+    }
     if name in fixed:
         return fixed[name]()
     return Named({name: Expert.load(runs / name / "expert.safetensors")}, {name: 1.0})
@@ -180,7 +185,9 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
 
     shared = [f"{domain}-shared" for domain in DOMAINS]
     seeds = {
-        task: {name: _row(answers(name, task)) for name in ["none", *(f"{d}-{s}" for s in SEEDS)]}
+        task: {
+            name: _row(answers(name, task)) for name in ["none", *(f"{d}-{s}" for s in SEEDS)]
+        }
         for d in DOMAINS
         for task in (d, f"{d}-shared")
     }
@@ -195,11 +202,22 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     reference = [item.is_correct for item in together["classifier"]]
     strategies = {
         name: _row(items)
-        | {"by_domain": [sum(i.is_correct for i in items[k * TEST : (k + 1) * TEST]) for k in range(len(shared))]}
+        | {
+            "by_domain": [
+                sum(i.is_correct for i in items[k * TEST : (k + 1) * TEST])
+                for k in range(len(shared))
+            ]
+        }
         | {"against_classifier": asdict(mcnemar([i.is_correct for i in items], reference))}
         for name, items in together.items()
     }
-    return {"model": MODEL, "test": TEST, "chosen": chosen, "seeds": seeds, "shared": strategies}
+    return {
+        "model": MODEL,
+        "test": TEST,
+        "chosen": chosen,
+        "seeds": seeds,
+        "shared": strategies,
+    }
 
 
 def _row(items: list[GradedItem]) -> dict[str, Any]:

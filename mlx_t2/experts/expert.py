@@ -69,6 +69,11 @@ class Expert:
         """The content of the expert's file."""
         return encode(self.scales, vars(self))
 
+    @property
+    def prompt(self) -> tuple[dict[str, str], ...]:
+        """The messages that stood before every question it was trained on; none where not recorded."""
+        return tuple(self.config.get("prompt", ()))
+
     @cached_property
     def digest(self) -> str:
         """A hash of the scales, in whatever order they came: the key of caches."""

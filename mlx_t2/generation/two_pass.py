@@ -4,7 +4,7 @@ Knows strategies and streams; knows no experts as files and no tasks.
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import mlx.core as mx
 from mlx_t2.adaptation import Adapted, Conversation, Strategy
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig, Token, stream
+
+_GREEDY = SamplingConfig(temperature=0)
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,20 @@ class AdaptiveGenerator:
     whole test set first and answers it expert by expert.
     """
 
-    def __init__(self, model: SVFModel, strategy: Strategy):
+    def __init__(
+        self,
+        model: SVFModel,
+        strategy: Strategy,
+        prompts: Mapping[str, Conversation] | None = None,
+    ):
+        """prompts: {expert: the messages that stood before what it was trained on}.
+
+        A request without a system message is put behind those of the expert that answers it: an
+        expert has learnt to answer under its prompt.
+        """
         self.model = model
         self.strategy = strategy
+        self.prompts = prompts or {}
         self.answer: Answer | None = None
         """Of the last request; None while the first pass runs."""
 
@@ -99,7 +112,7 @@ class AdaptiveGenerator:
         )  # the device starts on them while the second pass is put together
         if not self.strategy.is_fixed:
             clock.end_first_pass()
-        prompt = self.model.encode(messages)
+        prompt = self.model.encode([*self._prompt_for(messages, adapted), *messages])
         tokens: list[Token] = []
         try:
             with self.model.using(adapted.scales):
@@ -116,6 +129,17 @@ class AdaptiveGenerator:
             pass
         assert self.answer is not None
         return self.answer
+
+    def ask(self, question: str, config: SamplingConfig = _GREEDY) -> Answer:
+        """The answer to one bare question; greedy unless `config` says otherwise."""
+        return self.generate([{"role": "user", "content": question}], config)
+
+    def _prompt_for(self, messages: Conversation, adapted: Adapted) -> Conversation:
+        """What the expert with at least half of the weight expects before a question."""
+        if not self.prompts or any(message["role"] == "system" for message in messages):
+            return ()
+        expert = max(adapted.weights, key=lambda name: adapted.weights[name], default="")
+        return self.prompts.get(expert, ()) if adapted.weights.get(expert, 0) >= 0.5 else ()
 
     def _answer(
         self, prompt: Sequence[int], tokens: Sequence[Token], adapted: Adapted, clock: "_Clock"

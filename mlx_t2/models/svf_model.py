@@ -56,7 +56,9 @@ class Decomposed:
 class SVFModel:
     """An mlx-lm network with its tokenizer, whose targeted layers wear scales after `decompose`."""
 
-    def __init__(self, name: str, network: nn.Module, tokenizer: Any, keys: dict[str, str] | None = None):
+    def __init__(
+        self, name: str, network: nn.Module, tokenizer: Any, keys: dict[str, str] | None = None
+    ):
         """keys: what each linear weight's key was as it was loaded, where loading has changed its form."""
         self.name = name
         self.network = network
@@ -73,6 +75,10 @@ class SVFModel:
     def ranks(self) -> dict[str, int]:
         """{module path: length of z} of the layers that wear scales."""
         return {path: layer.rank for path, layer in self._layers.items()}
+
+    def targeted(self, targets: str = "mlp") -> list[str]:
+        """The module paths that `decompose` would give scales to. Raises ConfigError for none."""
+        return list(Targets(targets).select(self.network))
 
     def fingerprint(self, targets: str = "mlp") -> str:
         """A hash over the names and loaded bytes of the targeted weights."""
@@ -101,11 +107,15 @@ class SVFModel:
         for path, basis, cached in self._bases(chosen, rank):
             bases[path] = basis
             seconds = time.perf_counter() - start
-            yield Decomposed(path, len(bases), len(chosen), cached, seconds, basis.q.nbytes + basis.s.nbytes)
+            yield Decomposed(
+                path, len(bases), len(chosen), cached, seconds, basis.q.nbytes + basis.s.nbytes
+            )
         self._layers = install(self.network, {path: bases[path] for path in chosen})
         self.targets, self.rank = targets, rank
 
-    def _bases(self, chosen: dict[str, Any], rank: int | None) -> Iterator[tuple[str, Basis, bool]]:
+    def _bases(
+        self, chosen: dict[str, Any], rank: int | None
+    ) -> Iterator[tuple[str, Basis, bool]]:
         cache = BasisCache(cache_dir() / "bases")
         missing = []
         for path, layer in chosen.items():
@@ -171,7 +181,9 @@ class SVFModel:
                 folded.bias = layer.base.bias
             bases[path], layer.base = layer.base, folded
             layer.wear(None)
-        mx.eval(*[self._layers[path].base.weight for path in bases])  # once, not in the first token
+        mx.eval(
+            *[self._layers[path].base.weight for path in bases]
+        )  # once, not in the first token
         return bases
 
     # Tokens
@@ -183,7 +195,9 @@ class SVFModel:
 
     def encode(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """A conversation → token ids, up to where the assistant's next answer begins."""
-        return list(self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True))
+        return list(
+            self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True)
+        )
 
     def decode(self, ids: Sequence[int]) -> str:
         """Token ids → text, special tokens left out."""
@@ -196,7 +210,9 @@ class SVFModel:
     ) -> Float[mx.array, "B T hidden"]:
         """The last layer's states after the final norm. Raises ModelError where mlx-lm does not separate them."""
         if self._split is None:
-            raise ModelError(f"{self.name}: mlx-lm does not give this architecture's hidden states")
+            raise ModelError(
+                f"{self.name}: mlx-lm does not give this architecture's hidden states"
+            )
         return self._split[0](tokens, cache=cache)
 
     def extend(self, tokens: Integer[mx.array, "B T"], cache: list) -> None:

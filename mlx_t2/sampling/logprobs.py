@@ -28,7 +28,9 @@ def completion_logprobs(
         [last, *completion[:-1], *[0] * (longest - len(completion))]
         for last, completion in zip(rows.last, flat, strict=True)
     ]
-    at = [row * longest + t for row, completion in enumerate(flat) for t in range(len(completion))]
+    at = [
+        row * longest + t for row, completion in enumerate(flat) for t in range(len(completion))
+    ]
     logits = model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
     tokens = mx.array([token for completion in flat for token in completion])
     chosen = mx.take_along_axis(logits, tokens[:, None], axis=-1).squeeze(-1)
@@ -45,12 +47,15 @@ def score(
     starts = [sum(lengths[:k]) for k in range(len(lengths))]
     by_prompt = logprobs.reshape(len(prompts), total)
     parts = [
-        by_prompt[:, start : start + n].sum(axis=1) for start, n in zip(starts, lengths, strict=True)
+        by_prompt[:, start : start + n].sum(axis=1)
+        for start, n in zip(starts, lengths, strict=True)
     ]
     return mx.stack(parts, axis=1)
 
 
-def last_hidden(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Float[mx.array, "B hidden"]:
+def last_hidden(
+    model: SVFModel, prompts: Sequence[Sequence[int]]
+) -> Float[mx.array, "B hidden"]:
     """The state of each prompt's last token after the final norm, in float32."""
     rows = prefill(model, prompts)
     states = model.hidden(mx.array(rows.last)[:, None], rows.caches)

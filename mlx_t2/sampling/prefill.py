@@ -69,6 +69,22 @@ def _read_tails(model: SVFModel, tails: list[Sequence[int]], rows: Rows) -> None
         cache.finalize()
 
 
+def alike(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Indices of prompts that begin alike, group by group: what pays to read together.
+
+    A group ends where two neighbours in sorted order share less than half of the shorter.
+    """
+    groups: list[list[int]] = []
+    for i in sorted(range(len(prompts)), key=lambda i: prompts[i]):
+        if groups:
+            pair = [prompts[groups[-1][-1]], prompts[i]]
+            if 2 * _common_prefix(pair) >= min(map(len, pair)):
+                groups[-1].append(i)
+                continue
+        groups.append([i])
+    return groups
+
+
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, their last ones not counted."""
     first, last = min(prompts), max(prompts)

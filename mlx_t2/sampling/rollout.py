@@ -20,12 +20,18 @@ class Rollout:
 
 
 def rollouts(
-    model: SVFModel, task: Task, problems: Sequence[Problem], attempts: int, config: SamplingConfig
+    model: SVFModel,
+    task: Task,
+    problems: Sequence[Problem],
+    attempts: int,
+    config: SamplingConfig,
 ) -> list[Rollout]:
     """`attempts` graded completions of every problem. One cut off by the limit earns 0: it has not answered."""
     prompts = [model.encode(problem.messages) for problem in problems]
     groups = sample(model, prompts, config, attempts)
-    graded = task.grade([(p, c.text) for p, group in zip(problems, groups, strict=True) for c in group])
+    graded = task.grade(
+        [(p, c.text) for p, group in zip(problems, groups, strict=True) for c in group]
+    )
     rewards = iter(graded)
     return [
         Rollout(

@@ -72,7 +72,9 @@ class RowCache:
     def finalize(self) -> None:
         """The padding announced has been read: hide it, and take it off the positions."""
         padding = mx.array(self._padding)
-        self._is_real = self._columns() & (mx.arange(self._used) < self._used - padding[:, None])
+        self._is_real = self._columns() & (
+            mx.arange(self._used) < self._used - padding[:, None]
+        )
         self.offset = self.offset - padding
 
     def filter(self, rows: mx.array) -> None:
@@ -102,4 +104,6 @@ def batch_caches(caches: list, name: str) -> list:
     """
     if not all(hasattr(cache, "merge") for cache in caches):
         raise ModelError(f"{name}: mlx-lm cannot decode this architecture in a batch")
-    return [RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c]) for c in caches]
+    return [
+        RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c]) for c in caches
+    ]

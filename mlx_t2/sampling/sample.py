@@ -11,7 +11,7 @@ from mlx_lm.sample_utils import make_sampler
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
 
-from .prefill import Rows, prefill
+from .prefill import Rows, alike, prefill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,23 +62,32 @@ def sample(
     Each prompt is read once for all its copies, and finished rows leave the batch. Where the scales are
     (rows, rank), prompt b wears row b.
     """
-    if not prompts:
-        return []
+    total = len(prompts) * copies
+    uniforms = mx.random.uniform(
+        shape=(config.max_tokens, total), key=mx.random.key(config.seed)
+    )
+    drawn: dict[int, list[int]] = {}
     worn = model.worn
-    rows = prefill(model, prompts)
-    try:
-        drawn = _decode(model, rows, config, copies)
-    finally:
-        model.wear(worn)
-    completions = [_completion(model, tokens) for tokens in drawn]
-    return [completions[i : i + copies] for i in range(0, len(completions), copies)]
+    has_rows = any(z.ndim == 2 for z in worn.values())
+    for group in [list(range(len(prompts)))] if has_rows else alike(prompts):
+        index = [i * copies + k for i in group for k in range(copies)]
+        try:
+            rows = prefill(model, [prompts[i] for i in group])
+            rows.repeat(copies)
+            _wear_rows(model, [k for k in range(len(group)) for _ in range(copies)])
+            tokens = _decode(model, rows, config, uniforms[:, mx.array(index)])
+        finally:
+            model.wear(worn)
+        drawn |= dict(zip(index, tokens, strict=True))
+    completions = [_completion(model, drawn[i]) for i in range(total)]
+    return [completions[i : i + copies] for i in range(0, total, copies)]
 
 
-def _decode(model: SVFModel, rows: Rows, config: SamplingConfig, copies: int) -> list[list[int]]:
-    total = len(rows.last) * copies
-    rows.repeat(copies)
-    _wear_rows(model, [row for row in range(total // copies) for _ in range(copies)])
-    uniforms = mx.random.uniform(shape=(config.max_tokens, total), key=mx.random.key(config.seed))
+def _decode(
+    model: SVFModel, rows: Rows, config: SamplingConfig, uniforms: Float[mx.array, "T B"]
+) -> list[list[int]]:
+    """The tokens of each row, its end token among them."""
+    total = len(rows.last)
     drawn: list[list[int]] = [[] for _ in range(total)]
     alive = list(range(total))
     finished: set[int] = set()
@@ -94,7 +103,9 @@ def _decode(model: SVFModel, rows: Rows, config: SamplingConfig, copies: int) ->
         if len(finished) == total:
             break
         kept = [i for i, row in enumerate(alive) if row not in finished]
-        if len(kept) <= 0.8 * len(alive):  # copying the caches costs about as much as it saves before that
+        if len(kept) <= 0.8 * len(
+            alive
+        ):  # copying the caches costs about as much as it saves before that
             rows.take(kept)
             _wear_rows(model, kept)
             alive = [alive[i] for i in kept]
@@ -103,7 +114,9 @@ def _decode(model: SVFModel, rows: Rows, config: SamplingConfig, copies: int) ->
 
 def _wear_rows(model: SVFModel, kept: list[int]) -> None:
     """Where every row wears its own scales, these rows go on with theirs."""
-    model.wear({path: z[mx.array(kept)] if z.ndim == 2 else z for path, z in model.worn.items()})
+    model.wear(
+        {path: z[mx.array(kept)] if z.ndim == 2 else z for path, z in model.worn.items()}
+    )
 
 
 def _draw(
@@ -125,6 +138,10 @@ def stream(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> It
     mx.random.seed(config.seed)
     sampler = make_sampler(temp=config.temperature)
     for piece in mlx_lm.stream_generate(
-        model.network, model.tokenizer, list(prompt), max_tokens=config.max_tokens, sampler=sampler
+        model.network,
+        model.tokenizer,
+        list(prompt),
+        max_tokens=config.max_tokens,
+        sampler=sampler,
     ):
         yield Token(piece.token, piece.text, piece.finish_reason)

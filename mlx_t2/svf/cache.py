@@ -46,7 +46,9 @@ class BasisCache:
         temporary = path.with_name(f".{os.getpid()}-{path.name}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            mx.save_safetensors(str(temporary), {"q": basis.q, "s": basis.s}, {"side": basis.side})
+            mx.save_safetensors(
+                str(temporary), {"q": basis.q, "s": basis.s}, {"side": basis.side}
+            )
             os.replace(temporary, path)
         except (OSError, RuntimeError) as error:
             with contextlib.suppress(OSError):

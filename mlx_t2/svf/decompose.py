@@ -33,7 +33,9 @@ class Basis:
 
 
 def decompose_weight(
-    weight: Float[mx.array, "out inner"], stream: mx.Stream | mx.Device = mx.cpu, rank: int | None = None
+    weight: Float[mx.array, "out inner"],
+    stream: mx.Stream | mx.Device = mx.cpu,
+    rank: int | None = None,
 ) -> Basis:
     """The basis of one weight, lazily: nothing is computed before it is evaluated.
 
@@ -45,7 +47,9 @@ def decompose_weight(
     side: Side = "left" if weight.shape[0] <= weight.shape[1] else "right"
     w = weight.astype(mx.float64, stream=stream)
     wt = mx.transpose(w, stream=stream)
-    gram = mx.matmul(w, wt, stream=stream) if side == "left" else mx.matmul(wt, w, stream=stream)
+    gram = (
+        mx.matmul(w, wt, stream=stream) if side == "left" else mx.matmul(wt, w, stream=stream)
+    )
     values, vectors = mx.linalg.eigh(gram, stream=stream)
     kept = slice(None, None, -1) if rank is None else slice(-1, -rank - 1, -1)
     with mx.stream(stream):
@@ -58,4 +62,6 @@ def decompose_weight(
 def check_finite(path: str, weight: mx.array) -> None:
     """Raise ModelError where the weight has NaN or infinite entries: LAPACK would fail on another thread."""
     if not mx.all(mx.isfinite(weight)).item():
-        raise ModelError(f"{path}: the weight has NaN or infinite entries, expected finite ones")
+        raise ModelError(
+            f"{path}: the weight has NaN or infinite entries, expected finite ones"
+        )

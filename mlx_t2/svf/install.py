@@ -62,7 +62,8 @@ def base_layers(network: nn.Module) -> dict[str, Linear]:
     plain = {
         path: module
         for path, module in modules.items()
-        if type(module) in (nn.Linear, nn.QuantizedLinear) and path.removesuffix(".base") not in worn
+        if type(module) in (nn.Linear, nn.QuantizedLinear)
+        and path.removesuffix(".base") not in worn
     }
     return plain | {path: module.base for path, module in worn.items()}
 

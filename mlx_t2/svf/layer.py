@@ -71,7 +71,9 @@ class SVFLinear(nn.Module):
             change = change.reshape(change.shape[0], *[1] * (h.ndim - 2), change.shape[1])
         return ((h @ self._q) * change) @ self._q.T
 
-    def folded_weight(self, dense: Float[mx.array, "out inner"]) -> Float[mx.array, "out inner"]:
+    def folded_weight(
+        self, dense: Float[mx.array, "out inner"]
+    ) -> Float[mx.array, "out inner"]:
         """W' itself, in float32, from the base weight as a dense float32 matrix."""
         q = self._q.astype(mx.float32)
         if self.z is None:

@@ -22,4 +22,6 @@ def check_scales(scales: Scales, ranks: dict[str, int]) -> None:
         if path in ranks and z.shape[-1] != ranks[path]
     ]
     if faults:
-        raise ShapeError("scales do not fit the model (was it decomposed alike?):\n" + "\n".join(faults))
+        raise ShapeError(
+            "scales do not fit the model (was it decomposed alike?):\n" + "\n".join(faults)
+        )

@@ -4,7 +4,9 @@ Knows rollouts, log-probabilities and expert files; does not know how experts ar
 """
 
 from .advantages import leave_one_out as leave_one_out
+from .plot import plot_run as plot_run
 from .reinforce import policy_loss as policy_loss
+from .settings import train_config as train_config
 from .train import StepReport as StepReport
 from .train import TrainConfig as TrainConfig
 from .train import train as train

@@ -47,7 +47,9 @@ def save_state(path: Path, state: State) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: cannot be written ({error}), expected a folder with room") from error
+        raise CheckpointError(
+            f"{path}: cannot be written ({error}), expected a folder with room"
+        ) from error
 
 
 def load_state(path: Path) -> State:
@@ -57,7 +59,12 @@ def load_state(path: Path) -> State:
         numbers = json.loads(metadata["state"])
         mx.eval(arrays)
         part = {
-            name: {k.split("/", 1)[1]: v for k, v in arrays.items() if k.startswith(f"{name}/")}
+            # sorted, since sums over the layers round differently in another order
+            name: {
+                k.split("/", 1)[1]: v
+                for k, v in sorted(arrays.items())
+                if k.startswith(f"{name}/")
+            }
             for name in ("scales", "best", "optimizer")
         }
         optimizer: dict = {}

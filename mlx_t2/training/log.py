@@ -16,7 +16,9 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error}), expected a folder with room") from error
+        raise CheckpointError(
+            f"{path}: cannot be written ({error}), expected a folder with room"
+        ) from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -35,7 +37,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def drop_after(path: Path, step: int) -> None:
     """Forget the entries of later steps: they will be made again."""
     kept = [entry for entry in read_lines(path) if entry["step"] <= step]
-    write_atomically(path, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept))
+    write_atomically(
+        path, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept)
+    )
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -45,4 +49,6 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error}), expected a folder with room") from error
+        raise CheckpointError(
+            f"{path}: cannot be written ({error}), expected a folder with room"
+        ) from error

@@ -43,12 +43,12 @@ class TrainConfig:
 
     steps: int = 20
     """Updates."""
-    prompts: int = 8
+    prompts: int = 9
     """Problems a step."""
     group: int = 8
     """Completions a problem."""
-    lr: float = 5e-3
-    """Learning rate of Adam on z. 2e-3 is safe; 1e-2 is fastest and sometimes fatal."""
+    lr: float = 2e-3
+    """Learning rate of Adam on z. 2e-3 is safe; 5e-3 and more are faster and sometimes fatal."""
     kl: float = 0.0
     """Weight of the KL penalty to the base model."""
     clip: float = 1.0
@@ -59,9 +59,9 @@ class TrainConfig:
     """Of problems and completions."""
     eval_every: int = 5
     """Steps between greedy evaluations on the validation split."""
-    validation: int = 200
+    validation: int = 120
     """Problems of each such evaluation."""
-    test: int = 0
+    test: int = 200
     """Problems of the test split answered before and after; 0 is none."""
     targets: str = "mlp"
     """Which layers wear scales: mlp, attention, all, or a regular expression."""
@@ -75,12 +75,16 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} came, expected 1 or more")
         if self.group < 2:
-            raise ConfigError(f"group: {self.group} came, expected 2 or more: one completion has no baseline")
+            raise ConfigError(
+                f"group: {self.group} came, expected 2 or more: one completion has no baseline"
+            )
         for name in ("lr", "clip", "temperature"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} came, expected more than 0")
         if self.kl < 0 or self.test < 0:
-            raise ConfigError(f"kl and test: {self.kl} and {self.test} came, expected 0 or more")
+            raise ConfigError(
+                f"kl and test: {self.kl} and {self.test} came, expected 0 or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +120,11 @@ class StepReport:
 
 
 def train(
-    model: SVFModel, task: Task, config: TrainConfig, out: Path | None = None, resume: bool = False
+    model: SVFModel,
+    task: Task,
+    config: TrainConfig,
+    out: Path | None = None,
+    resume: bool = False,
 ) -> Iterator[StepReport]:
     """Train an expert by REINFORCE; yields a report a step. The model must be decomposed as `config` says.
 
@@ -152,7 +160,9 @@ class _Run:
         scales = ones(self.model.ranks)
         if self.config.init:
             expert = Expert.load(Path(self.config.init))
-            expert.check(self.model.name, self.model.fingerprint(self.config.targets), self.model.ranks)
+            expert.check(
+                self.model.name, self.model.fingerprint(self.config.targets), self.model.ranks
+            )
             scales |= expert.scales
         self.optimizer.init(scales)
         if self.out:
@@ -164,12 +174,18 @@ class _Run:
 
     def _open_folder(self) -> None:
         if (self.out / "config.json").exists():
-            raise ConfigError(f"{self.out}: holds a run already; resume it or name another folder")
-        settings = {"model": self.model.name, "task": self.task.name} | dataclasses.asdict(self.config)
+            raise ConfigError(
+                f"{self.out}: holds a run already; resume it or name another folder"
+            )
+        settings = {"model": self.model.name, "task": self.task.name} | dataclasses.asdict(
+            self.config
+        )
         try:
             (self.out / "checkpoint").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CheckpointError(f"{self.out}: cannot be made ({error}), expected a writable folder") from error
+            raise CheckpointError(
+                f"{self.out}: cannot be made ({error}), expected a writable folder"
+            ) from error
         write_atomically(self.out / "config.json", json.dumps(settings, indent=2) + "\n")
 
     def resumed(self) -> State:
@@ -240,7 +256,9 @@ class _Run:
         gradient, norm = optim.clip_grad_norm(gradient, self.config.clip)
         state.scales = self.optimizer.apply_gradients(gradient, state.scales)
         state.optimizer = self.optimizer.state
-        mx.eval(state.scales, state.optimizer, loss, kl, norm)  # one step's graph must not grow into the next
+        mx.eval(
+            state.scales, state.optimizer, loss, kl, norm
+        )  # one step's graph must not grow into the next
         return loss.item(), kl.item(), norm.item()
 
     def _loss(self, scales: Scales, used: list[Rollout]) -> tuple[mx.array, mx.array]:
@@ -255,7 +273,9 @@ class _Run:
         advantages = [
             advantage
             for rollout in used
-            for advantage, c in zip(leave_one_out(rollout.rewards), rollout.completions, strict=True)
+            for advantage, c in zip(
+                leave_one_out(rollout.rewards), rollout.completions, strict=True
+            )
             for _ in c.tokens
         ]
         sequences = self.config.prompts * self.config.group
@@ -311,7 +331,7 @@ class _Run:
             rank=str(self.config.rank or "full"),
             task=self.task.name,
             seed=self.config.seed,
-            config=dataclasses.asdict(self.config),
+            config=dataclasses.asdict(self.config) | {"prompt": list(self.task.prompt)},
             metrics=metrics,
         ).save(self.out / "expert.safetensors")
 

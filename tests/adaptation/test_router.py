@@ -5,6 +5,7 @@ import json
 import mlx.core as mx
 import pytest
 
+from helpers import assert_close
 from mlx_t2.adaptation import ClassifierStrategy, Router
 from mlx_t2.adaptation.router import hidden_states
 from mlx_t2.errors import ConfigError, ExpertFileError
@@ -33,7 +34,7 @@ def problems(each=10):
     ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def router(tiny_model) -> Router:
     return Router.train(tiny_model, problems())
 
@@ -72,6 +73,13 @@ def test_states_come_from_the_base_weights(tiny_model, experts):
     plain = hidden_states(tiny_model, chats)
     with tiny_model.using(experts["code"].scales):
         assert mx.array_equal(hidden_states(tiny_model, chats), plain)
+
+
+def test_states_come_in_the_order_of_the_conversations(tiny_model):
+    chats = [problem.messages for problem in problems(12)]  # more than one batch
+    for row, chat in zip(hidden_states(tiny_model, chats), chats, strict=True):
+        state = tiny_model.hidden(mx.array([tiny_model.encode(chat)]))[0, -1]
+        assert_close(row, state)
 
 
 def test_training_needs_questions_of_other(tiny_model):

@@ -17,6 +17,7 @@ class EvenLength:
     splits = ("test",)
     max_tokens = 6
     description = "answers of even length"
+    prompt = ()
 
     def problems(self, split, n, seed=0):
         return [

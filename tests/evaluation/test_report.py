@@ -107,6 +107,13 @@ def test_items_come_back_from_their_file_whatever_the_model_wrote(tmp_path_facto
     assert [file.name for file in path.parent.iterdir()] == ["answers.jsonl"]
 
 
+def test_a_line_ends_at_a_newline_and_at_nothing_else_that_looks_like_one(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    write_items([item(0, 1.0, "SEPARATOR")], path)
+    path.write_text(path.read_text().replace("SEPARATOR", "\u2028"), encoding="utf-8")
+    assert read_items(path)[0].completion == "\u2028"
+
+
 def test_each_line_that_cannot_be_used_is_named(tmp_path):
     path = tmp_path / "answers.jsonl"
     write_items(ITEMS[:1], path)

@@ -52,6 +52,12 @@ def test_without_adaptation_it_is_plain_greedy_decoding(tiny_model):
     assert generator.answer.route.first_pass_ms == 0
 
 
+def test_a_bare_question_is_a_conversation_of_one_message(tiny_model):
+    generator = AdaptiveGenerator(tiny_model, NoAdaptation())
+    answer = generator.ask(CHAT[0]["content"], GREEDY)
+    assert answer.text == greedy(tiny_model, {}).text
+
+
 def test_each_request_is_read_anew_under_its_own_scales(tiny_model):
     strategy = Alternating(tiny_model)
     generator = AdaptiveGenerator(tiny_model, strategy)

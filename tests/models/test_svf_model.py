@@ -76,7 +76,9 @@ def test_rank_shortens_z(tiny_model):
     assert set(decomposed(tiny_model, "mlp", rank=4).ranks.values()) == {4}
 
 
-def test_a_second_decomposition_reads_the_cache_and_finds_the_same(tiny_model, tmp_path, monkeypatch):
+def test_a_second_decomposition_reads_the_cache_and_finds_the_same(
+    tiny_model, tmp_path, monkeypatch
+):
     monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
     first = [done.cached for done in tiny_model.decompose("all")]
     scales = random_scales(tiny_model)
@@ -149,13 +151,17 @@ def test_scales_that_do_not_fit_are_all_listed(tiny_model):
     assert "gate_proj: 3 singular-value scales came, the layer has 32" in str(caught.value)
 
 
-@pytest.mark.parametrize(("targets", "message"), [("(", "expected mlp, attention"), ("xyz", "matches no linear")])
+@pytest.mark.parametrize(
+    ("targets", "message"), [("(", "expected mlp, attention"), ("xyz", "matches no linear")]
+)
 def test_targets_that_mean_nothing_are_refused(tiny_model, targets, message):
     with pytest.raises(ConfigError, match=message):
         decomposed(tiny_model, targets)
 
 
-@pytest.mark.parametrize("name", ["no-such-alias", "/no/such/folder", "./nowhere", "someone/never-published"])
+@pytest.mark.parametrize(
+    "name", ["no-such-alias", "/no/such/folder", "./nowhere", "someone/never-published"]
+)
 def test_an_unknown_model_is_one_clear_error(name):
     with pytest.raises(ModelError, match=f"^{name}: "):
         load(name)

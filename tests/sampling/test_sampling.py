@@ -75,7 +75,9 @@ def test_rows_with_their_own_scales_decode_what_those_scales_decode_alone(tiny_m
 def test_same_seed_same_completions_other_seed_others(tiny_model):
     config = SamplingConfig(temperature=1, max_tokens=12, seed=1)
     first, again = (sample(tiny_model, PROMPTS, config, copies=3) for _ in range(2))
-    other = sample(tiny_model, PROMPTS, SamplingConfig(temperature=1, max_tokens=12, seed=2), copies=3)
+    other = sample(
+        tiny_model, PROMPTS, SamplingConfig(temperature=1, max_tokens=12, seed=2), copies=3
+    )
     assert first == again
     assert first != other
 
@@ -109,7 +111,10 @@ def test_fresh_samples_have_ratio_one(tiny_model):
         groups = sample(tiny_model, PROMPTS, GREEDY)
         completions = [[c.tokens for c in group] for group in groups]
         logprobs = completion_logprobs(tiny_model, PROMPTS, completions)
-        naive = [naive_logprobs(tiny_model, p, g[0]) for p, g in zip(PROMPTS, completions, strict=True)]
+        naive = [
+            naive_logprobs(tiny_model, p, g[0])
+            for p, g in zip(PROMPTS, completions, strict=True)
+        ]
     ratios = mx.exp(logprobs - mx.array([x for row in naive for x in row]))
     assert_close(ratios, np.ones(ratios.shape))
 
@@ -134,7 +139,9 @@ def test_streaming_draws_what_the_batch_draws_when_greedy(tiny_model):
 def test_one_token_prompts_and_equal_prompts_work(tiny_model):
     prompts = [[5], [6], [5]]
     together = sample(tiny_model, prompts, GREEDY)
-    assert [list(g[0].tokens) for g in together] == [naive_greedy(tiny_model, p, 9) for p in prompts]
+    assert [list(g[0].tokens) for g in together] == [
+        naive_greedy(tiny_model, p, 9) for p in prompts
+    ]
 
 
 def test_gradient_through_the_shared_prompt_is_the_gradient_of_each_row_alone(tiny_model):

@@ -19,7 +19,10 @@ def test_leave_one_out_by_hand():
     assert leave_one_out([1, 1, 0, 0]) == pytest.approx([2 / 3, 2 / 3, -2 / 3, -2 / 3])
 
 
-@given(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=16), st.sampled_from([-2.0, 0.5, 8.0]))
+@given(
+    st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=16),
+    st.sampled_from([-2.0, 0.5, 8.0]),
+)
 def test_shifting_all_rewards_changes_no_advantage(rewards, shift):
     assert leave_one_out([r + shift for r in rewards]) == pytest.approx(leave_one_out(rewards))
 
@@ -52,11 +55,16 @@ def test_kl_gradient_is_that_of_the_divergence():
         logprobs = logits - mx.logsumexp(logits)
         reference = base - mx.logsumexp(base)
         zero = mx.zeros((1,))
-        terms = [policy_loss(logprobs[i : i + 1], reference[i : i + 1], zero, 1, 1.0)[0] for i in range(3)]
+        terms = [
+            policy_loss(logprobs[i : i + 1], reference[i : i + 1], zero, 1, 1.0)[0]
+            for i in range(3)
+        ]
         return (weights * mx.stack(terms)).sum()
 
     logits = mx.array([1.0, 0.0, -0.5])
-    assert_close(mx.grad(k2_expectation)(logits, mx.softmax(logits)), mx.grad(divergence)(logits))
+    assert_close(
+        mx.grad(k2_expectation)(logits, mx.softmax(logits)), mx.grad(divergence)(logits)
+    )
 
 
 def loss_of(model, scales, groups=(0, 1)):
@@ -74,7 +82,9 @@ def test_gradient_of_the_loss_is_the_finite_difference(tiny_model):
     scales = ones(tiny_model.ranks)
     gradient = mx.grad(lambda s: loss_of(tiny_model, s))(scales)
     rng = np.random.default_rng(0)
-    direction = {k: mx.array(rng.normal(size=v.shape).astype(np.float32)) for k, v in scales.items()}
+    direction = {
+        k: mx.array(rng.normal(size=v.shape).astype(np.float32)) for k, v in scales.items()
+    }
     slope = sum((gradient[k] * direction[k]).sum().item() for k in scales)
     step = 1e-3
     ahead, behind = (

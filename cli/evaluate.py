@@ -1,0 +1,75 @@
+"""`t2 eval`: how often a strategy answers rightly."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Json, Mix, Model, Seed
+from .render import emit, interval, percent, progress, say, table
+from .session import check_choice, opened, strategy_for
+
+
+def evaluate(
+    task: Annotated[str, typer.Argument(help="A task's name; `t2 tasks` lists them.")],
+    model: Model = DEFAULT_MODEL,
+    expert: ExpertName = None,
+    mix: Mix = None,
+    adapt: Adapt = None,
+    experts: ExpertsFolder = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    limit: Annotated[int, typer.Option(min=1, help="How many problems.")] = 200,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="JSONL file of every answer.")] = None,
+    json: Json = False,
+) -> None:
+    """Answer a task's problems greedily; accuracy with its 95 % interval."""
+    check_choice(expert, mix, adapt)
+    from mlx_t2.evaluation import by_kind, commonest_answer, write_items
+    from mlx_t2.tasks import get_task
+
+    chosen = get_task(task)
+    chosen.problems(split, limit, seed)  # a wrong split is known before the model is loaded
+    worn = opened(model)
+    strategy, _ = strategy_for(worn, expert, mix, adapt, experts)
+    items, report = answered(worn, chosen, strategy, split, limit, seed)
+    if out:
+        write_items(items, out)
+    if json:
+        emit(report.to_json())
+        return
+    say(
+        f"{task}, {split}, {report.strategy}: {percent(report.accuracy)} "
+        f"({report.correct} of {report.n}, 95 % interval {interval(report.interval)} %), {report.seconds:.0f} s"
+    )
+    kinds = [
+        (kind, f"{s.correct} of {s.n}", percent(s.accuracy))
+        for kind, s in by_kind(items).items()
+    ]
+    table("by kind of answer", ("kind", "right", "accuracy"), kinds)
+    answer, share = commonest_answer(items)
+    say(f"commonest answer: {answer!r}, {percent(share)} of all")
+
+
+def answered(
+    model, task, strategy, split: str, limit: int, seed: int = 0, title: str | None = None
+):
+    """(graded items, report) of an evaluation, with a bar."""
+    import time
+
+    from mlx_t2.evaluation import Report, evaluate
+
+    start, items = time.perf_counter(), []
+    with progress(title or f"answering {task.name}", limit) as advance:
+        for item in evaluate(model, task, strategy, split, limit, seed):
+            items.append(item)
+            advance()
+    report = Report.of(
+        items,
+        task=task.name,
+        model=model.name,
+        split=split,
+        seconds=time.perf_counter() - start,
+        strategy=strategy.name,
+    )
+    return items, report

@@ -1,0 +1,44 @@
+"""Assembles the commands. The only place where an error of the library becomes an exit code."""
+
+import sys
+
+import typer
+
+from . import ask, chat, demo, doctor, evaluate, experts, export, prepare, tasks, train
+
+app = typer.Typer(
+    name="t2",
+    help="Transformer² on MLX: a language model that adapts its own weights to each request.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.command()(prepare.decompose)
+app.add_typer(tasks.app, name="tasks")
+app.command()(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command()(ask.generate)
+app.command()(chat.chat)
+app.add_typer(experts.app, name="experts")
+app.command()(export.export)
+
+
+def main() -> None:
+    """Run `t2`: 0 done, 1 an error of the user's that can be mended, 2 wrong usage, 130 interrupted."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)  # the reader, `head` perhaps, has seen enough
+    except Exception as error:
+        from mlx_t2.errors import T2Error
+
+        if not isinstance(error, T2Error):
+            raise
+        from .render import complain
+
+        complain(str(error))
+        sys.exit(1)

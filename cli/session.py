@@ -1,0 +1,126 @@
+"""A model ready to wear experts, and the strategy that the flags ask for. Shared by several commands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .render import note, progress, stderr
+
+if TYPE_CHECKING:
+    from mlx_t2.adaptation import Strategy
+    from mlx_t2.experts import Expert
+    from mlx_t2.models import SVFModel
+
+STRATEGIES = ("prompt", "classifier", "mixture", "sum", "none")
+
+
+def opened(name: str) -> "SVFModel":
+    """The model, loaded."""
+    with stderr.status(f"loading {name}"):
+        from mlx_t2.models import load
+
+        return load(name)
+
+
+def decomposed(model: "SVFModel", targets: str = "mlp", rank: int | None = None) -> list:
+    """Give the model SVF layers; the reports of the decomposition."""
+    reports = []
+    with progress("decomposing", len(model.targeted(targets))) as advance:
+        for report in model.decompose(targets, rank):
+            reports.append(report)
+            advance()
+    return reports
+
+
+def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None:
+    """At most one of the three; a usage error otherwise."""
+    given = [
+        flag
+        for flag, value in (("--expert", expert), ("--mix", mix), ("--adapt", adapt))
+        if value
+    ]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given)} exclude each other; give one")
+    if adapt and adapt not in STRATEGIES:
+        raise typer.BadParameter(
+            f"--adapt: {adapt!r} came, expected one of {', '.join(STRATEGIES)}"
+        )
+
+
+def experts_for(model: "SVFModel", folder: Path | None) -> dict[str, "Expert"]:
+    """{name: expert} of all that were trained on this model, its own library's or a folder's."""
+    from mlx_t2.errors import ConfigError
+    from mlx_t2.experts import Library
+
+    library = Library() if folder is None else Library(folder, bundled=None)
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder, expected one with experts in it")
+    for error, _ in library.damaged():
+        note(f"passed over: {error}")
+    found = {
+        e.name: e
+        for e, _ in library.experts()
+        if e.base_fingerprint == model.fingerprint(e.targets)
+    }
+    if not found:
+        raise ConfigError(
+            f"{folder or 'library'}: no expert of {model.name}, expected at least one. Train one: t2 train"
+        )
+    return found
+
+
+def strategy_for(
+    model: "SVFModel",
+    expert: str | None,
+    mix: str | None,
+    adapt: str | None,
+    folder: Path | None,
+) -> tuple["Strategy", dict[str, "Expert"]]:
+    """What the flags ask for, and the experts it chooses from; the model is decomposed to fit them."""
+    from mlx_t2 import adaptation
+    from mlx_t2.experts import Library, parse_mix
+
+    if expert or mix:
+        library = Library() if folder is None else Library(folder, bundled=None)
+        weights = parse_mix(mix) if mix else {expert: 1.0}
+        experts = {name: library.find(name) for name in weights}
+        fit(model, experts)
+        return adaptation.Named(experts, weights), experts
+    if adapt in (None, "none"):
+        return adaptation.NoAdaptation(), {}
+    experts = experts_for(model, folder)
+    fit(model, experts)
+    if adapt == "sum":
+        return adaptation.Sum(experts), experts
+    if adapt == "prompt":
+        return adaptation.PromptStrategy(experts), experts
+    router = router_for(model, folder)
+    known = {name: e for name, e in experts.items() if name in router.labels}
+    chosen = (
+        adaptation.ClassifierStrategy if adapt == "classifier" else adaptation.MixtureStrategy
+    )
+    return chosen(known, router), known
+
+
+def router_for(model: "SVFModel", folder: Path | None):
+    """The router in the folder, or the bundled one."""
+    from mlx_t2.adaptation import Router
+    from mlx_t2.experts import BUNDLED
+
+    return Router.load((folder or BUNDLED / model.name) / "router.safetensors")
+
+
+def fit(model: "SVFModel", experts: dict[str, "Expert"]) -> None:
+    """Decompose the model as the experts were trained, and check each of them against it."""
+    from mlx_t2.errors import ConfigError
+
+    forms = {(e.targets, e.rank) for e in experts.values()}
+    if len(forms) > 1:
+        raise ConfigError(
+            f"experts: trained on different layers or ranks ({sorted(forms)}), expected one"
+        )
+    targets, rank = forms.pop()
+    decomposed(model, targets, None if rank == "full" else int(rank))
+    for e in experts.values():
+        e.check(model.name, model.fingerprint(e.targets), model.ranks)

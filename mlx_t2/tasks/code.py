@@ -1,0 +1,78 @@
+"""Code: write one Python expression.
+
+One question: `the largest item of the list ages`, answer `max(ages)`. Any expression with the
+same value and type on three random environments is right; see `expressions.py`.
+
+Does not know prompts or models, nor how an expression is run.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from random import Random
+
+from .domain import Question, pick, split_of
+from .expressions import Candidate, are_equal
+from .words import LISTS, NUMBERS, STRINGS
+
+_FORMS = (
+    ("sum", LISTS, "the sum of the list {v}", "sum({v})"),
+    ("plus", NUMBERS, "the number {v} plus {c}", "{v} + {c}"),
+    ("upper", STRINGS, "the string {v} in upper case", "{v}.upper()"),
+    ("length", LISTS, "the length of the list {v}", "len({v})"),
+    ("first items", LISTS, "the first {c} items of the list {v}", "{v}[:{c}]"),
+    ("times", NUMBERS, "the number {v} times {c}", "{v} * {c}"),
+    ("largest", LISTS, "the largest item of the list {v}", "max({v})"),
+    ("repeat", STRINGS, "the string {v} repeated {c} times", "{v} * {c}"),
+    ("index", LISTS, "the item at index {c} of the list {v}", "{v}[{c}]"),
+    ("square", NUMBERS, "the square of the number {v}", "{v} * {v}"),
+    ("last item", LISTS, "the last item of the list {v}", "{v}[-1]"),
+    ("remainder", NUMBERS, "the remainder of the number {v} divided by {c}", "{v} % {c}"),
+    ("sorted", LISTS, "the list {v} in sorted order", "sorted({v})"),
+    ("lower", STRINGS, "the string {v} in lower case", "{v}.lower()"),
+    ("smallest", LISTS, "the smallest item of the list {v}", "min({v})"),
+    ("greater", NUMBERS, "whether the number {v} is greater than {c}", "{v} > {c}"),
+    ("reversed", LISTS, "the list {v} reversed", "{v}[::-1]"),
+    ("minus", NUMBERS, "the number {v} minus {c}", "{v} - {c}"),
+    ("characters", STRINGS, "the length of the string {v}", "len({v})"),
+    ("last items", LISTS, "the last {c} items of the list {v}", "{v}[-{c}:]"),
+)
+"""(kind, variable names, question, reference); neighbours ask for different types."""
+
+
+class Code:
+    """A kind of expression, a variable name and, for some kinds, a number from 2 to 20."""
+
+    name = "code"
+    description = "one Python expression"
+    system = "Write a Python expression."
+    examples = (
+        ("the absolute value of the number y", "abs(y)"),
+        ("the first item of the list q", "q[0]"),
+    )
+    max_tokens = 14
+    kinds = tuple(kind for kind, *_ in _FORMS)
+
+    def draw(self, split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
+        pools = _questions(split)
+        return pick({k: iter(rng.sample(pools[k], len(pools[k]))) for k in self.kinds}, kinds)
+
+    def step(self, kinds: Sequence[str], rng: Random) -> list[Question]:
+        return list(self.draw("train", kinds, rng))
+
+    def grade(self, attempts: Sequence[tuple[str, str, str]]) -> list[float]:
+        return [float(right) for right in are_equal([Candidate(*a) for a in attempts])]
+
+
+@cache
+def _questions(split: str) -> dict[str, list[Question]]:
+    """Every question of the split, by kind."""
+    pools: dict[str, list[Question]] = {}
+    for kind, names, question, answer in _FORMS:
+        constants = range(2, 21) if "{c}" in question else range(1)
+        texts = [(question.format(v=v, c=c), v, c) for v in names for c in constants]
+        pools[kind] = [
+            Question(f"code/{text.replace(' ', '-')}", text, answer.format(v=v, c=c), kind)
+            for text, v, c in texts
+            if split_of("code", text) == split
+        ]
+    return pools

@@ -1,0 +1,291 @@
+"""The three generated domains: splits, balance, prompts, and what cannot score."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlx_t2.errors import TaskDataError
+from mlx_t2.tasks import SPLITS, get_task, question_of, shared_prompt, task_names
+from mlx_t2.tasks.domain import split_of
+from mlx_t2.tasks.mathematics import _triples
+from mlx_t2.tasks.reasoning import nouns_of
+from mlx_t2.tasks.words import LISTS, NOUNS, NUMBERS, STRINGS
+
+DOMAINS = ("mathematics", "code", "reasoning")
+CHANCE = {"mathematics": 1 / 3, "code": 1 / 20, "reasoning": 1 / 7}
+
+
+def words(problem):
+    return question_of(problem)["content"].split()
+
+
+def score(task, problems, completion):
+    return sum(task.grade([(p, completion(p)) for p in problems])) / len(problems)
+
+
+def test_every_domain_comes_in_three_forms():
+    endings = ("", "-shared", "-both")
+    assert set(task_names()) == {
+        f"{domain}{ending}" for domain in DOMAINS for ending in endings
+    }
+    assert all(get_task(name).name == name for name in task_names())
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(TaskDataError, match=r"task: unknown name 'maths', known are .*code"):
+        get_task("maths")
+
+
+def test_an_unknown_split_is_refused():
+    with pytest.raises(TaskDataError, match=r"code: unknown split 'dev', expected one of"):
+        get_task("code").problems("dev", 1)
+
+
+def test_more_problems_than_there_are_is_refused():
+    with pytest.raises(TaskDataError, match=r"code: 99999 .* the test split has \d{4}$"):
+        get_task("code").problems("test", 99_999)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_splits_have_a_thousand_questions_each_and_share_none(name):
+    task = get_task(name)
+    ids = {split: {p.id for p in task.problems(split, 1000)} for split in SPLITS}
+    assert all(len(found) == 1000 for found in ids.values())
+    assert len(set.union(*ids.values())) == 3000
+
+
+def test_code_has_four_thousand_questions():
+    sizes = [3500, 1000, 1500]
+    for split, n in zip(SPLITS, sizes, strict=True):
+        assert len({p.id for p in get_task("code").problems(split, n)}) == n
+
+
+def test_the_same_three_numbers_are_in_one_split_in_every_order():
+    sets = {
+        split: {frozenset(p.id.split("/")[1].split("-")) for p in problems}
+        for split, problems in drawn("mathematics", 3000).items()
+    }
+    train = {frozenset(map(str, triple)) for triple in _triples()["train"]}
+    assert sets["train"] <= train
+    assert not train & (sets["validation"] | sets["test"])
+    assert not sets["validation"] & sets["test"]
+
+
+def drawn(name, n):
+    return {split: get_task(name).problems(split, n) for split in SPLITS}
+
+
+def test_test_nouns_are_new_and_many():
+    nouns = {split: {n for kind in NOUNS for n in nouns_of(split, kind)} for split in SPLITS}
+    for split, problems in drawn("reasoning", 1500).items():
+        assert {words(p)[-1] for p in problems} == nouns[split]
+    assert not nouns["test"] & (nouns["train"] | nouns["validation"])
+    assert not nouns["train"] & nouns["validation"]
+    assert len(nouns["test"]) >= 60
+
+
+def test_every_noun_has_one_kind():
+    for vocabulary in (
+        [n for nouns in NOUNS.values() for n in nouns],
+        LISTS + STRINGS + NUMBERS,
+    ):
+        assert len(set(vocabulary)) == len(vocabulary)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_the_example_turns_are_never_asked(name):
+    task = get_task(name)
+    shown = {turn["content"] for turn in task.problems("test", 1)[0].messages[:-1]}
+    asked = {question_of(p)["content"] for s in SPLITS for p in task.problems(s, 1000)}
+    assert not shown & asked
+
+
+def test_the_example_words_are_never_asked():
+    assert not {"ant", "plum"} & {noun for nouns in NOUNS.values() for noun in nouns}
+    assert not {"q", "y"} & {*LISTS, *STRINGS, *NUMBERS}
+    assert not any((11, 14, 20) in triples for triples in _triples().values())
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_reference_answer_earns_the_reward(name):
+    task = get_task(name)
+    for split in SPLITS:
+        problems = task.problems(split, 300, seed=1)
+        assert score(task, problems, lambda p: f" {p.answer}\n") == 1.0
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_problems_depend_on_the_seed_alone(name):
+    task = get_task(name)
+    assert task.problems("test", 40, seed=3) == task.problems("test", 40, seed=3)
+    assert task.problems("test", 40, seed=3) != task.problems("test", 40, seed=4)
+    assert task.step(8, seed=3) == task.step(8, seed=3)
+    assert task.step(8, seed=3) != task.step(8, seed=4)
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_fewer_problems_are_the_first_of_more(name):
+    task = get_task(name)
+    few, many = task.problems("test", 40), task.problems("test", 100)
+    assert [p.id for p in few] == [p.id for p in many[:40]]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_forms_ask_the_same_questions(domain):
+    forms = [get_task(domain + end).problems("test", 50) for end in ("", "-shared", "-both")]
+    ids = [[p.id for p in problems] for problems in forms]
+    assert ids[0] == ids[1] == ids[2]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_question_is_known_by_its_id(domain):
+    problems = get_task(domain).problems("train", 2000)
+    asked = {p.id: question_of(p)["content"] for p in problems}
+    assert len(set(asked.values())) == len(asked) == 2000
+
+
+def test_the_shared_prompt_tells_no_domain():
+    prompts = {
+        tuple(tuple(m.items()) for m in p.messages[:-1])
+        for domain in DOMAINS
+        for p in get_task(f"{domain}-shared").problems("test", 5)
+    }
+    assert prompts == {tuple(tuple(m.items()) for m in shared_prompt())}
+    assert [m["content"] for m in shared_prompt()[-2:]] == ["3, 8, 5", "8"]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_own_prompts_show_two_examples_as_turns(domain):
+    messages = get_task(domain).problems("test", 1)[0].messages
+    roles = ["system", "user", "assistant", "user", "assistant", "user"]
+    assert [m["role"] for m in messages] == roles
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_both_asks_half_in_each_form(domain):
+    task = get_task(f"{domain}-both")
+    systems = [p.messages[0]["content"] for p in task.problems("test", 100)]
+    assert systems.count("Answer.") == 50
+    by_step = [{p.messages[0]["content"] for p in task.step(8, seed)} for seed in range(4)]
+    assert by_step[0] == by_step[2] != by_step[1] == by_step[3] == {"Answer."}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(task_names()), st.integers(1, 40), st.integers(0, 10**6))
+def test_a_step_is_balanced_over_kinds(name, n, seed):
+    task = get_task(name)
+    counts = Counter(p.kind for p in task.step(n, seed))
+    kinds = {p.kind for p in task.problems("train", 200)}
+    assert max(counts.values()) - min(counts.get(kind, 0) for kind in kinds) <= 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(DOMAINS), st.integers(1, 40), st.integers(0, 10**6))
+def test_a_step_asks_distinct_training_questions(name, n, seed):
+    step = get_task(name).step(n, seed)
+    assert len({p.id for p in step}) == len(step) == n
+    assert all(is_for_training(p) for p in step)
+
+
+def is_for_training(problem):
+    """By what makes a question the same one: the set of numbers, the noun, the question."""
+    text = question_of(problem)["content"]
+    identities = {
+        "mathematics": lambda: "-".join(sorted(text.split(", "))),
+        "reasoning": lambda: text.split()[-1],
+        "code": lambda: text,
+    }
+    return split_of(problem.domain, identities[problem.domain]()) == "train"
+
+
+def test_nine_mathematics_problems_are_three_triples_in_three_rotations():
+    step = get_task("mathematics").step(9, seed=5)
+    triples = Counter(frozenset(p.id.split("/")[1].split("-")) for p in step)
+    assert sorted(triples.values()) == [3, 3, 3]
+    assert Counter(p.kind for p in step) == {"first": 3, "second": 3, "third": 3}
+
+
+def test_the_kind_that_is_left_out_changes_with_the_seed():
+    for name, n in (("mathematics", 8), ("reasoning", 6), ("code", 19)):
+        task = get_task(name)
+        counts = [Counter(p.kind for p in task.step(n, seed)) for seed in range(20)]
+        rare = {min(count, key=lambda kind: count[kind]) for count in counts}
+        kinds = {kind for count in counts for kind in count}
+        missing = {kind for count in counts for kind in kinds if kind not in count}
+        assert len(rare if n == 8 else missing) == len(kinds)
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_fixed_position_scores_a_third(position):
+    task = get_task("mathematics")
+    for problems in (task.problems("test", 400), task.step(9, seed=1)):
+        share = score(task, problems, lambda p: words(p)[position].rstrip(","))
+        assert share == pytest.approx(1 / 3, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["code", "reasoning"])
+def test_the_best_constant_answer_scores_at_chance(name):
+    task = get_task(name)
+    problems = task.problems("test", 200)
+    constants = sorted({p.answer for p in task.problems("train", 20)})
+    rewards = iter(task.grade([(p, text) for text in constants for p in problems]))
+    scores = [sum(next(rewards) for _ in problems) / len(problems) for _ in constants]
+    assert max(scores) <= CHANCE[name] + 0.02
+
+
+def test_copying_an_item_of_the_question_scores_nothing():
+    for name in ("code", "reasoning"):
+        problems = get_task(name).problems("test", 200)
+        for position in (1, 2, -1):
+            completion = score(get_task(name), problems, lambda p, i=position: words(p)[i])
+            assert completion == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "completion"),
+    [
+        ("mathematics", "{a} is larger than the others"),
+        ("mathematics", "The largest is {a}"),
+        ("mathematics", "{a}."),
+        ("mathematics", "{a}, {a}"),
+        ("mathematics", "{a}\n{a}"),
+        ("mathematics", "0{a}"),
+        ("mathematics", "{q}"),
+        ("mathematics", ""),
+        ("reasoning", "{a} or food"),
+        ("reasoning", "a {a}"),
+        ("reasoning", "animal, food, vehicle, tool, clothing, instrument or color"),
+        ("reasoning", "{a}s"),
+        ("reasoning", "{a}.."),
+        ("reasoning", ""),
+        ("code", "{a}; {a}"),
+        ("code", "x = {a}"),
+        ("code", "{a} {a}"),
+        ("code", "`{a}`"),
+        ("code", "({a},)"),
+        ("code", "[{a}]"),
+        ("code", ""),
+    ],
+)
+def test_more_than_the_answer_is_wrong(name, completion):
+    task = get_task(name)
+    problems = task.problems("test", 60)
+    spoilt = [(p, completion.format(a=p.answer, q=question_of(p)["content"])) for p in problems]
+    assert set(task.grade(spoilt)) == {0.0}
+
+
+@pytest.mark.parametrize("text", ["Animal", " animal ", "ANIMAL.", "animal\n"])
+def test_case_and_one_dot_do_not_matter_for_a_kind(text):
+    task = get_task("reasoning")
+    problem = next(p for p in task.problems("test", 20) if p.answer == "animal")
+    assert task.grade([(problem, text)]) == [1.0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(("mathematics", "reasoning")), st.text())))
+def test_grading_any_text_gives_zero_or_one(attempts):
+    for name, text in attempts:
+        task = get_task(name)
+        assert task.grade([(task.step(1, 0)[0], text)])[0] in (0.0, 1.0)

@@ -1,0 +1,92 @@
+"""Which BLAS the process multiplies with is settled when mlx_t2 is imported: each test has its own process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="macOS multiplies with Accelerate: nothing is put in front"
+)
+OPENBLAS = "Blas(name='openblas', remedy=None)"
+REPORT = "print(mlx_t2.blas.BLAS)"
+BEST_OF_FIVE = """
+import time
+import mlx_t2
+import mlx.core as mx
+
+mx.set_default_device(mx.cpu)
+a = mx.random.normal((1024, 1024), dtype=mx.float32)
+seconds = []
+for _ in range(6):
+    mx.eval(a)
+    start = time.perf_counter()
+    mx.eval(a @ a)
+    seconds.append(time.perf_counter() - start)
+print(min(seconds[1:]))
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    """What a fresh Python prints."""
+    inherited = {k: v for k, v in os.environ.items() if k != "MLX_T2_NO_OPENBLAS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_mlx_t2_first_makes_it_openblas():
+    assert run(f"import mlx_t2, mlx.core; {REPORT}") == OPENBLAS
+
+
+def test_mlx_before_mlx_t2_is_the_reference_and_the_remedy_is_the_order():
+    expected = "Blas(name='reference', remedy='import mlx_t2 before mlx.core')"
+    assert run(f"import mlx.core, mlx_t2; {REPORT}") == expected
+
+
+def test_switched_off_it_is_the_reference_and_the_remedy_is_to_unset_the_switch():
+    expected = "Blas(name='reference', remedy='unset MLX_T2_NO_OPENBLAS')"
+    assert run(f"import mlx_t2; {REPORT}", MLX_T2_NO_OPENBLAS="1") == expected
+
+
+def test_matrix_products_of_mlx_are_at_least_five_times_faster():
+    one = {"OPENBLAS_NUM_THREADS": "1"}  # as many as the reference has: other cores may be busy
+    fast = float(run(BEST_OF_FIVE, **one))
+    slow = float(run(BEST_OF_FIVE, MLX_T2_NO_OPENBLAS="1", **one))
+    assert slow >= 5 * fast, f"{slow:.3f} s with the reference BLAS, {fast:.3f} s with OpenBLAS"
+
+
+def test_threads_restores_the_count_after_the_block_and_after_an_error_in_it():
+    printed = run("""
+import ctypes
+from mlx_t2 import blas
+
+library = ctypes.CDLL(str(blas._SITE / blas._OPENBLAS))
+count = library.openblas_get_num_threads
+library.openblas_set_num_threads(2)  # not 1, whatever the machine has
+counts = [count()]
+with blas.threads(1):
+    counts.append(count())
+counts.append(count())
+try:
+    with blas.threads(1):
+        raise ValueError
+except ValueError:
+    counts.append(count())
+print(counts)
+""")
+    assert printed == "[2, 1, 2, 2]"
+
+
+def test_threads_changes_nothing_where_openblas_is_not_loaded():
+    code = "from mlx_t2 import blas\nwith blas.threads(1): print(blas.BLAS.name)"
+    assert run(code, MLX_T2_NO_OPENBLAS="1") == "reference"
