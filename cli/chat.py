@@ -1,7 +1,7 @@
 """`t2 chat`: a conversation, each answer under the weights that it needs."""
 
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,7 +61,9 @@ class Chat:
     def choose(
         self, expert: str | None = None, mix: str | None = None, adapt: str | None = None
     ) -> None:
-        """Answer from now on as these flags ask for; the conversation begins anew under other weights."""
+        """Answer from now on as these flags ask for; the conversation begins anew under other
+        weights.
+        """
         from mlx_t2.generation import AdaptiveGenerator
 
         strategy, known = strategy_for(self.model, expert, mix, adapt, self.folder)
@@ -71,7 +73,7 @@ class Chat:
 
     def loop(self, is_person: bool) -> None:
         """Read and answer until the end of the input."""
-        with _history() if is_person else suppress():
+        with _history() if is_person else nullcontext():
             while True:
                 try:
                     prompt = f"\n[{self.generator.strategy.name}] > "

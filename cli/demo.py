@@ -75,7 +75,9 @@ def _live(model: Any, task: Any, steps: int, limit: int, seed: int) -> dict:
 
 
 def _strategies(model: Any) -> dict[str, Any]:
-    """{what: strategy} of the base model, each expert and self-adaptation; and two generators to ask."""
+    """{what: strategy} of the base model, each expert and self-adaptation; and two generators
+    to ask.
+    """
     from mlx_t2.adaptation import ClassifierStrategy, Named, NoAdaptation
     from mlx_t2.generation import AdaptiveGenerator
 

@@ -5,7 +5,9 @@ from .render import emit, facts
 
 
 def doctor(json: Json = False) -> None:
-    """Show platform, device, BLAS, memory, sandbox and cache; what is missing, and how to get it."""
+    """Show platform, device, BLAS, memory, sandbox and cache; what is missing, and how to get
+    it.
+    """
     found = _examined()
     if json:
         emit(found)

@@ -26,7 +26,9 @@ app.command()(export.export)
 
 
 def main() -> None:
-    """Run `t2`: 0 done, 1 an error of the user's that can be mended, 2 wrong usage, 130 interrupted."""
+    """Run `t2`: 0 done, 1 an error of the user's that can be mended, 2 wrong usage, 130
+    interrupted.
+    """
     try:
         app()
     except KeyboardInterrupt:

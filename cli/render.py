@@ -95,7 +95,9 @@ def interval(bounds: Sequence[float]) -> str:
 
 
 class TrainingDisplay:
-    """The state of a training, redrawn in place on a terminal and written line by line elsewhere."""
+    """The state of a training, redrawn in place on a terminal and written line by line
+    elsewhere.
+    """
 
     def __init__(self, title: str):
         self._title = title

@@ -1,4 +1,6 @@
-"""A model ready to wear experts, and the strategy that the flags ask for. Shared by several commands."""
+"""A model ready to wear experts, and the strategy that the flags ask for. Shared by several
+commands.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +79,9 @@ def strategy_for(
     adapt: str | None,
     folder: Path | None,
 ) -> tuple["Strategy", dict[str, "Expert"]]:
-    """What the flags ask for, and the experts it chooses from; the model is decomposed to fit them."""
+    """What the flags ask for, and the experts it chooses from; the model is decomposed to fit
+    them.
+    """
     from mlx_t2 import adaptation
     from mlx_t2.experts import Library, parse_mix
 

@@ -1,8 +1,9 @@
 """OpenBLAS in front of the reference BLAS, on Linux, before MLX is imported.
 
-MLX's Linux wheel links the reference BLAS and LAPACK; loading OpenBLAS with RTLD_GLOBAL first makes the
-dynamic linker resolve `cblas_sgemm` and friends to it. macOS has Accelerate: nothing is done there. Knows
-nothing of MLX's Python side, and imports nothing outside the standard library.
+MLX's Linux wheel links the reference BLAS and LAPACK; loading OpenBLAS with RTLD_GLOBAL first
+makes the dynamic linker resolve `cblas_sgemm` and friends to it. macOS has Accelerate: nothing
+is done there. Knows nothing of MLX's Python side, and imports nothing outside the standard
+library.
 """
 
 import contextlib
@@ -48,10 +49,11 @@ def interpose() -> Blas:
 
 
 def _load(library: Path) -> None:
-    """Open `library` for all later libraries, with MLX's own copy of libgfortran where the system has none.
+    """Open `library` for all later libraries, with MLX's own copy of libgfortran where the
+    system has none.
 
-    Wheels rename the libraries that they bundle, so the copy answers to a name that OpenBLAS does not ask
-    for. A private copy with the plain name in its header settles it.
+    Wheels rename the libraries that they bundle, so the copy answers to a name that OpenBLAS
+    does not ask for. A private copy with the plain name in its header settles it.
     """
     try:
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
@@ -78,7 +80,9 @@ def _load(library: Path) -> None:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """OpenBLAS uses `count` threads a call inside the block; nothing changes where it is not loaded."""
+    """OpenBLAS uses `count` threads a call inside the block; nothing changes where it is not
+    loaded.
+    """
     if BLAS.name != "openblas":
         yield
         return

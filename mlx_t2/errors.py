@@ -1,6 +1,7 @@
 """Every error a user can meet; each is also the standard error nearest in meaning.
 
-A message says where, what came, what was expected. The command line prints it in one line and exits with 1.
+A message says where, what came, what was expected. The command line prints it in one line and
+exits with 1.
 """
 
 

@@ -8,17 +8,18 @@ from jaxtyping import install_import_hook
 
 install_import_hook("mlx_t2", "shapes.check")
 
-import mlx_t2  # noqa: E402  before mlx.core, for the sake of BLAS
 
 import pytest  # noqa: E402
-
 from helpers import tiny_network, tiny_tokenizer  # noqa: E402
+
 from mlx_t2.models import SVFModel  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch):
-    """Experts and history are the test's; the cache of converted models and bases stays where it is."""
+    """Experts and history are the test's; the cache of converted models and bases stays where
+    it is.
+    """
     monkeypatch.setenv("MLX_T2_HOME", str(tmp_path_factory.mktemp("home")))
 
 

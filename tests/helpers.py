@@ -15,7 +15,9 @@ _TEMPLATE = (
 
 
 def assert_close(got, expected, tolerance: float | None = None) -> None:
-    """The largest gap against the largest expected entry: entry by entry, true identities fail near zero."""
+    """The largest gap against the largest expected entry: entry by entry, true identities fail
+    near zero.
+    """
     dtype = got.dtype if isinstance(got, mx.array) else mx.float32
     got, expected = (
         np.array(a.astype(mx.float32) if isinstance(a, mx.array) else a)

@@ -1,4 +1,6 @@
-"""The checker of shapes and types in tests: an int may stand for a float, as Python's type system has it."""
+"""The checker of shapes and types in tests: an int may stand for a float, as Python's type
+system has it.
+"""
 
 from beartype import BeartypeConf, beartype
 

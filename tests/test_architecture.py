@@ -1,4 +1,6 @@
-"""The floor plan, as code: a file imports from its own room (siblings) and from rooms on lower floors."""
+"""The floor plan, as code: a file imports from its own room (siblings) and from rooms on lower
+floors.
+"""
 
 import ast
 from pathlib import Path
@@ -30,7 +32,7 @@ WALLS = {  # package: the rooms that may import it
 
 
 def violations(root: Path) -> list[str]:
-    """`file:line imports what: why not`, for each file of the library and of the command line."""
+    """`file:line imports what: why not`, for the library and the command line."""
     found = []
     for path in sorted([*root.glob("mlx_t2/**/*.py"), *root.glob("cli/**/*.py")]):
         top, inner, *_ = (file := path.relative_to(root)).with_suffix("").parts
@@ -46,7 +48,7 @@ def violations(root: Path) -> list[str]:
 
 
 def imports(node: ast.AST):
-    """(as written, dots in front, module, name or None) of each name that a statement imports."""
+    """(as written, dots in front, module, name or None) of each name that a node imports."""
     if isinstance(node, ast.Import):
         yield from ((alias.name, 0, alias.name, None) for alias in node.names)
     if isinstance(node, ast.ImportFrom):
@@ -80,7 +82,7 @@ def fault(root: Path, room: str, level: int, module: str, name: str | None) -> s
 
 
 def exported(room: Path) -> set[str]:
-    """Names that a room's `__init__.py` binds: `sample` is both a file and the function in it."""
+    """What a room's `__init__.py` imports: `sample` is both a file and the function in it."""
     tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
     return {
         a.asname or a.name

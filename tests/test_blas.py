@@ -1,4 +1,6 @@
-"""Which BLAS the process multiplies with is settled when mlx_t2 is imported: each test has its own process."""
+"""Which BLAS the process multiplies with is settled when mlx_t2 is imported: each test has its
+own process.
+"""
 
 import os
 import subprocess
@@ -12,6 +14,7 @@ pytestmark = pytest.mark.skipif(
 )
 OPENBLAS = "Blas(name='openblas', remedy=None)"
 REPORT = "print(mlx_t2.blas.BLAS)"
+# Processor time, one thread each: a busy machine changes waiting, not this.
 BEST_OF_FIVE = """
 import time
 import mlx_t2
@@ -22,9 +25,9 @@ a = mx.random.normal((1024, 1024), dtype=mx.float32)
 seconds = []
 for _ in range(6):
     mx.eval(a)
-    start = time.perf_counter()
+    start = time.process_time()
     mx.eval(a @ a)
-    seconds.append(time.perf_counter() - start)
+    seconds.append(time.process_time() - start)
 print(min(seconds[1:]))
 """
 
@@ -38,7 +41,7 @@ def run(code: str, **environment: str) -> str:
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -59,7 +62,7 @@ def test_switched_off_it_is_the_reference_and_the_remedy_is_to_unset_the_switch(
 
 
 def test_matrix_products_of_mlx_are_at_least_five_times_faster():
-    one = {"OPENBLAS_NUM_THREADS": "1"}  # as many as the reference has: other cores may be busy
+    one = {"OPENBLAS_NUM_THREADS": "1"}  # as many as the reference has
     fast = float(run(BEST_OF_FIVE, **one))
     slow = float(run(BEST_OF_FIVE, MLX_T2_NO_OPENBLAS="1", **one))
     assert slow >= 5 * fast, f"{slow:.3f} s with the reference BLAS, {fast:.3f} s with OpenBLAS"

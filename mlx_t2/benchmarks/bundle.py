@@ -1,8 +1,8 @@
 """How the bundled experts were made, and every number said of them: the recipe, runnable.
 
-For each embedded domain three seeds are trained on both prompt forms at once; the seed that is shipped is the one
-best on validation problems; all three are reported on test problems. Knows every room below; nothing imports it
-but the command that runs it.
+For each embedded domain three seeds are trained on both prompt forms at once; the seed that is
+shipped is the one best on validation problems; all three are reported on test problems. Knows
+every room below; nothing imports it but the command that runs it.
 """
 
 import json
@@ -58,7 +58,9 @@ ROUTER_EXAMPLES = 300
 
 
 def build(runs: Path, workers: int = 2) -> Iterator[str]:
-    """Train, choose, measure and ship; yields what has been done. Stopped anywhere, it goes on from `runs`."""
+    """Train, choose, measure and ship; yields what has been done. Stopped anywhere, it goes on
+    from `runs`.
+    """
     jobs = [(runs, domain, seed) for seed in SEEDS for domain in DOMAINS]
     yield from _in_parallel(train_one, jobs, workers)
     chosen = {domain: _best_seed(runs, domain) for domain in DOMAINS}
@@ -77,7 +79,9 @@ def build(runs: Path, workers: int = 2) -> Iterator[str]:
 
 
 def _in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]:
-    """One BLAS thread a process: on two cores that is half as fast again as one process with two."""
+    """One BLAS thread a process: on two cores that is half as fast again as one process with
+    two.
+    """
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), max_tasks_per_child=1

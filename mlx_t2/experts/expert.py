@@ -71,7 +71,9 @@ class Expert:
 
     @property
     def prompt(self) -> tuple[dict[str, str], ...]:
-        """The messages that stood before every question it was trained on; none where not recorded."""
+        """The messages that stood before every question it was trained on; none where not
+        recorded.
+        """
         return tuple(self.config.get("prompt", ()))
 
     @cached_property

@@ -1,6 +1,8 @@
-"""Language models that wear SVF layers: loading through mlx-lm, decomposing, putting scales on and off.
+"""Language models that wear SVF layers: loading through mlx-lm, decomposing, putting scales on
+and off.
 
-Knows architectures, tokenizers and weights; does not know experts as files, sampling, tasks or training.
+Knows architectures, tokenizers and weights; does not know experts as files, sampling, tasks or
+training.
 """
 
 from .bundled import bundled_model_path as bundled_model_path

@@ -1,7 +1,8 @@
 """A hub id, a folder or an alias → SVFModel, through mlx-lm.
 
-On a CPU backend half-precision and quantised products are some 50 times slower than float32 ones, so there the
-weights are widened to float32 as they are loaded; elsewhere they stay as they come.
+On a CPU backend half-precision and quantised products are some 50 times slower than float32
+ones, so there the weights are widened to float32 as they are loaded; elsewhere they stay as
+they come.
 """
 
 from pathlib import Path

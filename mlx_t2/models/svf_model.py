@@ -1,6 +1,7 @@
 """A language model that can wear scales. Knows no experts as files, no sampling, no tasks.
 
-`with model.using(scales):` is the only way its weights change, and they change back when the block ends.
+`with model.using(scales):` is the only way its weights change, and they change back when the
+block ends.
 """
 
 import hashlib
@@ -23,7 +24,6 @@ from mlx_t2.svf import (
     Scales,
     SVFLinear,
     Targets,
-    base_layers,
     check_finite,
     check_scales,
     decompose_weight,
@@ -54,12 +54,16 @@ class Decomposed:
 
 
 class SVFModel:
-    """An mlx-lm network with its tokenizer, whose targeted layers wear scales after `decompose`."""
+    """An mlx-lm network with its tokenizer, whose targeted layers wear scales after
+    `decompose`.
+    """
 
     def __init__(
         self, name: str, network: nn.Module, tokenizer: Any, keys: dict[str, str] | None = None
     ):
-        """keys: what each linear weight's key was as it was loaded, where loading has changed its form."""
+        """keys: what each linear weight's key was as it was loaded, where loading has changed
+        its form.
+        """
         self.name = name
         self.network = network
         self.tokenizer = tokenizer
@@ -93,11 +97,12 @@ class SVFModel:
         return self._keys[path]
 
     def decompose(self, targets: str = "mlp", rank: int | None = None) -> Iterator[Decomposed]:
-        """Compute the basis of every targeted weight, or read it from the cache; then install SVF layers.
+        """Compute the basis of every targeted weight, or read it from the cache; then install
+        SVF layers.
 
-        Yields one report a weight. Stopped half-way, it has changed nothing but the cache, and goes on there.
-        Raises: ConfigError for targets that match nothing or a cache that cannot be written; ModelError for a
-        weight that is not finite.
+        Yields one report a weight. Stopped half-way, it has changed nothing but the cache, and
+        goes on there. Raises: ConfigError for targets that match nothing or a cache that cannot
+        be written; ModelError for a weight that is not finite.
         """
         start = time.perf_counter()
         uninstall(self.network)
@@ -154,10 +159,12 @@ class SVFModel:
 
     @contextmanager
     def using(self, scales: Scales, folded: bool = False) -> Iterator[None]:
-        """Wear `scales` inside the block: live, or folded into the weights, which then cost what the base costs.
+        """Wear `scales` inside the block: live, or folded into the weights, which then cost
+        what the base costs.
 
-        A missing path is the base weight, bit for bit. Live scales may be (rows, rank): row b of a batch wears
-        row b. Folded ones are (rank,), and are materialised in the dtype of the activations.
+        A missing path is the base weight, bit for bit. Live scales may be (rows, rank): row b
+        of a batch wears row b. Folded ones are (rank,), and are materialised in the dtype of
+        the activations.
         """
         before = self.worn
         self.wear(scales)
@@ -208,7 +215,9 @@ class SVFModel:
     def hidden(
         self, tokens: Integer[mx.array, "B T"], cache: list | None = None
     ) -> Float[mx.array, "B T hidden"]:
-        """The last layer's states after the final norm. Raises ModelError where mlx-lm does not separate them."""
+        """The last layer's states after the final norm. Raises ModelError where mlx-lm does not
+        separate them.
+        """
         if self._split is None:
             raise ModelError(
                 f"{self.name}: mlx-lm does not give this architecture's hidden states"

@@ -1,7 +1,9 @@
-"""Completions and their probabilities, under whatever scales the model wears now. Owns randomness.
+"""Completions and their probabilities, under whatever scales the model wears now. Owns
+randomness.
 
-Drives mlx-lm's decoding and caches; knows tasks only to grade with them; does not know what rewards are for.
-A key-value cache never outlives the call that made it, so it never meets other scales.
+Drives mlx-lm's decoding and caches; knows tasks only to grade with them; does not know what
+rewards are for. A key-value cache never outlives the call that made it, so it never meets other
+scales.
 """
 
 from .logprobs import completion_logprobs as completion_logprobs

@@ -1,4 +1,6 @@
-"""log π(token) of given completions, and hidden states of prompts. Differentiable; draws nothing."""
+"""log π(token) of given completions, and hidden states of prompts. Differentiable; draws
+nothing.
+"""
 
 from collections.abc import Sequence
 
@@ -15,10 +17,11 @@ def completion_logprobs(
     prompts: Sequence[Sequence[int]],
     completions: Sequence[Sequence[Sequence[int]]],
 ) -> Float[mx.array, " N"]:
-    """log π of every completion token in turn (prompt by prompt, completion by completion), in float32.
+    """log π of every completion token in turn (prompt by prompt, completion by completion), in
+    float32.
 
-    Each prompt is read once for all its completions, of which each has the same number. Padding and prompt
-    tokens are not among the N.
+    Each prompt is read once for all its completions, of which each has the same number. Padding
+    and prompt tokens are not among the N.
     """
     rows = prefill(model, prompts)
     rows.repeat(len(completions[0]))

@@ -1,7 +1,8 @@
-"""Prompts → key-value caches, each shared part read once. Differentiable; knows no rewards and no randomness.
+"""Prompts → key-value caches, each shared part read once. Differentiable; knows no rewards and
+no randomness.
 
-The prefix that all prompts have in common is read in one row, then every prompt's own tail, then rows are
-copied for the completions of a prompt. Gradients flow back through all three.
+The prefix that all prompts have in common is read in one row, then every prompt's own tail,
+then rows are copied for the completions of a prompt. Gradients flow back through all three.
 """
 
 from collections.abc import Sequence

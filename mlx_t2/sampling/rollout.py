@@ -1,4 +1,6 @@
-"""Problems → graded completions. Knows that tasks grade; does not know what the rewards are used for."""
+"""Problems → graded completions. Knows that tasks grade; does not know what the rewards are
+used for.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ def rollouts(
     attempts: int,
     config: SamplingConfig,
 ) -> list[Rollout]:
-    """`attempts` graded completions of every problem. One cut off by the limit earns 0: it has not answered."""
+    """`attempts` graded completions of every problem. One cut off by the limit earns 0: it has
+    not answered.
+    """
     prompts = [model.encode(problem.messages) for problem in problems]
     groups = sample(model, prompts, config, attempts)
     graded = task.grade(

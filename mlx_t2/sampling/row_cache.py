@@ -1,8 +1,9 @@
 """Keys and values of a batch of rows, in the form that both sampling and gradients want.
 
-mlx-lm's own batch cache keeps spare room and shifts padding to the left: its copies and scatters cost more than
-the attention itself in a gradient pass. This one appends, and masks padding where it lies. It stands in for
-`KVCache` alone; other caches (rotating, recurrent) stay mlx-lm's.
+mlx-lm's own batch cache keeps spare room and shifts padding to the left: its copies and
+scatters cost more than the attention itself in a gradient pass. This one appends, and masks
+padding where it lies. It stands in for `KVCache` alone; other caches (rotating, recurrent) stay
+mlx-lm's.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ _ROOM = 32
 
 
 class RowCache:
-    """One layer's keys and values; follows the methods that mlx-lm's models and generators call."""
+    """One layer's keys and values; follows the methods that mlx-lm's models and generators
+    call.
+    """
 
     def __init__(self):
         self.keys: mx.array | None = None
@@ -85,7 +88,9 @@ class RowCache:
             self.keys, self.values = self.keys[rows], self.values[rows]
 
     def repeat(self, copies: int) -> None:
-        """Every row so many times in turn. Unlike `filter`, its gradient is a sum, not a scatter."""
+        """Every row so many times in turn. Unlike `filter`, its gradient is a sum, not a
+        scatter.
+        """
         self._is_real = mx.repeat(self._columns(), copies, axis=0)
         self.offset = mx.repeat(self.offset, copies)
         if self.keys is not None:

@@ -59,8 +59,8 @@ def sample(
 ) -> list[list[Completion]]:
     """`copies` completions of every prompt, under the scales that the model wears.
 
-    Each prompt is read once for all its copies, and finished rows leave the batch. Where the scales are
-    (rows, rank), prompt b wears row b.
+    Each prompt is read once for all its copies, and finished rows leave the batch. Where the
+    scales are (rows, rank), prompt b wears row b.
     """
     total = len(prompts) * copies
     uniforms = mx.random.uniform(
@@ -122,7 +122,9 @@ def _wear_rows(model: SVFModel, kept: list[int]) -> None:
 def _draw(
     logits: Float[mx.array, "B vocabulary"], temperature: float, uniforms: Float[mx.array, " B"]
 ) -> Integer[mx.array, " B"]:
-    """One token a row, by inverting the cumulative distribution at a number drawn for that row alone."""
+    """One token a row, by inverting the cumulative distribution at a number drawn for that row
+    alone.
+    """
     if temperature == 0:
         return mx.argmax(logits, axis=-1)
     cumulative = mx.cumsum(mx.softmax(logits / temperature, axis=-1), axis=-1)

@@ -1,7 +1,7 @@
 """Singular value fine-tuning on arrays and layers.
 
-One weight matrix W = U diag(s) Vᵀ becomes W' = U diag(s ⊙ z) Vᵀ. Knows MLX and its layers; does not know
-language models, tokens, tasks or files other than its own cache of bases.
+One weight matrix W = U diag(s) Vᵀ becomes W' = U diag(s ⊙ z) Vᵀ. Knows MLX and its layers; does
+not know language models, tokens, tasks or files other than its own cache of bases.
 """
 
 from .cache import BasisCache as BasisCache

@@ -1,7 +1,7 @@
 """Bases on disk, each keyed by the weight it was computed from. Knows files; knows no layers.
 
-One safetensors file a weight, written beside its place and renamed into it, so a stopped run goes on where it
-was and two processes at once write the same bytes.
+One safetensors file a weight, written beside its place and renamed into it, so a stopped run
+goes on where it was and two processes at once write the same bytes.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from pathlib import Path
 import mlx.core as mx
 
 from mlx_t2.errors import ConfigError
+
 from .decompose import Basis
 
 _RECIPE = "1"
@@ -29,7 +30,9 @@ class BasisCache:
         return self.folder / f"{key[:40]}-{rank or 'full'}-{_RECIPE}.safetensors"
 
     def read(self, key: str, rank: int | None) -> Basis | None:
-        """The basis, its arrays read from disk when first used; None where there is none or it is damaged."""
+        """The basis, its arrays read from disk when first used; None where there is none or it
+        is damaged.
+        """
         path = self.path(key, rank)
         if not path.exists():
             return None

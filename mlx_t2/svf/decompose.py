@@ -5,8 +5,9 @@ Since Uᵀ W = diag(s) Vᵀ, one square orthogonal matrix q is enough to scale s
     out ≤ in:   W' = q diag(z) qᵀ W,   q = U  (eigenvectors of W Wᵀ)
     in < out:   W' = W q diag(z) qᵀ,   q = V  (eigenvectors of Wᵀ W)
 
-Differs (1) from the reference, which keeps U, s and V of a float32 SVD: the symmetric eigenproblem of the Gram
-matrix is smaller, and in float64 more accurate (self-adaptive-llms: utils.py, decompose).
+Differs (1) from the reference, which keeps U, s and V of a float32 SVD: the symmetric
+eigenproblem of the Gram matrix is smaller, and in float64 more accurate (self-adaptive-llms:
+utils.py, decompose).
 """
 
 from dataclasses import dataclass
@@ -39,8 +40,9 @@ def decompose_weight(
 ) -> Basis:
     """The basis of one weight, lazily: nothing is computed before it is evaluated.
 
-    Gram matrix and eigenvectors are float64, which only CPU streams have. The sign of each column is fixed
-    (its largest entry is positive), so an expert means the same on every machine.
+    Gram matrix and eigenvectors are float64, which only CPU streams have. The sign of each
+    column is fixed (its largest entry is positive), so an expert means the same on every
+    machine.
 
     rank: how many columns to keep, largest singular value first; all when None.
     """
@@ -60,7 +62,9 @@ def decompose_weight(
 
 
 def check_finite(path: str, weight: mx.array) -> None:
-    """Raise ModelError where the weight has NaN or infinite entries: LAPACK would fail on another thread."""
+    """Raise ModelError where the weight has NaN or infinite entries: LAPACK would fail on
+    another thread.
+    """
     if not mx.all(mx.isfinite(weight)).item():
         raise ModelError(
             f"{path}: the weight has NaN or infinite entries, expected finite ones"

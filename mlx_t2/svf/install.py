@@ -1,4 +1,5 @@
-"""Put SVF layers into a module tree, and take them out again. Knows modules; knows no tokens and no files.
+"""Put SVF layers into a module tree, and take them out again. Knows modules; knows no tokens
+and no files.
 
 Which layers wear scales is decided here and nowhere else.
 """
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from mlx.utils import tree_unflatten
 
 from mlx_t2.errors import ConfigError, ModelError
+
 from .decompose import Basis
 from .layer import SVFLinear
 
@@ -24,13 +26,16 @@ _NAMED = {
     "attention": r"\.(self_attn|attention|attn)\.",
     "all": r"",
 }
-# Embeddings and heads are left alone as in the paper; routers and indexers choose, they do not transform.
+# Embeddings and heads are left alone as in the paper; routers and indexers choose, they do not
+# transform.
 _EXCLUDED = re.compile(r"(^|\.)(embed\w*|lm_head|gate|router|indexer|altup|\w*_res_proj)(\.|$)")
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Which linear layers wear scales: `mlp`, `attention`, `all`, or a regular expression on module paths."""
+    """Which linear layers wear scales: `mlp`, `attention`, `all`, or a regular expression on
+    module paths.
+    """
 
     pattern: str = "mlp"
 
@@ -69,7 +74,9 @@ def base_layers(network: nn.Module) -> dict[str, Linear]:
 
 
 def dense_weight(layer: Linear) -> Float[mx.array, "out inner"]:
-    """The layer's weight as a float32 matrix; scales are widened first, so no bit of them is lost."""
+    """The layer's weight as a float32 matrix; scales are widened first, so no bit of them is
+    lost.
+    """
     if isinstance(layer, nn.Linear):
         return layer.weight.astype(mx.float32)
     biases = layer.get("biases")

@@ -19,12 +19,12 @@ class SVFLinear(nn.Module):
         out ≤ in:   y = y₀ + q ((z − 1) ⊙ (qᵀ y₀)),   y₀ = W x          (q = U)
         in < out:   y = W (x + q ((z − 1) ⊙ (qᵀ x)))                     (q = V)
 
-    Without z the layer is the base layer, bit for bit, quantised or not. The correction is computed in the dtype
-    of the activations; z itself stays float32.
+    Without z the layer is the base layer, bit for bit, quantised or not. The correction is
+    computed in the dtype of the activations; z itself stays float32.
 
-    Shapes: W (out, in), q (min(out, in), rank), z (rank,) or (rows, rank) with one z a row of the batch.
-    Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.1.
-    Differs (2): the weights are never recomposed to be used, so the base may stay quantised.
+    Shapes: W (out, in), q (min(out, in), rank), z (rank,) or (rows, rank) with one z a row of
+    the batch. Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.1. Differs (2): the
+    weights are never recomposed to be used, so the base may stay quantised.
     """
 
     def __init__(self, base: nn.Linear | nn.QuantizedLinear, basis: Basis):
@@ -32,7 +32,8 @@ class SVFLinear(nn.Module):
         self.base = base
         self.side = basis.side
         dtype = base.scales.dtype if isinstance(base, nn.QuantizedLinear) else base.weight.dtype
-        # The leading underscore keeps q and z out of the parameters that mlx-lm saves and freezes.
+        # The leading underscore keeps q and z out of the parameters that mlx-lm saves and
+        # freezes.
         self._q = basis.q.astype(dtype)
 
     @property

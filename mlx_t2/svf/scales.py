@@ -5,7 +5,9 @@ import mlx.core as mx
 from mlx_t2.errors import ShapeError
 
 Scales = dict[str, mx.array]
-"""{module path: z}, z float32 of shape (rank,), or (rows, rank) where each row of a batch wears its own."""
+"""{module path: z}, z float32 of shape (rank,), or (rows, rank) where each row of a batch wears
+its own.
+"""
 
 
 def ones(ranks: dict[str, int]) -> Scales:
@@ -14,7 +16,9 @@ def ones(ranks: dict[str, int]) -> Scales:
 
 
 def check_scales(scales: Scales, ranks: dict[str, int]) -> None:
-    """Raise one ShapeError that lists every path or length of `scales` that `ranks` does not have."""
+    """Raise one ShapeError that lists every path or length of `scales` that `ranks` does not
+    have.
+    """
     faults = [f"{path}: no such SVF layer" for path in scales if path not in ranks]
     faults += [
         f"{path}: {z.shape[-1]} singular-value scales came, the layer has {ranks[path]}"

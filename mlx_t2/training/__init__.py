@@ -1,6 +1,7 @@
 """REINFORCE on the scales alone: from a task's rewards to an expert.
 
-Knows rollouts, log-probabilities and expert files; does not know how experts are chosen, mixed or reported.
+Knows rollouts, log-probabilities and expert files; does not know how experts are chosen, mixed
+or reported.
 """
 
 from .advantages import leave_one_out as leave_one_out

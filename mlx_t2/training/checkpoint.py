@@ -1,6 +1,7 @@
 """A training's whole state on disk, so that it can stop anywhere and go on to the same bytes.
 
-Knows files; knows no models. A checkpoint is one safetensors file written beside its place and renamed into it.
+Knows files; knows no models. A checkpoint is one safetensors file written beside its place and
+renamed into it.
 """
 
 import json
@@ -17,7 +18,9 @@ from mlx_t2.svf import Scales
 
 @dataclass
 class State:
-    """Everything that the next step depends on. Randomness is drawn from (seed, step) and needs no state."""
+    """Everything that the next step depends on. Randomness is drawn from (seed, step) and needs
+    no state.
+    """
 
     step: int
     scales: Scales

@@ -1,4 +1,6 @@
-"""A run folder's curves as a picture. Knows the folder's metrics file; needs matplotlib (extra `plots`)."""
+"""A run folder's curves as a picture. Knows the folder's metrics file; needs matplotlib (extra
+`plots`).
+"""
 
 from pathlib import Path
 
@@ -8,9 +10,11 @@ from .log import read_lines
 
 
 def plot_run(out: Path) -> Path:
-    """Draw `plot.png` from `metrics.jsonl`: reward, validation accuracy, signal and |z − 1| by step.
+    """Draw `plot.png` from `metrics.jsonl`: reward, validation accuracy, signal and |z − 1| by
+    step.
 
-    Raises: ConfigError without matplotlib or without metrics; CheckpointError where it cannot be written.
+    Raises: ConfigError without matplotlib or without metrics; CheckpointError where it cannot
+    be written.
     """
     try:
         from matplotlib.figure import Figure

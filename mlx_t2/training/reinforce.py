@@ -1,7 +1,7 @@
 """The REINFORCE objective, as a function of arrays. Knows no models and no tasks."""
 
 import mlx.core as mx
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 
 def policy_loss(
@@ -11,16 +11,20 @@ def policy_loss(
     sequences: int,
     kl: float,
 ) -> tuple[Float[mx.array, ""], Float[mx.array, ""]]:
-    """The loss whose gradient is the policy gradient, and the KL estimate Σ (log π − log π_base) / sequences.
+    """The loss whose gradient is the policy gradient, and the KL estimate Σ (log π − log
+    π_base) / sequences.
 
         loss = −(1/S) Σ_n A_n log π_n  +  kl · (1/S) Σ_n ½ (log π_n − log π_base,n)²
 
-    n runs over the completion tokens of S sequences; A_n is the advantage of the sequence that token n belongs to,
-    a constant. On-policy, the gradient of the second term is that of KL(π ‖ π_base) (the k2 estimator).
+    n runs over the completion tokens of S sequences; A_n is the advantage of the sequence that
+    token n belongs to, a constant. On-policy, the gradient of the second term is that of KL(π ‖
+    π_base) (the k2 estimator).
 
-    sequences: all that were sampled, those dropped for lack of signal included, so that the size of a step does
+    sequences: all that were sampled, those dropped for lack of signal included, so that the
+    size of a step does
         not depend on how many were dropped or on how long they are.
-    Source: Williams 1992; Sun, Cetin & Tang 2025, section 3.2; k2: Schulman 2020, Tang & Munos 2025 (2506.09477).
+    Source: Williams 1992; Sun, Cetin & Tang 2025, section 3.2; k2: Schulman 2020, Tang & Munos
+    2025 (2506.09477).
     """
     loss = -(advantages * logprobs).sum() / sequences
     if reference is None:

@@ -17,10 +17,12 @@ _TYPES = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
 def train_config(
     flags: dict[str, Any], file: Path | None = None, resumed: Path | None = None
 ) -> TrainConfig:
-    """The settings of a training: flags win over a YAML or JSON file, which wins over the defaults.
+    """The settings of a training: flags win over a YAML or JSON file, which wins over the
+    defaults.
 
     resumed: a run folder to go on with; its settings hold, and flags may only repeat them.
-    Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a folder without a run.
+    Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a
+    folder without a run.
     """
     if resumed is not None:
         return _resumed(resumed, flags)

@@ -1,10 +1,12 @@
-"""The training loop: a generator of one report a step. Knows no display; whoever reads the reports may stop.
+"""The training loop: a generator of one report a step. Knows no display; whoever reads the
+reports may stop.
 
-Differs from the paper (arXiv:2501.06252, section 3.2) and from the reference:
-(4) G completions a problem at temperature 1 instead of one greedy one, so there is something to compare;
-(5) z starts at exactly 1, in float32, without the sigmoid and the renormalisation of the reference;
-(6) the exact sampled ids are trained on, end token included, instead of the text tokenised again;
-(7) problems whose completions all earn the same are dropped, and a step without signal is skipped.
+Differs from the paper (arXiv:2501.06252, section 3.2) and from the reference: (4) G completions
+a problem at temperature 1 instead of one greedy one, so there is something to compare; (5) z
+starts at exactly 1, in float32, without the sigmoid and the renormalisation of the reference;
+(6) the exact sampled ids are trained on, end token included, instead of the text tokenised
+again; (7) problems whose completions all earn the same are dropped, and a step without signal
+is skipped.
 """
 
 import dataclasses
@@ -48,7 +50,8 @@ class TrainConfig:
     group: int = 8
     """Completions a problem."""
     lr: float = 2e-3
-    """Learning rate of Adam on z. 2e-3 is safe; 5e-3 and more are faster and sometimes fatal."""
+    """Learning rate of Adam on z. 2e-3 is safe; 5e-3 and more are faster and sometimes fatal.
+    """
     kl: float = 0.0
     """Weight of the KL penalty to the base model."""
     clip: float = 1.0
@@ -97,7 +100,9 @@ class StepReport:
     """Mean over all sampled completions."""
     loss: float
     kl: float
-    """Of the policy from the base, summed over a completion, mean over completions [nats]; 0 when not asked for."""
+    """Of the policy from the base, summed over a completion, mean over completions [nats]; 0
+    when not asked for.
+    """
     groups: int
     signal_groups: int
     """Problems whose completions earned different rewards."""
@@ -126,11 +131,13 @@ def train(
     out: Path | None = None,
     resume: bool = False,
 ) -> Iterator[StepReport]:
-    """Train an expert by REINFORCE; yields a report a step. The model must be decomposed as `config` says.
+    """Train an expert by REINFORCE; yields a report a step. The model must be decomposed as
+    `config` says.
 
-    With `out`, a run folder: config.json, metrics.jsonl, samples.jsonl, checkpoint/, expert.safetensors (best on
-    the validation split). Every step can be the last: with `resume` the run goes on from there to the same numbers.
-    Raises: CheckpointError for a folder that cannot be written or resumed; ConfigError for a folder in use.
+    With `out`, a run folder: config.json, metrics.jsonl, samples.jsonl, checkpoint/,
+    expert.safetensors (best on the validation split). Every step can be the last: with `resume`
+    the run goes on from there to the same numbers. Raises: CheckpointError for a folder that
+    cannot be written or resumed; ConfigError for a folder in use.
     """
     run = _Run(model, task, config, out)
     state = run.resumed() if resume else run.started()
@@ -251,7 +258,9 @@ class _Run:
         return rollouts(self.model, self.task, problems, self.config.group, config)
 
     def _update(self, state: State, used: list[Rollout]) -> tuple[float, float, float]:
-        """One Adam step on the scales of `state`; returns loss, KL and the gradient's norm before clipping."""
+        """One Adam step on the scales of `state`; returns loss, KL and the gradient's norm
+        before clipping.
+        """
         (loss, kl), gradient = mx.value_and_grad(self._loss)(state.scales, used)
         gradient, norm = optim.clip_grad_norm(gradient, self.config.clip)
         state.scales = self.optimizer.apply_gradients(gradient, state.scales)
@@ -288,7 +297,9 @@ class _Run:
     # Files
 
     def record(self, report: StepReport, sampled: list[Rollout], state: State) -> None:
-        """Log lines first, then the checkpoint: what comes after the checkpoint is dropped on resume."""
+        """Log lines first, then the checkpoint: what comes after the checkpoint is dropped on
+        resume.
+        """
         if self.out is None:
             return
         entry = dataclasses.asdict(report)

@@ -2,8 +2,8 @@
 
 import mlx.core as mx
 import pytest
-
 from helpers import assert_close
+
 from mlx_t2.adaptation import MixtureStrategy, Router
 from mlx_t2.adaptation.head import Head
 from mlx_t2.adaptation.mixture import mixed

@@ -1,8 +1,8 @@
 """The prompt strategy against one plain forward pass for each category."""
 
 import mlx.core as mx
-
 from helpers import assert_close
+
 from mlx_t2.adaptation import PromptStrategy
 from mlx_t2.adaptation.prompt import answer_ids, ask
 

@@ -4,8 +4,8 @@ import json
 
 import mlx.core as mx
 import pytest
-
 from helpers import assert_close
+
 from mlx_t2.adaptation import ClassifierStrategy, Router
 from mlx_t2.adaptation.router import hidden_states
 from mlx_t2.errors import ConfigError, ExpertFileError

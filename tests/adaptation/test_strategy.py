@@ -4,8 +4,8 @@ import itertools
 
 import mlx.core as mx
 import pytest
-
 from helpers import assert_close
+
 from mlx_t2.adaptation import (
     Named,
     NoAdaptation,

@@ -2,8 +2,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-
 from helpers import assert_close
+
 from mlx_t2 import folders
 from mlx_t2.errors import ConfigError, ModelError, ShapeError
 from mlx_t2.models import SVFModel, load

@@ -1,8 +1,8 @@
 import mlx.core as mx
 import numpy as np
 import pytest
-
 from helpers import assert_close
+
 from mlx_t2.errors import ConfigError
 from mlx_t2.sampling import (
     SamplingConfig,

@@ -2,10 +2,9 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
+from helpers import assert_close
 
 from mlx_t2.svf import SVFLinear, decompose_weight, dense_weight
-
-from helpers import assert_close
 
 SHAPES = [(8, 8), (6, 10), (10, 6)]
 

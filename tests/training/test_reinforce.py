@@ -1,10 +1,10 @@
 import mlx.core as mx
 import numpy as np
 import pytest
+from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import assert_close
 from mlx_t2.sampling import completion_logprobs
 from mlx_t2.svf import ones
 from mlx_t2.training import leave_one_out, policy_loss
@@ -33,7 +33,9 @@ def test_a_group_that_agrees_has_no_advantage(reward, size):
 
 
 def test_loss_by_hand():
-    """Two sequences of 2 and 1 tokens: −(1·(−0.5−1) + (−1)·(−2)) / 2 = −0.25; KL terms as in the docstring."""
+    """Two sequences of 2 and 1 tokens: −(1·(−0.5−1) + (−1)·(−2)) / 2 = −0.25; KL terms as in
+    the docstring.
+    """
     logprobs, advantages = mx.array([-0.5, -1.0, -2.0]), mx.array([1.0, 1.0, -1.0])
     loss, kl = policy_loss(logprobs, None, advantages, 2, 0.0)
     assert (loss.item(), kl.item()) == (-0.25, 0.0)
@@ -44,7 +46,9 @@ def test_loss_by_hand():
 
 
 def test_kl_gradient_is_that_of_the_divergence():
-    """E over the policy of ½Δ² has the gradient of KL(π ‖ π₀): exact expectation over three tokens."""
+    """E over the policy of ½Δ² has the gradient of KL(π ‖ π₀): exact expectation over three
+    tokens.
+    """
     base = mx.array([0.3, -0.2, 0.1])
 
     def divergence(logits):

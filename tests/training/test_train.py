@@ -21,7 +21,9 @@ CONFIG = TrainConfig(steps=6, prompts=4, group=8, lr=2e-2, eval_every=2, validat
 
 
 class HalfTheTokensEnd:
-    """A tokenizer whose lower half of the vocabulary ends an answer, so that a random model finishes."""
+    """A tokenizer whose lower half of the vocabulary ends an answer, so that a random model
+    finishes.
+    """
 
     eos_token_ids = frozenset(range(32))
 
@@ -157,7 +159,8 @@ def test_a_stopped_run_resumes_to_the_undisturbed_runs_bytes(model, tmp_path, st
     for _ in range(stop_after):
         next(stopped)
     stopped.close()
-    # a crash between the log lines and the checkpoint leaves lines of a step that will be made again
+    # a crash between the log lines and the checkpoint leaves lines of a step that will be made
+    # again
     with (out / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99}\n{"step": 1')
     list(train(model, StartHigh(), CONFIG, out, resume=True))
