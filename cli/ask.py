@@ -60,6 +60,8 @@ def routed(answer: Any) -> str:
         f"{weight:.2f} {name}" for name, weight in route.weights.items() if abs(weight) > 0.005
     )
     return (
-        f"{route.strategy}: {route.label or worn or 'base model'}, first pass {route.first_pass_ms:.0f} ms, first token "
-        f"after {route.first_token_ms:.0f} ms, {answer.completion_tokens} tokens in {route.second_pass_ms:.0f} ms"
+        f"{route.strategy}: {route.label or worn or 'base model'}, "
+        f"first pass {route.first_pass_ms:.0f} ms, "
+        f"first token after {route.first_token_ms:.0f} ms, "
+        f"{answer.completion_tokens} tokens in {route.second_pass_ms:.0f} ms"
     )

@@ -140,9 +140,8 @@ class Chat:
             case "/system":
                 self.messages = [{"role": "system", "content": rest}] if rest else []
             case _:
-                complain(
-                    f"{word}: no such command, expected one of {', '.join(c.split()[0] for c, _ in HELP)}"
-                )
+                known = ", ".join(command.split()[0] for command, _ in HELP)
+                complain(f"{word}: no such command, expected one of {known}")
         return True
 
     def _has_system(self) -> bool:
@@ -189,10 +188,8 @@ class Chat:
             "last answer",
             (
                 ("prompt", f"{a.prompt_tokens} tokens"),
-                (
-                    "answer",
-                    f"{a.completion_tokens} tokens, {a.completion_tokens / seconds:.1f} a second",
-                ),
+                ("answer", f"{a.completion_tokens} tokens"),
+                ("speed", f"{a.completion_tokens / seconds:.1f} tokens a second"),
                 ("first pass", f"{a.route.first_pass_ms:.0f} ms"),
                 ("first token", f"after {a.route.first_token_ms:.0f} ms"),
                 ("ended by", a.finish_reason),

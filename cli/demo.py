@@ -31,7 +31,8 @@ def demo(
     reports = decomposed(model)
     numbers = sum(model.ranks.values())
     note(
-        f"   {len(reports)} weights in {reports[-1].seconds:.1f} s; an expert is {numbers:,} numbers"
+        f"   {len(reports)} weights in {reports[-1].seconds:.1f} s; "
+        f"an expert is {numbers:,} numbers"
     )
     note(f"2. it learns {chosen.name} ({chosen.description}) from a reward alone")
     result = {"live": _live(model, chosen, steps, limit, seed)}

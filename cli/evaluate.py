@@ -40,7 +40,8 @@ def evaluate(
         return
     say(
         f"{task}, {split}, {report.strategy}: {percent(report.accuracy)} "
-        f"({report.correct} of {report.n}, 95 % interval {interval(report.interval)} %), {report.seconds:.0f} s"
+        f"({report.correct} of {report.n}, 95 % interval {interval(report.interval)} %), "
+        f"{report.seconds:.0f} s"
     )
     kinds = [
         (kind, f"{s.correct} of {s.n}", percent(s.accuracy))

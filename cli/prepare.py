@@ -28,6 +28,6 @@ def decompose(
         emit(result)
     else:
         say(
-            f"{model}: {result['weights']} weights in {result['seconds']:.1f} s ({cached} from the cache), "
-            f"bases of {result['bytes'] / 1e6:.0f} MB"
+            f"{model}: {result['weights']} weights in {result['seconds']:.1f} s "
+            f"({cached} from the cache), bases of {result['bytes'] / 1e6:.0f} MB"
         )

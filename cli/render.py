@@ -124,7 +124,8 @@ class TrainingDisplay:
             )
             stderr.print(
                 f"step {report.step}/{report.steps}  reward {report.reward:.2f}  "
-                f"signal {report.signal_groups}/{report.groups}{held_out}  {report.seconds:.1f} s"
+                f"signal {report.signal_groups}/{report.groups}{held_out}  "
+                f"{report.seconds:.1f} s"
             )
 
     def _drawn(self, report: Any) -> Group:
@@ -134,7 +135,8 @@ class TrainingDisplay:
             ("reward", f"{sparkline(self._rewards[-60:])} {report.reward:.2f}"),
             (
                 "held-out accuracy",
-                f"{percent(report.base_validation)} before, best so far {percent(report.best_validation)}",
+                f"{percent(report.base_validation)} before, "
+                f"best so far {percent(report.best_validation)}",
             ),
             ("problems with signal", f"{report.signal_groups} of {report.groups}"),
             ("cut off", f"{report.truncated} completions"),

@@ -51,7 +51,7 @@ def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None
 
 
 def experts_for(model: "SVFModel", folder: Path | None) -> dict[str, "Expert"]:
-    """{name: expert} of all that were trained on this model, its own library's or a folder's."""
+    """{name: expert} of all that were trained on this model, in the library or in a folder."""
     from mlx_t2.errors import ConfigError
     from mlx_t2.experts import Library
 
@@ -67,7 +67,8 @@ def experts_for(model: "SVFModel", folder: Path | None) -> dict[str, "Expert"]:
     }
     if not found:
         raise ConfigError(
-            f"{folder or 'library'}: no expert of {model.name}, expected at least one. Train one: t2 train"
+            f"{folder or 'library'}: no expert of {model.name}, expected at least one. "
+            "Train one: t2 train"
         )
     return found
 

@@ -53,7 +53,7 @@ def train(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Train an expert by REINFORCE; the best on validation is kept in OUT/expert.safetensors."""
+    """Train an expert by REINFORCE; the best on validation is OUT/expert.safetensors."""
     from mlx_t2.tasks import get_task
     from mlx_t2.training import train_config
 
@@ -79,8 +79,8 @@ def train(
         return
     split = "test" if "n_eval" in metrics else "validation"
     say(
-        f"{task}: {percent(result['base_accuracy'])} → {percent(result['final_accuracy'])} of {result['n_eval']} "
-        f"{split} problems, {result['steps']} steps in {seconds:.0f} s"
+        f"{task}: {percent(result['base_accuracy'])} → {percent(result['final_accuracy'])} "
+        f"of {result['n_eval']} {split} problems, {result['steps']} steps in {seconds:.0f} s"
     )
     say(f"expert: {result['expert']}")
 

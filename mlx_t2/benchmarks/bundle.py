@@ -38,7 +38,7 @@ from mlx_t2.evaluation import (
     write_items,
 )
 from mlx_t2.experts import BUNDLED, Expert
-from mlx_t2.models import SVFModel, load
+from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
@@ -95,10 +95,7 @@ def _folder(runs: Path, domain: str, seed: int) -> Path:
 
 
 def _decomposed() -> SVFModel:
-    model = load(MODEL)
-    for _ in model.decompose():
-        pass
-    return model
+    return decompose(load(MODEL))
 
 
 def train_one(runs: Path, domain: str, seed: int) -> str:
@@ -112,7 +109,8 @@ def train_one(runs: Path, domain: str, seed: int) -> str:
             pass
         finished.touch()
     metrics = Expert.load(out / "expert.safetensors").metrics
-    return f"{domain} seed {seed}: validation {metrics['base_validation']:.3f} → {metrics['best_validation']:.3f}"
+    before, after = metrics["base_validation"], metrics["best_validation"]
+    return f"{domain} seed {seed}: validation {before:.3f} → {after:.3f}"
 
 
 def _best_seed(runs: Path, domain: str) -> int:

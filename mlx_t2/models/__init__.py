@@ -10,3 +10,4 @@ from .bundled import find_gguf as find_gguf
 from .load import load as load
 from .svf_model import Decomposed as Decomposed
 from .svf_model import SVFModel as SVFModel
+from .svf_model import decompose as decompose

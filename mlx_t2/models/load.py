@@ -29,8 +29,8 @@ def load(name: str = "smollm2-135m") -> SVFModel:
         network, tokenizer = mlx_lm.load(source)
     except Exception as error:  # mlx-lm, the hub and transformers share no error type
         raise ModelError(
-            f"{name}: mlx-lm cannot load it ({_first_line(error)}), expected smollm2-135m, the folder of an "
-            "mlx-lm model or a hub id that can be reached"
+            f"{name}: mlx-lm cannot load it ({_first_line(error)}), expected smollm2-135m, the "
+            "folder of an mlx-lm model or a hub id that can be reached"
         ) from error
     keys = _widen(network) if mx.default_device() == mx.Device(mx.cpu) else {}
     return SVFModel(name, network, tokenizer, keys)
@@ -43,8 +43,8 @@ def _locate(name: str) -> str:
         return str(Path(name).expanduser())
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(
-            f"{name}: no such folder, expected an alias ({', '.join(BUNDLED)}), an existing folder or a hub id "
-            "like mlx-community/Qwen3-0.6B-4bit"
+            f"{name}: no such folder, expected an alias ({', '.join(BUNDLED)}), an existing "
+            "folder or a hub id like mlx-community/Qwen3-0.6B-4bit"
         )
     return name
 

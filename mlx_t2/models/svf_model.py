@@ -81,7 +81,7 @@ class SVFModel:
         return {path: layer.rank for path, layer in self._layers.items()}
 
     def targeted(self, targets: str = "mlp") -> list[str]:
-        """The module paths that `decompose` would give scales to. Raises ConfigError for none."""
+        """The module paths that `decompose` would give scales to; ConfigError for none."""
         return list(Targets(targets).select(self.network))
 
     def fingerprint(self, targets: str = "mlp") -> str:
@@ -231,13 +231,20 @@ class SVFModel:
     def logits_at(
         self, tokens: Integer[mx.array, "B T"], cache: list | None, at: Integer[mx.array, " N"]
     ) -> Float[mx.array, "N vocabulary"]:
-        """Float32 scores of the next token, only at the flat positions `at` (row · T + column)."""
+        """Float32 scores of the next token, only at flat positions `at` (row · T + column)."""
         if self._split is None:
             scores = self.network(tokens, cache=cache)
             return scores.reshape(-1, scores.shape[-1])[at].astype(mx.float32)
         body, head = self._split
         states = body(tokens, cache=cache)
         return head(states.reshape(-1, states.shape[-1])[at]).astype(mx.float32)
+
+
+def decompose(model: SVFModel, targets: str = "mlp", rank: int | None = None) -> SVFModel:
+    """Give the model SVF layers, without watching; returns it. See `SVFModel.decompose`."""
+    for _ in model.decompose(targets, rank):
+        pass
+    return model
 
 
 def _split(network: nn.Module) -> tuple[Callable, Callable] | None:

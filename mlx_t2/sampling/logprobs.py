@@ -43,7 +43,7 @@ def completion_logprobs(
 def score(
     model: SVFModel, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]
 ) -> Float[mx.array, "B K"]:
-    """log-likelihood of each of K continuations after each of B prompts, which are read once."""
+    """log-likelihood of each of K continuations after each of B prompts, read once."""
     logprobs = completion_logprobs(model, prompts, [continuations] * len(prompts))
     lengths = [len(c) for c in continuations]
     total = sum(lengths)

@@ -30,9 +30,7 @@ class BasisCache:
         return self.folder / f"{key[:40]}-{rank or 'full'}-{_RECIPE}.safetensors"
 
     def read(self, key: str, rank: int | None) -> Basis | None:
-        """The basis, its arrays read from disk when first used; None where there is none or it
-        is damaged.
-        """
+        """The basis, its arrays read when first used; None for none or a damaged one."""
         path = self.path(key, rank)
         if not path.exists():
             return None
@@ -57,6 +55,6 @@ class BasisCache:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise ConfigError(
-                f"{self.folder}: cannot write a basis there ({error}), expected a writable folder with room. "
-                "Set MLX_T2_CACHE to another"
+                f"{self.folder}: cannot write a basis there ({error}), expected a writable "
+                "folder with room. Set MLX_T2_CACHE to another"
             ) from error

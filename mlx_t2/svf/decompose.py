@@ -62,9 +62,7 @@ def decompose_weight(
 
 
 def check_finite(path: str, weight: mx.array) -> None:
-    """Raise ModelError where the weight has NaN or infinite entries: LAPACK would fail on
-    another thread.
-    """
+    """Raise ModelError for NaN or infinite entries: LAPACK would fail on another thread."""
     if not mx.all(mx.isfinite(weight)).item():
         raise ModelError(
             f"{path}: the weight has NaN or infinite entries, expected finite ones"

@@ -44,7 +44,8 @@ class Targets:
             re.compile(self.pattern)
         except re.error as error:
             raise ConfigError(
-                f"targets: {self.pattern!r} came, expected mlp, attention, all or a regular expression ({error})"
+                f"targets: {self.pattern!r} came, expected mlp, attention, all or a regular "
+                f"expression ({error})"
             ) from error
 
     def select(self, network: nn.Module) -> dict[str, Linear]:
@@ -104,7 +105,7 @@ def weight_key(layer: Linear) -> str:
 
 
 def install(network: nn.Module, bases: dict[str, Basis]) -> dict[str, SVFLinear]:
-    """Replace each named linear layer by one that wears scales; returns the new layers by path."""
+    """Replace each named linear layer by one that wears scales; the new layers by path."""
     modules = dict(network.named_modules())
     layers = {}
     for path, basis in bases.items():

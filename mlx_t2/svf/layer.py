@@ -1,4 +1,4 @@
-"""A linear layer wearing singular value scales. Knows one weight; knows no model and no expert."""
+"""A linear layer wearing singular value scales. Knows one weight; no model and no expert."""
 
 import mlx.core as mx
 import mlx.nn as nn

@@ -63,14 +63,15 @@ class Candidate:
 def are_equal(candidates: Sequence[Candidate]) -> list[bool]:
     """Whether each completion has the value and type of its reference, in order.
 
-    All run in one process. Should it die or be stopped, those without a verdict run once more,
-    each alone, so that a bad completion costs only itself.
+    All run in one process, each for at most a second of processor time. Should the process die
+    or be stopped, those without a verdict run once more, each alone: a bad completion costs
+    only itself.
     """
     jobs = [c for c in dict.fromkeys(candidates) if is_allowed(c.completion)]
-    verdicts = _run(jobs, timeout_s=10)
+    verdicts = _run(jobs, timeout_s=20)
     for job in jobs:
         if job not in verdicts:
-            verdicts |= _run([job], timeout_s=2)
+            verdicts |= _run([job], timeout_s=5)
     return [verdicts.get(candidate, False) for candidate in candidates]
 
 
@@ -171,15 +172,15 @@ def same(reference, completion, environment):
     return type(have) is type(want) and repr(have) == repr(want)
 
 def verdict(item):
-    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
     try:
         return all([same(*item["expressions"], e) for e in item["environments"]])
     except Exception:
         return False
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
-signal.signal(signal.SIGALRM, late)
+signal.signal(signal.SIGVTALRM, late)
 request = json.load(sys.stdin)
 for i, item in enumerate(request["items"]):
     print(request["nonce"], i, int(verdict(item)), flush=True)

@@ -154,8 +154,8 @@ class _Run:
     def __init__(self, model: SVFModel, task: Task, config: TrainConfig, out: Path | None):
         if (model.targets, model.rank) != (config.targets, config.rank):
             raise ConfigError(
-                f"targets and rank: the model is decomposed for {model.targets!r} and {model.rank}, "
-                f"expected {config.targets!r} and {config.rank}"
+                f"targets and rank: the model is decomposed for {model.targets!r} and "
+                f"{model.rank}, expected {config.targets!r} and {config.rank}"
             )
         self.model, self.task, self.config, self.out = model, task, config, out
         self.optimizer = optim.Adam(config.lr, betas=[0.9, 0.99], bias_correction=True)

@@ -83,7 +83,7 @@ def test_same_seed_same_completions_other_seed_others(tiny_model):
 
 
 def test_tokens_are_drawn_with_their_probabilities():
-    """Chi-square on 20,000 draws over 8 tokens; 29.9 is passed by chance once in 10,000 seeds."""
+    """Chi-square on 20,000 draws over 8 tokens; chance passes 29.9 once in 10,000 seeds."""
     logits = mx.random.normal((8,), key=mx.random.key(1)) * 1.5
     uniforms = mx.random.uniform(shape=(20_000,), key=mx.random.key(2))
     drawn = _draw(mx.broadcast_to(logits, (20_000, 8)), 1.0, uniforms)

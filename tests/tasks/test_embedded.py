@@ -172,7 +172,7 @@ def test_both_asks_half_in_each_form(domain):
     assert by_step[0] == by_step[2] != by_step[1] == by_step[3] == {"Answer."}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.sampled_from(task_names()), st.integers(1, 40), st.integers(0, 10**6))
 def test_a_step_is_balanced_over_kinds(name, n, seed):
     task = get_task(name)
@@ -181,7 +181,7 @@ def test_a_step_is_balanced_over_kinds(name, n, seed):
     assert max(counts.values()) - min(counts.get(kind, 0) for kind in kinds) <= 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.sampled_from(DOMAINS), st.integers(1, 40), st.integers(0, 10**6))
 def test_a_step_asks_distinct_training_questions(name, n, seed):
     step = get_task(name).step(n, seed)
@@ -283,7 +283,7 @@ def test_case_and_one_dot_do_not_matter_for_a_kind(text):
     assert task.grade([(problem, text)]) == [1.0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(("mathematics", "reasoning")), st.text())))
 def test_grading_any_text_gives_zero_or_one(attempts):
     for name, text in attempts:

@@ -36,7 +36,7 @@ class HalfTheTokensEnd:
 
 @dataclass(frozen=True)
 class StartHigh:
-    """Right: a first token in the upper quarter. A random model earns it a quarter of the time."""
+    """Right: a first token in the upper quarter, as a random model has it every fourth time."""
 
     name: str = "start-high"
     domain: str = "toy"
@@ -185,7 +185,8 @@ from mlx_t2.training import train
 model = SVFModel("tiny", tiny_network(), HalfTheTokensEnd())
 for _ in model.decompose("mlp"): pass
 out = Path(sys.argv[1])
-for report in train(model, StartHigh(), CONFIG, out, resume=(out / "checkpoint/state.safetensors").exists()):
+begun = (out / "checkpoint/state.safetensors").exists()
+for report in train(model, StartHigh(), CONFIG, out, resume=begun):
     print(report.step, flush=True)
 """
 
