@@ -46,11 +46,13 @@ def generate(
     ):
         if not json:
             say(token.text, end="")
+    answer = generator.answer
+    assert answer is not None  # the stream has ended
     if json:
-        emit(generator.answer.to_json())
+        emit(answer.to_json())
         return
     say()
-    note(routed(generator.answer))
+    note(routed(answer))
 
 
 def routed(answer: Any) -> str:

@@ -10,7 +10,7 @@ import typer
 from .ask import routed
 from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Mix, Model, Seed
 from .render import complain, facts, note, say, table
-from .session import check_choice, opened, strategy_for
+from .session import check_choice, decomposed, opened, strategy_for
 
 HELP = (
     (
@@ -44,7 +44,8 @@ def chat(
     worn = opened(model)
     config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
     talk = Chat(worn, experts, config)
-    talk.choose(expert, mix, adapt or (None if expert or mix else "classifier"))
+    is_bare = expert is None and mix is None and adapt is None
+    talk.choose(expert, mix, "classifier" if is_bare else adapt)
     note(f"{model}: /help lists the commands")
     talk.loop(is_person=sys.stdin.isatty())
 
@@ -61,12 +62,17 @@ class Chat:
     def choose(
         self, expert: str | None = None, mix: str | None = None, adapt: str | None = None
     ) -> None:
-        """Answer from now on as these flags ask for; the conversation begins anew under other
-        weights.
-        """
+        """Answer from now on as these flags ask for; what is refused changes nothing."""
+        from mlx_t2.errors import T2Error
         from mlx_t2.generation import AdaptiveGenerator
 
-        strategy, known = strategy_for(self.model, expert, mix, adapt, self.folder)
+        before = self.model.targets, self.model.rank
+        try:
+            strategy, known = strategy_for(self.model, expert, mix, adapt, self.folder)
+        except T2Error:
+            if before[0] is not None:  # it may have been decomposed for what was refused
+                decomposed(self.model, *before)
+            raise
         self.generator = AdaptiveGenerator(
             self.model, strategy, {n: e.prompt for n, e in known.items()}
         )

@@ -35,7 +35,7 @@ def demo(
         f"an expert is {numbers:,} numbers"
     )
     note(f"2. it learns {chosen.name} ({chosen.description}) from a reward alone")
-    result = {"live": _live(model, chosen, steps, limit, seed)}
+    result: dict[str, Any] = {"live": _live(model, chosen, steps, limit, seed)}
     if not json:
         _show_live(result["live"])
     note("3. three experts that were trained before, on one prompt for all: who answers what?")

@@ -40,11 +40,11 @@ def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None
     given = [
         flag
         for flag, value in (("--expert", expert), ("--mix", mix), ("--adapt", adapt))
-        if value
+        if value is not None
     ]
     if len(given) > 1:
         raise typer.BadParameter(f"{' and '.join(given)} exclude each other; give one")
-    if adapt and adapt not in STRATEGIES:
+    if adapt is not None and adapt not in STRATEGIES:
         raise typer.BadParameter(
             f"--adapt: {adapt!r} came, expected one of {', '.join(STRATEGIES)}"
         )
@@ -86,9 +86,9 @@ def strategy_for(
     from mlx_t2 import adaptation
     from mlx_t2.experts import Library, parse_mix
 
-    if expert or mix:
+    if expert is not None or mix is not None:
         library = Library() if folder is None else Library(folder, bundled=None)
-        weights = parse_mix(mix) if mix else {expert: 1.0}
+        weights = {str(expert): 1.0} if mix is None else parse_mix(mix)
         experts = {name: library.find(name) for name in weights}
         fit(model, experts)
         return adaptation.Named(experts, weights), experts

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,7 +44,7 @@ from mlx_t2.training import TrainConfig, train
 
 MODEL = "smollm2-135m"
 SEEDS = (0, 1, 2)
-_SHARED = {"eval_every": 10, "validation": 120, "test": 0}
+_SHARED: dict[str, Any] = {"eval_every": 10, "validation": 120, "test": 0}
 DOMAINS = {
     "mathematics": TrainConfig(steps=40, prompts=9, lr=2e-3, **_SHARED),
     "code": TrainConfig(steps=60, prompts=10, lr=5e-3, **_SHARED),
@@ -103,7 +103,7 @@ def train_one(runs: Path, domain: str, seed: int) -> str:
     out = _folder(runs, domain, seed)
     finished = out / "finished"
     if not finished.exists():
-        config = TrainConfig(**asdict(DOMAINS[domain]) | {"seed": seed})
+        config = replace(DOMAINS[domain], seed=seed)
         begun = (out / "checkpoint" / "state.safetensors").exists()
         for _ in train(_decomposed(), get_task(f"{domain}-both"), config, out, resume=begun):
             pass

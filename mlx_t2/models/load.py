@@ -6,6 +6,7 @@ they come.
 """
 
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -26,12 +27,13 @@ def load(name: str = "smollm2-135m") -> SVFModel:
     """
     source = _locate(name)
     try:
-        network, tokenizer = mlx_lm.load(source)
+        loaded: Any = mlx_lm.load(source)
     except Exception as error:  # mlx-lm, the hub and transformers share no error type
         raise ModelError(
             f"{name}: mlx-lm cannot load it ({_first_line(error)}), expected smollm2-135m, the "
             "folder of an mlx-lm model or a hub id that can be reached"
         ) from error
+    network, tokenizer = loaded
     keys = _widen(network) if mx.default_device() == mx.Device(mx.cpu) else {}
     return SVFModel(name, network, tokenizer, keys)
 

@@ -21,6 +21,7 @@ from mlx_t2.folders import cache_dir
 from mlx_t2.svf import (
     Basis,
     BasisCache,
+    Linear,
     Scales,
     SVFLinear,
     Targets,
@@ -91,7 +92,7 @@ class SVFModel:
             digest.update(f"{path} {self._key(path, layer)}\n".encode())
         return digest.hexdigest()
 
-    def _key(self, path: str, layer: nn.Module) -> str:
+    def _key(self, path: str, layer: Linear) -> str:
         if path not in self._keys:
             self._keys[path] = weight_key(layer)
         return self._keys[path]
@@ -176,7 +177,7 @@ class SVFModel:
                 self._layers[path].base = base
             self.wear(before)
 
-    def _fold(self) -> dict[str, nn.Module]:
+    def _fold(self) -> dict[str, Linear]:
         """Swap in W' for every layer that wears scales; returns the bases that were there."""
         bases = {}
         for path, layer in self._layers.items():

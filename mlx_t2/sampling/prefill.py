@@ -25,7 +25,7 @@ class Rows:
 
     def take(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order."""
-        index = mx.array(rows)
+        index = mx.array(list(rows))
         for cache in self.caches:
             cache.filter(index)
         self.last = [self.last[row] for row in rows]
@@ -76,7 +76,7 @@ def alike(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     A group ends where two neighbours in sorted order share less than half of the shorter.
     """
     groups: list[list[int]] = []
-    for i in sorted(range(len(prompts)), key=lambda i: prompts[i]):
+    for i in sorted(range(len(prompts)), key=lambda i: list(prompts[i])):
         if groups:
             pair = [prompts[groups[-1][-1]], prompts[i]]
             if 2 * _common_prefix(pair) >= min(map(len, pair)):
@@ -88,6 +88,6 @@ def alike(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, their last ones not counted."""
-    first, last = min(prompts), max(prompts)
+    first, last = min(map(list, prompts)), max(map(list, prompts))
     limit = min(len(prompt) for prompt in prompts) - 1
     return next((i for i in range(limit) if first[i] != last[i]), limit)

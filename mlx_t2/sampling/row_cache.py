@@ -31,7 +31,7 @@ class RowCache:
         self._is_real = mx.zeros((1, 0), dtype=mx.bool_)
         """Which columns hold a token of the row, not padding."""
         self._used = 0
-        self._padding: Sequence[int] | None = None
+        self._padding: list[int] = []
 
     def update_and_fetch(
         self, keys: Float[mx.array, "B heads T d"], values: Float[mx.array, "B heads T e"]
@@ -39,7 +39,7 @@ class RowCache:
         """Append and return all keys and values so far."""
         start, self._used = self._used, self._used + keys.shape[2]
         self.offset = self.offset + keys.shape[2]
-        if self.keys is None:
+        if self.keys is None or self.values is None:
             self.keys, self.values = keys, values
         elif keys.shape[2] > 1:
             self.keys = mx.concatenate([self.keys[..., :start, :], keys], axis=2)
@@ -70,7 +70,7 @@ class RowCache:
 
     def prepare(self, *, lengths: Sequence[int], right_padding: Sequence[int]) -> None:
         """The next columns end in so much padding a row."""
-        self._padding = right_padding
+        self._padding = list(right_padding)
 
     def finalize(self) -> None:
         """The padding announced has been read: hide it, and take it off the positions."""
@@ -84,7 +84,7 @@ class RowCache:
         """Keep these rows, in this order."""
         self._is_real = self._columns()[rows]
         self.offset = self.offset[rows]
-        if self.keys is not None:
+        if self.keys is not None and self.values is not None:
             self.keys, self.values = self.keys[rows], self.values[rows]
 
     def repeat(self, copies: int) -> None:
@@ -93,7 +93,7 @@ class RowCache:
         """
         self._is_real = mx.repeat(self._columns(), copies, axis=0)
         self.offset = mx.repeat(self.offset, copies)
-        if self.keys is not None:
+        if self.keys is not None and self.values is not None:
             self.keys = mx.repeat(self.keys[..., : self._used, :], copies, axis=0)
             self.values = mx.repeat(self.values[..., : self._used, :], copies, axis=0)
 

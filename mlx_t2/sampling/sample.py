@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import mlx_lm
@@ -94,7 +95,10 @@ def _decode(
     for step in range(config.max_tokens):
         at = mx.arange(len(alive))
         logits = model.logits_at(mx.array(rows.last)[:, None], rows.caches, at)
-        rows.last = _draw(logits, config.temperature, uniforms[step][mx.array(alive)]).tolist()
+        tokens: Any = _draw(
+            logits, config.temperature, uniforms[step][mx.array(alive)]
+        ).tolist()
+        rows.last = tokens
         for row, token in zip(alive, rows.last, strict=True):
             if row not in finished:
                 drawn[row].append(token)

@@ -9,6 +9,7 @@ from .decompose import Basis as Basis
 from .decompose import Side as Side
 from .decompose import check_finite as check_finite
 from .decompose import decompose_weight as decompose_weight
+from .install import Linear as Linear
 from .install import Targets as Targets
 from .install import base_layers as base_layers
 from .install import dense_weight as dense_weight

@@ -8,6 +8,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 
@@ -35,7 +36,8 @@ class BasisCache:
         if not path.exists():
             return None
         try:
-            arrays, metadata = mx.load(str(path), return_metadata=True)
+            loaded: Any = mx.load(str(path), return_metadata=True)
+            arrays, metadata = loaded
             return Basis(metadata["side"], arrays["q"], arrays["s"])
         except (RuntimeError, KeyError):
             return None

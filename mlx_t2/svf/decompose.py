@@ -35,7 +35,7 @@ class Basis:
 
 def decompose_weight(
     weight: Float[mx.array, "out inner"],
-    stream: mx.Stream | mx.Device = mx.cpu,
+    stream: mx.Stream | mx.DeviceType = mx.cpu,
     rank: int | None = None,
 ) -> Basis:
     """The basis of one weight, lazily: nothing is computed before it is evaluated.

@@ -74,7 +74,7 @@ def base_layers(network: nn.Module) -> dict[str, Linear]:
     return plain | {path: module.base for path, module in worn.items()}
 
 
-def dense_weight(layer: Linear) -> Float[mx.array, "out inner"]:
+def dense_weight(layer: Linear | nn.QuantizedEmbedding) -> Float[mx.array, "out inner"]:
     """The layer's weight as a float32 matrix; scales are widened first, so no bit of them is
     lost.
     """

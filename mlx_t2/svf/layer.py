@@ -58,16 +58,19 @@ class SVFLinear(nn.Module):
             self["_z"] = z
 
     def __call__(self, x: mx.array) -> mx.array:
-        if self.z is None:
+        z = self.z
+        if z is None:
             return self.base(x)
         if self.side == "right":
-            return self.base(x + self._scaled(x))
+            return self.base(x + self._scaled(x, z))
         y = self.base(x)
-        return y + self._scaled(y - self.base.bias if "bias" in self.base else y)
+        return y + self._scaled(y - self.base.bias if "bias" in self.base else y, z)
 
-    def _scaled(self, h: Float[mx.array, "*batch n"]) -> Float[mx.array, "*batch n"]:
+    def _scaled(
+        self, h: Float[mx.array, "*batch n"], z: Float[mx.array, "*rows rank"]
+    ) -> Float[mx.array, "*batch n"]:
         """q ((z − 1) ⊙ (qᵀ h)): what scaling adds to h."""
-        change = (self.z - 1).astype(h.dtype)
+        change = (z - 1).astype(h.dtype)
         if change.ndim == 2:
             change = change.reshape(change.shape[0], *[1] * (h.ndim - 2), change.shape[1])
         return ((h @ self._q) * change) @ self._q.T
@@ -77,8 +80,9 @@ class SVFLinear(nn.Module):
     ) -> Float[mx.array, "out inner"]:
         """W' itself, in float32, from the base weight as a dense float32 matrix."""
         q = self._q.astype(mx.float32)
-        if self.z is None:
+        z = self.z
+        if z is None:
             return dense
         if self.side == "left":
-            return dense + ((q * (self.z - 1)) @ (q.T @ dense))
-        return dense + ((dense @ q) * (self.z - 1)) @ q.T
+            return dense + ((q * (z - 1)) @ (q.T @ dense))
+        return dense + ((dense @ q) * (z - 1)) @ q.T

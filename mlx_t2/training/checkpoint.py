@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 
@@ -58,7 +59,8 @@ def save_state(path: Path, state: State) -> None:
 def load_state(path: Path) -> State:
     """Read a checkpoint back. Raises CheckpointError where there is none or it is damaged."""
     try:
-        arrays, metadata = mx.load(str(path), return_metadata=True)
+        loaded: Any = mx.load(str(path), return_metadata=True)
+        arrays, metadata = loaded
         numbers = json.loads(metadata["state"])
         mx.eval(arrays)
         part = {

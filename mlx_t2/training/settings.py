@@ -11,7 +11,7 @@ from mlx_t2.errors import CheckpointError, ConfigError
 
 from .train import TrainConfig
 
-_TYPES = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
+_TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
 
 
 def train_config(

@@ -128,13 +128,13 @@ def train(
     model: SVFModel,
     task: Task,
     config: TrainConfig,
-    out: Path | None = None,
+    out: Path,
     resume: bool = False,
 ) -> Iterator[StepReport]:
     """Train an expert by REINFORCE; yields a report a step. The model must be decomposed as
     `config` says.
 
-    With `out`, a run folder: config.json, metrics.jsonl, samples.jsonl, checkpoint/,
+    out: the run folder: config.json, metrics.jsonl, samples.jsonl, checkpoint/,
     expert.safetensors (best on the validation split). Every step can be the last: with `resume`
     the run goes on from there to the same numbers. Raises: CheckpointError for a folder that
     cannot be written or resumed; ConfigError for a folder in use.
@@ -151,7 +151,7 @@ def train(
 class _Run:
     """One training: what stays the same over its steps."""
 
-    def __init__(self, model: SVFModel, task: Task, config: TrainConfig, out: Path | None):
+    def __init__(self, model: SVFModel, task: Task, config: TrainConfig, out: Path):
         if (model.targets, model.rank) != (config.targets, config.rank):
             raise ConfigError(
                 f"targets and rank: the model is decomposed for {model.targets!r} and "
@@ -172,8 +172,7 @@ class _Run:
             )
             scales |= expert.scales
         self.optimizer.init(scales)
-        if self.out:
-            self._open_folder()
+        self._open_folder()
         with self.model.using({}):
             base = held_out_accuracy(self.model, self.task, self.validation)[0]
         best = self._validate(scales) if self.config.init else base
@@ -196,17 +195,11 @@ class _Run:
         write_atomically(self.out / "config.json", json.dumps(settings, indent=2) + "\n")
 
     def resumed(self) -> State:
-        if self.out is None:
-            raise ConfigError("resume: no run folder came, expected one")
-        state = load_state(self._checkpoint)
+        state = load_state(_checkpoint(self.out))
         for name in ("metrics.jsonl", "samples.jsonl"):
             drop_after(self.out / name, state.step)
         self.optimizer.state = state.optimizer
         return state
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self.out / "checkpoint" / "state.safetensors"
 
     # One step
 
@@ -268,7 +261,8 @@ class _Run:
         mx.eval(
             state.scales, state.optimizer, loss, kl, norm
         )  # one step's graph must not grow into the next
-        return loss.item(), kl.item(), norm.item()
+        numbers: Any = mx.stack([loss, kl, norm]).tolist()
+        return numbers[0], numbers[1], numbers[2]
 
     def _loss(self, scales: Scales, used: list[Rollout]) -> tuple[mx.array, mx.array]:
         prompts = [rollout.prompt for rollout in used]
@@ -300,21 +294,17 @@ class _Run:
         """Log lines first, then the checkpoint: what comes after the checkpoint is dropped on
         resume.
         """
-        if self.out is None:
-            return
         entry = dataclasses.asdict(report)
         del entry["sample"]
         append_line(self.out / "metrics.jsonl", entry)
         for rollout in sampled:
             append_line(self.out / "samples.jsonl", _sample_entry(report.step, rollout))
-        save_state(self._checkpoint, state)
+        save_state(_checkpoint(self.out), state)
         if report.validation is not None:
             self._save_expert(state, {})
 
     def finish(self, state: State) -> None:
         """Answer the test problems before and after, and write the expert with the result."""
-        if self.out is None:
-            return
         test = {}
         if self.config.test:
             problems = self.task.problems("test", self.config.test)
@@ -347,8 +337,13 @@ class _Run:
         ).save(self.out / "expert.safetensors")
 
 
+def _checkpoint(out: Path) -> Path:
+    return out / "checkpoint" / "state.safetensors"
+
+
 def _mean_change(scales: Scales) -> float:
-    return mx.mean(mx.abs(mx.concatenate(list(scales.values())) - 1)).item()
+    change: Any = mx.mean(mx.abs(mx.concatenate(list(scales.values())) - 1)).item()
+    return change
 
 
 def _sample_entry(step: int, rollout: Rollout) -> dict[str, Any]:
