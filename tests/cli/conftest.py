@@ -1,0 +1,119 @@
+"""A folder with two tiny models and what was trained on them, and `t2` run inside it."""
+
+import io
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+from helpers import tiny_network, tiny_tokenizer
+from mlx.utils import tree_flatten
+from mlx_t2_cli.main import main
+
+from mlx_t2.experts import Expert
+from mlx_t2.models import SVFModel
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Stdout, which has to be one JSON object and nothing else."""
+        result = json.loads(self.stdout)
+        assert isinstance(result, dict)
+        return result
+
+    @property
+    def said(self) -> str:
+        """Stderr as one line, without the frame around a usage error."""
+        return " ".join(re.sub("[│╭╮╰╯─]", " ", self.stderr).split())
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory) -> Path:
+    """Models `tiny` and `other`, of one form and different weights; a file called `taken`."""
+    folder = tmp_path_factory.mktemp("place")
+    for seed, name in enumerate(("tiny", "other")):
+        _save_model(folder / name, seed)
+    (folder / "taken").write_text("a file where a folder is wanted\n")
+    return folder
+
+
+def _save_model(folder: Path, seed: int) -> None:
+    network = tiny_network(seed)
+    folder.mkdir()
+    settings = {k: v for k, v in asdict(network.args).items() if v is not None}
+    (folder / "config.json").write_text(json.dumps(settings))
+    weights = dict(tree_flatten(network.parameters()))
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})
+    tiny_tokenizer().save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def t2(place, tmp_path_factory) -> Callable[..., Ran]:
+    """Run `t2` as the program does, in this process, in `place` and with a cache of its own."""
+    own_cache = tmp_path_factory.mktemp("cache")
+
+    def run(line: str, stdin: str = "", cache: Path = own_cache) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(place)
+            patch.setenv("MLX_T2_CACHE", str(cache))
+            patch.setattr(sys, "argv", ["t2", *shlex.split(line)])
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+                main()
+        return Ran(ended.value.code or 0, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(t2) -> Ran:
+    """A short training in the run folder `run`. Random weights answer nothing rightly, so
+    every step is skipped.
+    """
+    return t2(
+        "train mathematics --model tiny --out run --steps 2 --prompts 3 --group 2 "
+        "--validation 4 --test 4 --json"
+    )
+
+
+@pytest.fixture(scope="session")
+def experts(place) -> Path:
+    """A folder of experts of `tiny`, alpha and beta, strong enough to change any answer; and
+    beside it `foreign.safetensors`, of other layers of `other`.
+    """
+    folder = place / "experts"
+    for draw, name in enumerate(("alpha", "beta")):
+        _draw_expert("tiny", 0, "mlp", draw).save(folder / f"{name}.safetensors")
+    _draw_expert("other", 1, "attention", 2).save(place / "foreign.safetensors")
+    return folder
+
+
+def _draw_expert(model_name: str, model_seed: int, targets: str, draw: int) -> Expert:
+    model = SVFModel(model_name, tiny_network(model_seed), tiny_tokenizer())
+    modules = dict(model.network.named_modules())
+    ranks = {path: min(modules[path].weight.shape) for path in model.targeted(targets)}
+    keys = mx.random.split(mx.random.key(draw), len(ranks))
+    scales = {
+        path: 1 + 3 * mx.random.normal((rank,), key=key)
+        for (path, rank), key in zip(ranks.items(), keys, strict=True)
+    }
+    fingerprint = model.fingerprint(targets)
+    return Expert(
+        "drawn", scales, model_name, fingerprint, targets, "full", "mathematics", draw, {}, {}
+    )

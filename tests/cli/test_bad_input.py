@@ -1,0 +1,238 @@
+"""What cannot be done: one clear message, the right exit code, and nothing changed on disk."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+
+from mlx_t2.folders import data_dir
+from mlx_t2.models import find_gguf
+
+SETTINGS = {
+    "unknown.yaml": "steps: 2\nlearning_rate: 1e-3\n",
+    "malformed.yaml": "steps: [2\n",
+    "wrong.yaml": "steps: many\nlr: [1]\n",
+    "list.yaml": "- steps\n- 2\n",
+    "binary.yaml": b"\xff\xfe\x00steps",
+}
+TRAIN = "train mathematics --model tiny --out new --steps 1 --validation 3 --test 0"
+GENERATE = "generate hello --model tiny"
+EVAL = "eval mathematics --model tiny --limit 2"
+
+CANNOT_BE_DONE = [  # command, what stderr says
+    # What was asked for does not exist
+    ("generate hello --model nobody/nothing", "nobody/nothing: mlx-lm cannot load it ("),
+    ("generate hello --model ./nowhere", "./nowhere: no such folder, expected an alias"),
+    ("generate hello --model taken", "taken: mlx-lm cannot load it ("),
+    ("decompose run", "run: mlx-lm cannot load it ("),
+    ("train nonsense", "task: unknown name 'nonsense', known are mathematics,"),
+    ("tasks show nonsense", "task: unknown name 'nonsense', known are mathematics,"),
+    ("eval nonsense", "task: unknown name 'nonsense', known are mathematics,"),
+    (f"{EVAL} --split nonsense", "mathematics: unknown split 'nonsense', expected one of"),
+    (f"{EVAL} --expert nonsense", "expert 'nonsense': unknown, expected one of: "),
+    (f"{GENERATE} --expert ''", "expert '': unknown, expected one of: "),
+    (f"{GENERATE} --expert no.safetensors", "no.safetensors: no such file, expected an expert"),
+    (f"{GENERATE} --expert nonsense --experts nowhere", "unknown, expected one of: (none in"),
+    (f"{GENERATE} --adapt sum --experts nowhere", "nowhere: no such folder, expected one with"),
+    (f"{GENERATE} --adapt sum", "library: no expert of tiny, expected at least one"),
+    (f"{GENERATE} --adapt classifier --experts experts", "router.safetensors: cannot be read"),
+    ("chat --model tiny", "library: no expert of tiny, expected at least one"),
+    ("experts show nonsense", "expert 'nonsense': unknown, expected one of: "),
+    ("export nonsense --out new", "expert 'nonsense': unknown, expected one of: "),
+    # Experts that cannot be worn
+    (
+        "generate hello --model other --expert run/expert.safetensors",
+        "expert 'run' (targets 'mlp', rank full): was trained on 'tiny'",
+    ),
+    (f"{EVAL} --expert foreign.safetensors", "was trained on 'other'"),
+    (f"{TRAIN} --model other --init run/expert.safetensors", "was trained on 'tiny'"),
+    (f"{EVAL} --expert half.safetensors", "half.safetensors: not usable, expected a whole"),
+    (
+        f"{EVAL} --expert clipped.safetensors",
+        "clipped.safetensors: not usable, expected a whole",
+    ),
+    (f"{TRAIN} --init half.safetensors", "half.safetensors: not usable, expected a whole"),
+    ("experts show half.safetensors", "half.safetensors: not usable, expected a whole"),
+    ("export half.safetensors --out new", "half.safetensors: not usable, expected a whole"),
+    (f"{GENERATE} --mix alpha=0.5,beta --experts experts", "mix 'alpha=0.5,beta': 'beta' came"),
+    (f"{GENERATE} --mix alpha=x --experts experts", "'alpha=x' came, expected NAME=NUMBER"),
+    (f"{GENERATE} --mix alpha=1,alpha=1 --experts experts", "'alpha' came twice"),
+    (f"{GENERATE} --mix alpha=1,nonsense=1 --experts experts", "expert 'nonsense': unknown"),
+    (f"{GENERATE} --mix ''", "mix '': '' came, expected NAME=NUMBER"),
+    # Settings
+    (f"{TRAIN} --lr 0", "lr: 0.0 came, expected more than 0"),
+    (f"{TRAIN} --group 1", "group: 1 came, expected 2 or more"),
+    (f"{TRAIN} --steps 0", "steps: 0 came, expected 1 or more"),
+    (f"{TRAIN} --targets '('", "targets: '(' came, expected mlp, attention, all or a regular"),
+    (f"{TRAIN} --targets nothing", "targets: 'nothing' matches no linear layer of the model"),
+    (f"{TRAIN} -c unknown.yaml", "unknown.yaml: learning_rate came, expected some of steps,"),
+    (f"{TRAIN} -c malformed.yaml", "malformed.yaml: cannot be read as YAML or JSON ("),
+    (f"{TRAIN} -c binary.yaml", "binary.yaml: cannot be read as YAML or JSON ("),
+    (f"{TRAIN} -c list.yaml", "list.yaml: list came, expected one key a setting"),
+    (
+        "train mathematics -c wrong.yaml",
+        "wrong.yaml: steps is 'many', expected int; lr is [1], expected float",
+    ),
+    (f"{TRAIN} -c missing.yaml", "missing.yaml: cannot be read as YAML or JSON ([Errno 2]"),
+    # Folders
+    (f"{TRAIN} --out taken", "taken: cannot be made (["),
+    (f"{TRAIN} --out taken/new", "taken/new: cannot be made (["),
+    (f"{TRAIN} --out run", "run: holds a run already; resume it or name another folder"),
+    ("train mathematics --model tiny --out new --resume", "new: no run to resume from ("),
+    ("train mathematics --model tiny --out tiny --resume", "tiny: no run to resume from ("),
+    (
+        "train mathematics --model tiny --out run --resume --lr 1",
+        "run: lr=1.0 (it has 0.002) came, but a resumed run keeps its settings",
+    ),
+    (f"{EVAL} --out taken/answers.jsonl", "taken/answers.jsonl: the answers cannot be written"),
+    (f"{EVAL} --out experts", "experts: the answers cannot be written ("),
+    ("export run/expert.safetensors --out taken", "taken/run.safetensors: cannot be written"),
+    (
+        "export run/expert.safetensors --out half.safetensors",
+        "half.safetensors: another file is there, expected none",
+    ),
+]
+
+WRONG_USAGE = [  # command, what stderr says
+    ("nonsense", "No such command 'nonsense'"),
+    ("tasks nonsense", "No such command 'nonsense'"),
+    ("train", "Missing argument"),
+    ("tasks --nonsense", "No such option: --nonsense"),
+    (f"{TRAIN} --lr fast", "'fast' is not a valid float"),
+    (f"{TRAIN} --rank 0", "0 is not in the range x>=1"),
+    (f"{EVAL} --limit 0", "0 is not in the range x>=1"),
+    (f"{GENERATE} --temp -1", "-1.0 is not in the range x>=0"),
+    (f"{GENERATE} --expert alpha --adapt sum", "--expert and --adapt exclude each other"),
+    (f"{EVAL} --expert alpha --mix beta=1", "--expert and --mix exclude each other"),
+    (f"{EVAL} --expert '' --mix ''", "--expert and --mix exclude each other"),
+    (f"{GENERATE} --adapt nonsense", "--adapt: 'nonsense' came, expected one of prompt,"),
+    ("chat --model tiny --adapt ''", "--adapt: '' came, expected one of prompt,"),
+    ("generate ''", "the question is empty"),
+    ("generate - ", "the question is empty"),
+    ("export run/expert.safetensors --to gguf --out new", "--to: 'gguf' came, expected"),
+]
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    """Every file with its bytes, and every folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture(scope="module")
+def furnished(place, trained, experts) -> Path:
+    """The place, with damaged experts and settings in it."""
+    for name, text in SETTINGS.items():
+        (place / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    whole = (place / "run/expert.safetensors").read_bytes()
+    (place / "half.safetensors").write_bytes(whole[: len(whole) // 2])
+    (place / "clipped.safetensors").write_bytes(whole[:-1])
+    return place
+
+
+@pytest.mark.parametrize(("line", "text"), CANNOT_BE_DONE)
+def test_what_cannot_be_done_is_said_and_changes_nothing(t2, furnished, line, text):
+    before = content(furnished)
+    ran = t2(line)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert text in ran.said
+    assert len(ran.stderr.split("\n")) <= 4, "one message, and the blank line of a bar"
+    assert "Traceback" not in ran.stderr
+    assert content(furnished) == before
+    assert not data_dir().exists() or content(data_dir()) == {}
+
+
+@pytest.mark.parametrize(("line", "text"), WRONG_USAGE)
+def test_wrong_usage_is_said_and_changes_nothing(t2, furnished, line, text):
+    before = content(furnished)
+    ran = t2(line)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert ran.said.startswith("Usage: ")
+    assert text in ran.said
+    assert content(furnished) == before
+
+
+# The cache
+
+
+def test_a_cache_that_cannot_be_written_is_named(t2, furnished):
+    before = content(furnished)
+    ran = t2("decompose tiny", cache=furnished / "taken" / "cache")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "taken/cache/bases: cannot write a basis there ([" in ran.said
+    assert ran.said.endswith("Set MLX_T2_CACHE to another")
+    assert content(furnished) == before
+
+
+@pytest.mark.skipif(find_gguf() is None, reason="the default model is not installed")
+def test_a_cache_that_cannot_take_the_default_model_is_named(t2, furnished):
+    ran = t2("decompose --json", cache=furnished / "taken")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "expected room for 130 MB in a writable folder. MLX_T2_CACHE names" in ran.said
+
+
+@pytest.mark.parametrize("failing", ["saving", "renaming"])
+def test_a_full_disk_leaves_nothing_in_the_cache(t2, furnished, tmp_path, monkeypatch, failing):
+    def no_room(path, *_):
+        Path(path).write_bytes(b"half a fi")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = (mx, "save_safetensors") if failing == "saving" else (os, "replace")
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, no_room)
+        ran = t2(f"{TRAIN} --json", cache=tmp_path)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "cannot write a basis there ([Errno 28] No space left on device)" in ran.said
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not (furnished / "new").exists()
+
+
+def test_a_damaged_basis_is_computed_again(t2, tmp_path):
+    t2("decompose tiny", cache=tmp_path)
+    basis, *_ = whole = content(tmp_path / "bases")
+    (tmp_path / "bases" / basis).write_bytes(whole[basis][:100])
+    assert t2("decompose tiny --json", cache=tmp_path).result["cached"] == 5
+    assert content(tmp_path / "bases") == whole
+
+
+# Listing
+
+
+def test_a_damaged_expert_is_passed_over_aloud(t2, furnished, tmp_path):
+    for name in ("alpha", "beta"):
+        source = furnished / (
+            "half.safetensors" if name == "beta" else "experts/alpha.safetensors"
+        )
+        (tmp_path / f"{name}.safetensors").write_bytes(source.read_bytes())
+    ran = t2(f"experts list --experts {tmp_path} --json")
+    assert [e["name"] for e in ran.result["experts"]] == ["alpha"]
+    assert f"passed over: {tmp_path}/beta.safetensors: not usable" in ran.said
+
+
+# The program
+
+
+def test_the_program_itself_exits_with_1_and_one_line():
+    code = "from mlx_t2_cli.main import main; main()"
+    words = ["tasks", "show", "nonsense", "--json"]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("task: unknown name 'nonsense'")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_bug_is_no_message_but_a_traceback(t2, monkeypatch):
+    def broken():
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("mlx_t2.tasks.task_names", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        t2("tasks")

@@ -1,0 +1,184 @@
+"""The conversation: what can be typed, what is remembered, and what Ctrl-C keeps."""
+
+import builtins
+import re
+
+import pytest
+from mlx_t2_cli import chat as chat_module
+from mlx_t2_cli.chat import HELP, Chat
+
+from mlx_t2.generation import two_pass
+from mlx_t2.sampling import SamplingConfig
+
+CHAT = "chat --model tiny --adapt none --max-tokens 6"
+
+
+def typed(*lines: str) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def prompt_tokens(shown: str) -> list[int]:
+    """What each /stats said of the prompt's length."""
+    return [int(n) for n in re.findall(r"prompt\s+(\d+) tokens", shown)]
+
+
+# A session that reads its lines from a file
+
+
+def test_the_end_of_the_input_ends_the_conversation(t2):
+    assert t2(CHAT, "").code == 0
+    ran = t2(CHAT, "hello")  # not even a newline
+    assert ran.code == 0
+    assert len(ran.stdout.strip("\n")) == 6
+
+
+def test_exit_leaves_at_once(t2):
+    ran = t2(CHAT, typed("/exit", "hello"))
+    assert (ran.code, ran.stdout) == (0, "")
+    assert ran.said == "tiny: /help lists the commands"
+
+
+def test_help_lists_every_command(t2):
+    ran = t2(CHAT, typed("/help"))
+    assert all(command in ran.stdout for command, _ in HELP)
+
+
+def test_a_line_is_answered_as_generate_answers_it(t2):
+    answered = t2("generate hello --model tiny --max-tokens 6").stdout
+    assert t2(CHAT, typed("", "  hello  ")).stdout == answered
+
+
+def test_why_and_stats_tell_of_the_last_answer(t2):
+    ran = t2(CHAT, typed("/why", "/stats", "hello", "/why", "/stats"))
+    before, after = ran.stdout.split("nothing has been answered yet\n" * 2)
+    assert before == ""
+    assert "none: base model, first pass 0 ms" in after
+    assert prompt_tokens(after) == [13]
+    assert "6 tokens" in after
+    assert re.search(r"ended by\s+length", after)
+
+
+def test_the_conversation_is_remembered_until_it_is_reset(t2):
+    ran = t2(CHAT, typed("hello", "/stats", "hello", "/stats", "/reset", "hello", "/stats"))
+    first, second, after = prompt_tokens(ran.stdout)
+    assert second > 2 * first
+    assert after == first
+
+
+def test_a_system_message_begins_anew_and_outlives_a_reset(t2):
+    lines = ["hello", "/system be brief", "hello", "/stats", "/reset", "hello", "/stats"]
+    ran = t2(CHAT, typed(*lines, "/system", "hello", "/stats"))
+    told, reset, without = prompt_tokens(ran.stdout)
+    assert told == reset > without
+
+
+def test_what_is_unknown_is_said_and_the_conversation_goes_on(t2, experts):
+    ran = t2(f"{CHAT} --experts experts", typed("/nonsense", "/expert nonsense", "hello"))
+    assert ran.code == 0
+    assert "/nonsense: no such command, expected one of /expert, /experts," in ran.said
+    assert "expert 'nonsense': unknown, expected one of: alpha, beta" in ran.said
+    assert len(ran.stdout.strip("\n")) == 6
+
+
+def test_experts_can_be_listed_put_on_and_taken_off(t2, experts):
+    lines = ["/experts", "/expert alpha", "hello", "/why", "/reset", "/expert off", "hello"]
+    shown = t2(f"{CHAT} --experts experts", typed(*lines, "/why")).stdout
+    assert re.search(r"alpha\s+│ mathematics\s+│ tiny", shown)
+    worn = shown.index("expert:alpha: alpha, first pass")
+    base = t2("generate hello --model tiny --max-tokens 6").stdout
+    assert base not in shown[:worn]
+    assert base in shown[worn:]
+    assert "none: base model, first pass" in shown[worn:]
+
+
+@pytest.mark.parametrize("name", ["foreign.safetensors", "auto"])
+def test_an_expert_that_is_refused_leaves_the_one_that_is_worn(t2, experts, name):
+    lines = ["/expert alpha", f"/expert {name}", "hello", "/why"]
+    ran = t2(f"{CHAT} --experts experts", typed(*lines))
+    assert ran.code == 0
+    assert "was trained on 'other'" in ran.said or "router.safetensors" in ran.said
+    assert "expert:alpha: alpha, first pass" in ran.stdout
+
+
+# Ctrl-C
+
+
+@pytest.fixture
+def talk(tiny_model) -> Chat:
+    """A conversation with the base model."""
+    talk = Chat(tiny_model, None, SamplingConfig(temperature=0, max_tokens=6))
+    talk.choose(adapt="none")
+    return talk
+
+
+def interrupted(function, after: int):
+    """The function, with Ctrl-C pressed when it has been called `after` times."""
+    calls = 0
+
+    def call(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == after + 1:
+            raise KeyboardInterrupt
+        return function(*args, **kwargs)
+
+    return call
+
+
+def interrupting(stream, after: int):
+    """The stream, with Ctrl-C pressed while the model computes the next token."""
+
+    def tokens(*args):
+        for index, token in enumerate(stream(*args)):
+            if index == after:
+                raise KeyboardInterrupt
+            yield token
+
+    return tokens
+
+
+@pytest.mark.parametrize("pressed", ["while a token is computed", "while it is written"])
+def test_ctrl_c_keeps_what_has_been_said(talk, monkeypatch, capsys, pressed):
+    with monkeypatch.context() as patch:
+        if pressed == "while it is written":
+            patch.setattr(chat_module, "say", interrupted(chat_module.say, 2))
+        else:
+            patch.setattr(two_pass, "stream", interrupting(two_pass.stream, 3))
+        assert talk.turn("hello")
+    assert [message["role"] for message in talk.messages] == ["user", "assistant"]
+    assert talk.messages[1]["content"] == talk.answer.text
+    assert (len(talk.answer.text), talk.answer.finish_reason) == (3, "interrupted")
+    assert talk.model.worn == {}
+    capsys.readouterr()
+    assert talk.turn("go on")
+    assert talk.messages[3]["content"] == capsys.readouterr().out.strip("\n")
+    assert talk.answer.finish_reason == "length"
+
+
+def test_ctrl_c_in_the_first_pass_takes_the_question_back(talk, monkeypatch):
+    talk.turn("hello")
+    said = list(talk.messages)
+    with monkeypatch.context() as patch:
+        strategy = talk.generator.strategy
+        patch.setattr(strategy, "adapt", interrupted(strategy.adapt, 0), raising=False)
+        assert talk.turn("and now")
+    assert talk.messages == said
+    assert talk.turn("and now")
+    assert len(talk.messages) == len(said) + 2
+
+
+def test_ctrl_c_at_the_prompt_stays_and_ctrl_d_leaves(talk, monkeypatch, capsys):
+    keys = iter([KeyboardInterrupt, "hello", EOFError])
+    prompts = []
+
+    def pressed(prompt):
+        prompts.append(prompt)
+        key = next(keys)
+        if isinstance(key, str):
+            return key
+        raise key
+
+    monkeypatch.setattr(builtins, "input", pressed)
+    talk.loop(is_person=True)
+    assert prompts == ["\n[none] > "] * 3
+    assert talk.messages[1]["content"] == capsys.readouterr().out.strip("\n")
