@@ -23,7 +23,10 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+bench: setup
+	$(BIN)/python -m mlx_t2_cli.bench
+
 experts: setup
 	$(BIN)/python -m mlx_t2_cli.bundle
 
-.PHONY: setup demo test slow check format experts
+.PHONY: setup demo test slow check format bench experts

@@ -76,9 +76,14 @@ def t2(place, tmp_path_factory) -> Callable[..., Ran]:
             patch.setattr(sys, "stdin", io.StringIO(stdin))
             with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
                 main()
-        return Ran(ended.value.code or 0, out.getvalue(), err.getvalue())
+        return Ran(ended.value.code or 0, _plain(out.getvalue()), _plain(err.getvalue()))
 
     return run
+
+
+def _plain(text: str) -> str:
+    """Without colours, which some environments ask for."""
+    return re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", text)
 
 
 @pytest.fixture(scope="session")
