@@ -44,8 +44,7 @@ def chat(
     worn = opened(model)
     config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
     talk = Chat(worn, experts, config)
-    is_bare = expert is None and mix is None and adapt is None
-    talk.choose(expert, mix, "classifier" if is_bare else adapt)
+    talk.begin(expert, mix, adapt)
     note(f"{model}: /help lists the commands")
     talk.loop(is_person=sys.stdin.isatty())
 
@@ -58,6 +57,19 @@ class Chat:
         self.messages: list[dict[str, str]] = []
         self.answer: Any = None
         self.generator: Any = None
+
+    def begin(self, expert: str | None, mix: str | None, adapt: str | None) -> None:
+        """As the flags say; without any, experts choose themselves where the model has some."""
+        from mlx_t2.errors import T2Error
+
+        if (expert, mix, adapt) != (None, None, None):
+            self.choose(expert, mix, adapt)
+            return
+        try:
+            self.choose(adapt="classifier")
+        except T2Error as error:
+            note(f"{error}\nuntil then the base model answers")
+            self.choose(adapt="none")
 
     def choose(
         self, expert: str | None = None, mix: str | None = None, adapt: str | None = None

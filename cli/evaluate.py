@@ -1,5 +1,6 @@
 """`t2 eval`: how often a strategy answers rightly."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,8 @@ def evaluate(
 
     chosen = get_task(task)
     chosen.problems(split, limit, seed)  # a wrong split is known before the model is loaded
+    if out:
+        _check_writable(out)
     worn = opened(model)
     strategy, _ = strategy_for(worn, expert, mix, adapt, experts)
     items, report = answered(worn, chosen, strategy, split, limit, seed)
@@ -50,6 +53,15 @@ def evaluate(
     table("by kind of answer", ("kind", "right", "accuracy"), kinds)
     answer, share = commonest_answer(items)
     say(f"commonest answer: {answer!r}, {percent(share)} of all")
+
+
+def _check_writable(out: Path) -> None:
+    """Known before the work is done, not after."""
+    from mlx_t2.errors import TaskDataError
+
+    folder = next(p for p in out.absolute().parents if p.exists())
+    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise TaskDataError(f"{out}: cannot be written, expected a file in a writable folder")
 
 
 def answered(

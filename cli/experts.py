@@ -6,6 +6,7 @@ import typer
 
 from .options import ExpertsFolder, Json
 from .render import emit, facts, note, percent, table
+from .session import library_in
 
 app = typer.Typer(help="List the experts, or show one.", no_args_is_help=True)
 
@@ -13,9 +14,7 @@ app = typer.Typer(help="List the experts, or show one.", no_args_is_help=True)
 @app.command("list")
 def list_experts(experts: ExpertsFolder = None, json: Json = False) -> None:
     """The experts in the library, own ones first."""
-    from mlx_t2.experts import Library
-
-    library = Library() if experts is None else Library(experts, bundled=None)
+    library = library_in(experts)
     found = library.experts()
     for error, _ in library.damaged():
         note(f"passed over: {error}")
@@ -49,9 +48,7 @@ def show(
     json: Json = False,
 ) -> None:
     """All that is known of one expert."""
-    from mlx_t2.experts import Library
-
-    library = Library() if experts is None else Library(experts, bundled=None)
+    library = library_in(experts)
     e = library.find(name)
     known = {
         **{

@@ -7,6 +7,7 @@ import typer
 
 from .options import ExpertsFolder, Json
 from .render import emit, say
+from .session import library_in
 
 
 def export(
@@ -20,10 +21,9 @@ def export(
     """Write an expert as one portable safetensors file."""
     if to != "safetensors":
         raise typer.BadParameter(f"--to: {to!r} came, expected safetensors")
-    from mlx_t2.experts import Library
     from mlx_t2.exporting import to_safetensors
 
-    library = Library() if experts is None else Library(experts, bundled=None)
+    library = library_in(experts)
     path = to_safetensors(library.find(expert), out, overwrite)
     if json:
         emit({"expert": expert, "path": str(path), "bytes": path.stat().st_size})

@@ -33,8 +33,6 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)  # the reader, `head` perhaps, has seen enough
     except Exception as error:
         from mlx_t2.errors import T2Error
 

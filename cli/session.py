@@ -11,7 +11,7 @@ from .render import note, progress, stderr
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
-    from mlx_t2.experts import Expert
+    from mlx_t2.experts import Expert, Library
     from mlx_t2.models import SVFModel
 
 STRATEGIES = ("prompt", "classifier", "mixture", "sum", "none")
@@ -50,14 +50,23 @@ def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None
         )
 
 
-def experts_for(model: "SVFModel", folder: Path | None) -> dict[str, "Expert"]:
-    """{name: expert} of all that were trained on this model, in the library or in a folder."""
+def library_in(folder: Path | None) -> "Library":
+    """The user's library with the bundled experts, or the experts of one folder."""
     from mlx_t2.errors import ConfigError
     from mlx_t2.experts import Library
 
-    library = Library() if folder is None else Library(folder, bundled=None)
-    if folder is not None and not folder.is_dir():
+    if folder is None:
+        return Library()
+    if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder, expected one with experts in it")
+    return Library(folder, bundled=None)
+
+
+def experts_for(model: "SVFModel", folder: Path | None) -> dict[str, "Expert"]:
+    """{name: expert} of all that were trained on this model, in the library or in a folder."""
+    from mlx_t2.errors import ConfigError
+
+    library = library_in(folder)
     for error, _ in library.damaged():
         note(f"passed over: {error}")
     found = {
@@ -84,10 +93,10 @@ def strategy_for(
     them.
     """
     from mlx_t2 import adaptation
-    from mlx_t2.experts import Library, parse_mix
+    from mlx_t2.experts import parse_mix
 
     if expert is not None or mix is not None:
-        library = Library() if folder is None else Library(folder, bundled=None)
+        library = library_in(folder)
         weights = {str(expert): 1.0} if mix is None else parse_mix(mix)
         experts = {name: library.find(name) for name in weights}
         fit(model, experts)

@@ -107,7 +107,7 @@ class SVFModel:
         """
         start = time.perf_counter()
         uninstall(self.network)
-        self._layers = {}
+        self._layers, self.targets, self.rank = {}, None, None
         chosen = Targets(targets).select(self.network)
         bases: dict[str, Basis] = {}
         for path, basis, cached in self._bases(chosen, rank):

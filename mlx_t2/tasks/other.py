@@ -88,7 +88,25 @@ _TOPICS: dict[str, tuple[str, ...]] = {
         *("a new colleague", "my boss", "a customer", "my best friend", "an airline"),
         *("the school principal", "a neighbor", "my doctor", "a book club", "a job applicant"),
     ),
-    "greeting": ("Hello", "Hi there", "Good morning", "Hey", "Good evening", "Greetings"),
+    "greeting": (
+        *("Hello", "Hi there", "Good morning", "Hey", "Good evening", "Greetings", "Hi"),
+        *(
+            "Thanks",
+            "Good afternoon",
+            "Thank you",
+            "Hello again",
+            "Well done",
+            "Goodbye",
+            "Bye",
+        ),
+    ),
+    "program": (
+        *("adds two numbers", "sorts a list of names", "counts the words of a text"),
+        *("downloads a web page", "finds prime numbers", "reverses a string", "plays chess"),
+        *("reads a CSV file", "draws a circle", "checks a password", "computes an average"),
+        *("removes duplicates from a list", "sends an email", "prints a calendar"),
+        *("converts miles to kilometers", "searches a text for a word", "rolls a die"),
+    ),
 }
 
 _WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -220,7 +238,7 @@ _WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
         ),
     ),
     "greeting": (
-        ("{}!", "{}, how are you?", "{}, can you help me?", "{}, what can you do?"),
+        ("{}!", "{}", "{}, how are you?", "{}, can you help me?", "{}, what can you do?"),
         ("{}, who are you?", "{}, tell me a joke.", "{}, do you have a name?"),
         (
             "{}, nice to meet you.",
@@ -228,6 +246,15 @@ _WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
             "{}, are you human?",
             "{}, what day is it?",
         ),
+    ),
+    "program": (
+        (
+            "Write a Python function that {}.",
+            "Write a program that {}.",
+            "Can you code a script that {}?",
+        ),
+        ("Show me JavaScript code that {}.", "I need a class that {}."),
+        ("Give me a complete Python program that {}.", "How would I write a tool that {}?"),
     ),
 }
 """By kind: the wordings of the training, validation and test splits."""

@@ -4,6 +4,7 @@ Knows files; knows no models. A checkpoint is one safetensors file written besid
 renamed into it.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ def save_state(path: Path, state: State) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise CheckpointError(
             f"{path}: cannot be written ({error}), expected a folder with room"
         ) from error

@@ -1,5 +1,6 @@
 """A run folder's JSON files. Knows files; knows no models."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -49,6 +50,8 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise CheckpointError(
             f"{path}: cannot be written ({error}), expected a folder with room"
         ) from error

@@ -11,6 +11,7 @@ is skipped.
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,9 +83,9 @@ class TrainConfig:
                 f"group: {self.group} came, expected 2 or more: one completion has no baseline"
             )
         for name in ("lr", "clip", "temperature"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name}: {getattr(self, name)} came, expected more than 0")
-        if self.kl < 0 or self.test < 0:
+        if not 0 <= self.kl < math.inf or self.test < 0:
             raise ConfigError(
                 f"kl and test: {self.kl} and {self.test} came, expected 0 or more"
             )
@@ -160,19 +161,27 @@ class _Run:
         self.model, self.task, self.config, self.out = model, task, config, out
         self.optimizer = optim.Adam(config.lr, betas=[0.9, 0.99], bias_correction=True)
         self.validation = task.problems("validation", config.validation)
+        self.test = task.problems("test", config.test)
 
     # Start and resume
 
     def started(self) -> State:
+        """A new run folder, and the state before the first step."""
+        scales = self._initial_scales()  # refuses an expert before there is a folder
+        self._open_folder()
+        return self._beginning(scales)
+
+    def _initial_scales(self) -> Scales:
         scales = ones(self.model.ranks)
         if self.config.init:
             expert = Expert.load(Path(self.config.init))
-            expert.check(
-                self.model.name, self.model.fingerprint(self.config.targets), self.model.ranks
-            )
+            fingerprint = self.model.fingerprint(expert.targets)
+            expert.check(self.model.name, fingerprint, self.model.ranks)
             scales |= expert.scales
+        return scales
+
+    def _beginning(self, scales: Scales) -> State:
         self.optimizer.init(scales)
-        self._open_folder()
         with self.model.using({}):
             base = held_out_accuracy(self.model, self.task, self.validation)[0]
         best = self._validate(scales) if self.config.init else base
@@ -183,19 +192,44 @@ class _Run:
             raise ConfigError(
                 f"{self.out}: holds a run already; resume it or name another folder"
             )
-        settings = {"model": self.model.name, "task": self.task.name} | dataclasses.asdict(
-            self.config
-        )
         try:
             (self.out / "checkpoint").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(
                 f"{self.out}: cannot be made ({error}), expected a writable folder"
             ) from error
-        write_atomically(self.out / "config.json", json.dumps(settings, indent=2) + "\n")
+        text = json.dumps(self._settings(), indent=2) + "\n"
+        write_atomically(self.out / "config.json", text)
+
+    def _settings(self) -> dict[str, Any]:
+        """What has to stay the same from the first step of a run to the last."""
+        return {
+            "model": self.model.name,
+            "fingerprint": self.model.fingerprint(self.config.targets),
+            "task": self.task.name,
+        } | dataclasses.asdict(self.config)
+
+    def _stored(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.out / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
 
     def resumed(self) -> State:
-        state = load_state(_checkpoint(self.out))
+        """The state of the last checkpoint, or the beginning where none was written yet."""
+        stored = self._stored()
+        changed = [k for k, v in self._settings().items() if stored and stored.get(k) != v]
+        if changed:
+            raise CheckpointError(
+                f"{self.out}: a run with another {', '.join(changed)}, expected what its "
+                "config.json has"
+            )
+        is_new = bool(stored) and not _checkpoint(self.out).exists()
+        state = (
+            self._beginning(self._initial_scales())
+            if is_new
+            else load_state(_checkpoint(self.out))
+        )
         for name in ("metrics.jsonl", "samples.jsonl"):
             drop_after(self.out / name, state.step)
         self.optimizer.state = state.optimizer
@@ -306,13 +340,12 @@ class _Run:
     def finish(self, state: State) -> None:
         """Answer the test problems before and after, and write the expert with the result."""
         test = {}
-        if self.config.test:
-            problems = self.task.problems("test", self.config.test)
+        if self.test:
             with self.model.using({}):
-                test["base_accuracy"] = held_out_accuracy(self.model, self.task, problems)[0]
+                test["base_accuracy"] = held_out_accuracy(self.model, self.task, self.test)[0]
             with self.model.using(state.best):
-                test["final_accuracy"] = held_out_accuracy(self.model, self.task, problems)[0]
-            test["n_eval"] = self.config.test
+                test["final_accuracy"] = held_out_accuracy(self.model, self.task, self.test)[0]
+            test["n_eval"] = len(self.test)
         self._save_expert(state, test)
 
     def _save_expert(self, state: State, test: dict[str, float]) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import signal
 import subprocess
@@ -247,9 +248,40 @@ def test_a_folder_that_cannot_be_made_is_refused(model, tmp_path):
         next(train(model, StartHigh(), CONFIG, tmp_path / "file" / "run"))
 
 
+def test_a_run_stopped_before_its_first_checkpoint_resumes_from_the_beginning(model, tmp_path):
+    list(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+    whole = files(tmp_path / "run")
+    out = tmp_path / "again" / "run"
+    next(train(model, StartHigh(), CONFIG, out))
+    (out / "checkpoint" / "state.safetensors").unlink()
+    list(train(model, StartHigh(), CONFIG, out, resume=True))
+    assert files(out) == whole
+
+
+def test_a_full_disk_at_a_checkpoint_leaves_nothing_half_written(model, tmp_path, monkeypatch):
+    running = train(model, StartHigh(), CONFIG, tmp_path / "run")
+    next(running)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mlx_t2.training.checkpoint.os.replace", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        next(running)
+    names = {path.name for path in (tmp_path / "run" / "checkpoint").iterdir()}
+    assert names == {"state.safetensors"}
+    assert load_state(tmp_path / "run" / "checkpoint" / "state.safetensors").step == 1
+
+
 def test_nothing_to_resume_is_one_clear_error(model, tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint to resume from"):
         next(train(model, StartHigh(), CONFIG, tmp_path, resume=True))
+
+
+def test_a_run_of_another_task_is_not_resumed(model, tmp_path):
+    list(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+    with pytest.raises(CheckpointError, match="a run with another task"):
+        next(train(model, StartHigh(name="other"), CONFIG, tmp_path / "run", resume=True))
 
 
 def test_a_truncated_checkpoint_is_one_clear_error(model, tmp_path):
