@@ -36,11 +36,14 @@ CANNOT_BE_DONE = [  # command, what stderr says
     (f"{EVAL} --expert nonsense", "expert 'nonsense': unknown, expected one of: "),
     (f"{GENERATE} --expert ''", "expert '': unknown, expected one of: "),
     (f"{GENERATE} --expert no.safetensors", "no.safetensors: no such file, expected an expert"),
-    (f"{GENERATE} --expert nonsense --experts nowhere", "unknown, expected one of: (none in"),
+    (
+        f"{GENERATE} --expert nonsense --experts nowhere",
+        "nowhere: no such folder, expected one with experts",
+    ),
     (f"{GENERATE} --adapt sum --experts nowhere", "nowhere: no such folder, expected one with"),
     (f"{GENERATE} --adapt sum", "library: no expert of tiny, expected at least one"),
     (f"{GENERATE} --adapt classifier --experts experts", "router.safetensors: cannot be read"),
-    ("chat --model tiny", "library: no expert of tiny, expected at least one"),
+    ("chat --model tiny --adapt sum", "library: no expert of tiny, expected at least one"),
     ("experts show nonsense", "expert 'nonsense': unknown, expected one of: "),
     ("export nonsense --out new", "expert 'nonsense': unknown, expected one of: "),
     # Experts that cannot be worn
@@ -88,8 +91,8 @@ CANNOT_BE_DONE = [  # command, what stderr says
         "train mathematics --model tiny --out run --resume --lr 1",
         "run: lr=1.0 (it has 0.002) came, but a resumed run keeps its settings",
     ),
-    (f"{EVAL} --out taken/answers.jsonl", "taken/answers.jsonl: the answers cannot be written"),
-    (f"{EVAL} --out experts", "experts: the answers cannot be written ("),
+    (f"{EVAL} --out taken/answers.jsonl", "taken/answers.jsonl: cannot be written, expected"),
+    (f"{EVAL} --out experts", "experts: cannot be written, expected a file"),
     ("export run/expert.safetensors --out taken", "taken/run.safetensors: cannot be written"),
     (
         "export run/expert.safetensors --out half.safetensors",

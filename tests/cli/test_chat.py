@@ -32,6 +32,13 @@ def test_the_end_of_the_input_ends_the_conversation(t2):
     assert len(ran.stdout.strip("\n")) == 6
 
 
+def test_a_model_without_experts_talks_as_it_is_and_says_so(t2):
+    ran = t2("chat --model tiny --max-tokens 6", typed("hello", "/why"))
+    assert ran.code == 0
+    assert "no expert of tiny" in ran.said
+    assert "none: base model" in ran.stdout
+
+
 def test_exit_leaves_at_once(t2):
     ran = t2(CHAT, typed("/exit", "hello"))
     assert (ran.code, ran.stdout) == (0, "")
