@@ -87,8 +87,9 @@ class AdaptiveGenerator:
     ):
         """prompts: {expert: the messages that stood before what it was trained on}.
 
-        A request without a system message is put behind those of the expert that answers it: an
-        expert has learnt to answer under its prompt.
+        Without a system message, the first pass reads the last question alone, and an expert
+        answers it alone, behind its own prompt: that is what it has learnt. The base model
+        answers the whole conversation.
         """
         self.model = model
         self.strategy = strategy
@@ -106,13 +107,14 @@ class AdaptiveGenerator:
         """
         self.answer = None
         clock = _Clock()
-        adapted = self.strategy.adapt(self.model, [messages])[0]
+        asked = messages if _has_system(messages) else messages[-1:]
+        adapted = self.strategy.adapt(self.model, [asked])[0]
         mx.async_eval(
             adapted.scales
         )  # the device starts on them while the second pass is put together
         if not self.strategy.is_fixed:
             clock.end_first_pass()
-        prompt = self.model.encode([*self._prompt_for(messages, adapted), *messages])
+        prompt = self.model.encode(self._put(messages, adapted))
         tokens: list[Token] = []
         try:
             with self.model.using(adapted.scales):
@@ -134,12 +136,18 @@ class AdaptiveGenerator:
         """The answer to one bare question; greedy unless `config` says otherwise."""
         return self.generate([{"role": "user", "content": question}], config)
 
-    def _prompt_for(self, messages: Conversation, adapted: Adapted) -> Conversation:
-        """What the expert with at least half of the weight expects before a question."""
-        if not self.prompts or any(message["role"] == "system" for message in messages):
-            return ()
+    def _put(self, messages: Conversation, adapted: Adapted) -> Conversation:
+        """The last question behind the prompt of the expert with half of the weight.
+
+        The conversation as it is where no expert has that much, where the expert's prompt is not
+        known, or where a system message says what is wanted.
+        """
+        if not self.prompts or _has_system(messages):
+            return messages
         expert = max(adapted.weights, key=lambda name: adapted.weights[name], default="")
-        return self.prompts.get(expert, ()) if adapted.weights.get(expert, 0) >= 0.5 else ()
+        if adapted.weights.get(expert, 0) < 0.5 or expert not in self.prompts:
+            return messages
+        return [*self.prompts[expert], messages[-1]]
 
     def _answer(
         self, prompt: Sequence[int], tokens: Sequence[Token], adapted: Adapted, clock: "_Clock"
@@ -161,6 +169,10 @@ class AdaptiveGenerator:
             (tokens[-1].finish_reason if tokens else None) or "interrupted",
             route,
         )
+
+
+def _has_system(messages: Conversation) -> bool:
+    return any(message["role"] == "system" for message in messages)
 
 
 class _Clock:

@@ -52,6 +52,45 @@ def test_without_adaptation_it_is_plain_greedy_decoding(tiny_model):
     assert generator.answer.route.first_pass_ms == 0
 
 
+EARLIER = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+PROMPT = [{"role": "system", "content": "answer"}]
+
+
+class Watching(NoAdaptation):
+    """Notes what the first pass was shown; always chooses `first`, or nobody."""
+
+    def __init__(self, weight):
+        self.weight, self.shown = weight, None
+
+    def adapt(self, model, conversations):
+        (self.shown,) = conversations
+        return [Adapted({}, {"first": self.weight})]
+
+
+@pytest.mark.parametrize(
+    ("weight", "messages", "shown", "read"),
+    [
+        (1.0, [*EARLIER, *CHAT], CHAT, [*PROMPT, *CHAT]),
+        (0.2, [*EARLIER, *CHAT], CHAT, [*EARLIER, *CHAT]),
+        (
+            1.0,
+            [*PROMPT, *EARLIER, *CHAT],
+            [*PROMPT, *EARLIER, *CHAT],
+            [*PROMPT, *EARLIER, *CHAT],
+        ),
+    ],
+)
+def test_an_expert_answers_the_question_alone_behind_its_prompt(
+    tiny_model, weight, messages, shown, read
+):
+    strategy = Watching(weight)
+    generator = AdaptiveGenerator(tiny_model, strategy, {"first": PROMPT})
+    tokens = tuple(token.id for token in generator.stream(messages, GREEDY))
+    assert list(strategy.shown) == shown
+    assert tokens == sample(tiny_model, [tiny_model.encode(read)], GREEDY)[0][0].tokens
+    assert generator.answer.prompt_tokens == len(tiny_model.encode(read))
+
+
 def test_a_bare_question_is_a_conversation_of_one_message(tiny_model):
     generator = AdaptiveGenerator(tiny_model, NoAdaptation())
     answer = generator.ask(CHAT[0]["content"], GREEDY)
