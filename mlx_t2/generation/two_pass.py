@@ -139,7 +139,7 @@ class AdaptiveGenerator:
     def _put(self, messages: Conversation, adapted: Adapted) -> Conversation:
         """The last question behind the prompt of the expert with half of the weight.
 
-        The conversation as it is where no expert has that much, where the expert's prompt is not
+        The conversation as it is where no expert has that much, where its prompt is not
         known, or where a system message says what is wanted.
         """
         if not self.prompts or _has_system(messages):
