@@ -102,8 +102,9 @@ class SVFModel:
         SVF layers.
 
         Yields one report a weight. Stopped half-way, it has changed nothing but the cache, and
-        goes on there. Raises: ConfigError for targets that match nothing or a cache that cannot
-        be written; ModelError for a weight that is not finite.
+        goes on there.
+        Raises: ConfigError for targets that match nothing or a cache that cannot be written;
+        ModelError for a weight that is not finite.
         """
         start = time.perf_counter()
         uninstall(self.network)

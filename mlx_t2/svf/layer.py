@@ -23,8 +23,9 @@ class SVFLinear(nn.Module):
     computed in the dtype of the activations; z itself stays float32.
 
     Shapes: W (out, in), q (min(out, in), rank), z (rank,) or (rows, rank) with one z a row of
-    the batch. Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.1. Differs (2): the
-    weights are never recomposed to be used, so the base may stay quantised.
+    the batch.
+    Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.1.
+    Differs (2): the weights are never recomposed to be used, so the base may stay quantised.
     """
 
     def __init__(self, base: nn.Linear | nn.QuantizedLinear, basis: Basis):
@@ -32,6 +33,8 @@ class SVFLinear(nn.Module):
         self.base = base
         self.side = basis.side
         dtype = base.scales.dtype if isinstance(base, nn.QuantizedLinear) else base.weight.dtype
+        if not mx.issubdtype(dtype, mx.floating):
+            dtype = mx.bfloat16  # the scales of mxfp4 and its like are bare exponents
         # The leading underscore keeps q and z out of the parameters that mlx-lm saves and
         # freezes.
         self._q = basis.q.astype(dtype)

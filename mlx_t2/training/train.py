@@ -137,8 +137,9 @@ def train(
 
     out: the run folder: config.json, metrics.jsonl, samples.jsonl, checkpoint/,
     expert.safetensors (best on the validation split). Every step can be the last: with `resume`
-    the run goes on from there to the same numbers. Raises: CheckpointError for a folder that
-    cannot be written or resumed; ConfigError for a folder in use.
+    the run goes on from there to the same numbers.
+    Raises: CheckpointError for a folder that cannot be written or resumed; ConfigError for a
+    folder in use.
     """
     run = _Run(model, task, config, out)
     state = run.resumed() if resume else run.started()
