@@ -8,7 +8,10 @@ from jaxtyping import install_import_hook
 
 install_import_hook("mlx_t2", "shapes.check")
 
+# isort: off
+import mlx_t2.blas  # noqa: E402, F401  before MLX, or it multiplies with the slow BLAS
 
+# isort: on
 import pytest  # noqa: E402
 from helpers import tiny_network, tiny_tokenizer  # noqa: E402
 
