@@ -1,5 +1,6 @@
 """`t2 demo`: the whole of Transformer² on a real model, in minutes."""
 
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -29,7 +30,7 @@ def demo(
     note("1. a real model, decomposed: every MLP weight's singular vectors")
     model = opened(DEFAULT_MODEL)
     reports = decomposed(model)
-    numbers = sum(model.ranks.values())
+    numbers = sum(math.prod(shape) for shape in model.shapes.values())
     note(
         f"   {len(reports)} weights in {reports[-1].seconds:.1f} s; "
         f"an expert is {numbers:,} numbers"

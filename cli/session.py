@@ -27,9 +27,12 @@ def opened(name: str) -> "SVFModel":
 
 def decomposed(model: "SVFModel", targets: str = "mlp", rank: int | None = None) -> list:
     """Give the model SVF layers; the reports of the decomposition."""
+    from mlx_t2.models import Recipe
+
+    recipe = Recipe(targets=targets, rank=rank)
     reports = []
     with progress("decomposing", len(model.targeted(targets))) as advance:
-        for report in model.decompose(targets, rank):
+        for report in model.decompose(recipe):
             reports.append(report)
             advance()
     return reports
@@ -137,4 +140,4 @@ def fit(model: "SVFModel", experts: dict[str, "Expert"]) -> None:
     targets, rank = forms.pop()
     decomposed(model, targets, None if rank == "full" else int(rank))
     for e in experts.values():
-        e.check(model.name, model.fingerprint(e.targets), model.ranks)
+        e.check(model.name, model.fingerprint(e.targets), model.shapes)

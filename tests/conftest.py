@@ -30,6 +30,6 @@ def own_home(tmp_path_factory, monkeypatch):
 def tiny_model() -> SVFModel:
     """A tiny llama whose MLP layers wear scales."""
     model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
-    for _ in model.decompose("mlp"):
+    for _ in model.decompose():
         pass
     return model

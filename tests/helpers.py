@@ -28,6 +28,16 @@ def assert_close(got, expected, tolerance: float | None = None) -> None:
     assert gap <= (tolerance or TOLERANCES[dtype]) * max(scale, 1e-30), f"{gap} of {scale}"
 
 
+def random_scales(shapes, seed: int = 0, spread: float = 0.3, rows: int | None = None):
+    """Scales around 1 for every layer of `shapes`, one for all rows or one each."""
+    keys = mx.random.split(mx.random.key(seed), len(shapes))
+    lead = () if rows is None else (rows,)
+    return {
+        path: 1 + spread * mx.random.normal((*lead, *shape), key=key)
+        for (path, shape), key in zip(shapes.items(), keys, strict=True)
+    }
+
+
 def tiny_network(seed: int = 0, layers: int = 2) -> llama.Model:
     """A llama of mlx-lm's own with random weights."""
     mx.random.seed(seed)

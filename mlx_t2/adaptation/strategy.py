@@ -188,11 +188,11 @@ def choose(
 
 
 def stack_rows(scales: Sequence[Scales]) -> Scales:
-    """Scales of B conversations as (B, rank) rows of one batch; ones where one has none."""
-    ranks = {path: z.shape for row in scales for path, z in row.items()}
+    """Scales of B conversations as rows of one batch; ones where one has none."""
+    shapes = {path: z.shape for row in scales for path, z in row.items()}
     return {
         path: mx.stack([row[path] if path in row else mx.ones(shape) for row in scales])
-        for path, shape in ranks.items()
+        for path, shape in shapes.items()
     }
 
 

@@ -64,7 +64,7 @@ def _weight(model: SVFModel, path: str) -> mx.array:
 
 
 def _one_weight(model: SVFModel, runs: int) -> Row:
-    weight = _weight(model, next(iter(model.ranks)))
+    weight = _weight(model, next(iter(model.shapes)))
     mx.eval(weight)
 
     def ours() -> None:
@@ -102,7 +102,7 @@ def _decode(model: SVFModel, scales: Scales, runs: int, tokens: int = 16) -> Row
             mx.eval(model.network(mx.array([[1]])))
 
     def ours() -> None:
-        with model.using(scales, folded=True):
+        with model.using(scales, form="folded"):
             start = time.perf_counter()
             decode()
             folded.append(time.perf_counter() - start)

@@ -11,9 +11,6 @@ from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
 from mlx_t2.svf import Scales
 from mlx_t2.tasks import Problem, Task
 
-_FOLD_FROM = 32
-"""Problems from which folding the scales into the weights costs less than wearing them live."""
-
 
 @dataclass(frozen=True)
 class GradedItem:
@@ -58,7 +55,9 @@ def evaluate(
     with ExitStack() as worn:
         if strategy.is_fixed:
             scales = strategy.adapt(model, [problems[0].messages])[0].scales
-            worn.enter_context(model.using(scales, folded=len(problems) >= _FOLD_FROM))
+            tokens = len(problems) * len(model.encode(problems[0].messages))
+            steps = -(-len(problems) // batch) * task.max_tokens
+            worn.enter_context(model.using(scales, form=model.form_for(scales, tokens, steps)))
         for start in range(0, len(problems), batch):
             yield from answer(model, task, strategy, problems[start : start + batch])
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
-from mlx_t2.svf import Scales
+from mlx_t2.svf import Scales, Shapes, shape_fault
 
 from .file import encode, is_rank, name_of, read, scale_faults, write
 
@@ -89,13 +89,13 @@ class Expert:
         self,
         model_name: str,
         fingerprint: str,
-        ranks: dict[str, int],
+        shapes: Shapes,
         allow_transfer: bool = False,
     ) -> None:
         """Raise one ExpertFileError that lists all that keeps the expert off the model.
 
         fingerprint: of the model's weights under the expert's own `targets`.
-        ranks: {module path: length of z} of the decomposed model.
+        shapes: {module path: shape of z} of the decomposed model.
         allow_transfer: let another model pass where the shapes agree, as in the paper's
             cross-model experiment.
         """
@@ -108,13 +108,8 @@ class Expert:
                 "transfer to another of the same shapes"
             )
         for path, z in self.scales.items():
-            if path not in ranks:
-                faults.append(f"{path}: {model_name!r} has no such SVF layer")
-            elif z.shape[-1] != ranks[path]:
-                faults.append(
-                    f"{path}: the expert has {z.shape[-1]} singular-value scales, "
-                    f"the layer has {ranks[path]}"
-                )
+            fault = shape_fault(path, z.shape, shapes)
+            faults += [fault] if fault else []
         if faults:
             where = f"expert {self.name!r} (targets {self.targets!r}, rank {self.rank})"
             raise ExpertFileError(f"{where}: " + "\n".join(faults))

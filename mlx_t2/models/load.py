@@ -14,27 +14,30 @@ import mlx_lm
 from mlx.utils import tree_unflatten
 
 from mlx_t2.errors import ModelError
-from mlx_t2.svf import base_layers, dense_weight, weight_key
+from mlx_t2.svf import Quantised, base_layers, dense_weight, weight_key, with_weight
 
 from .bundled import BUNDLED, bundled_model_path, find_gguf
 from .svf_model import SVFModel
 
 
-def load(name: str = "smollm2-135m") -> SVFModel:
+def load(name: str = "smollm2-135m", lazy: bool = False) -> SVFModel:
     """The model called `name`: an alias, the path of an mlx-lm folder, or a hub id.
 
+    lazy: weights stay on disk, in the form they have there, until they are used: for
+        `SVFModel.precompute` and `SVFModel.survey`.
     Raises: ModelError where there is no such model or mlx-lm cannot read it.
     """
     source = _locate(name)
     try:
-        loaded: Any = mlx_lm.load(source)
+        loaded: Any = mlx_lm.load(source, lazy=lazy)
     except Exception as error:  # mlx-lm, the hub and transformers share no error type
         raise ModelError(
             f"{name}: mlx-lm cannot load it ({_first_line(error)}), expected smollm2-135m, the "
             "folder of an mlx-lm model or a hub id that can be reached"
         ) from error
     network, tokenizer = loaded
-    keys = _widen(network) if mx.default_device() == mx.Device(mx.cpu) else {}
+    slow = mx.default_device() == mx.Device(mx.cpu) and not lazy
+    keys = _widen(network) if slow else {}
     return SVFModel(name, network, tokenizer, keys)
 
 
@@ -60,12 +63,8 @@ def _widen(network: nn.Module) -> dict[str, str]:
     keys = {path: weight_key(layer) for path, layer in base_layers(network).items()}
     replaced = []
     for path, module in network.named_modules():
-        if isinstance(module, nn.QuantizedLinear):
-            dense = nn.Linear(1, 1, bias="bias" in module)
-            dense.weight = dense_weight(module)
-            if "bias" in module:
-                dense.bias = module.bias
-            replaced.append((path, dense))
+        if isinstance(module, Quantised):
+            replaced.append((path, with_weight(module, dense_weight(module))))
         elif isinstance(module, nn.QuantizedEmbedding):
             table = nn.Embedding(1, 1)
             table.weight = dense_weight(module)

@@ -14,28 +14,58 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 from jaxtyping import Float, Integer
+from mlx_lm.models.cache import make_prompt_cache
 
-from mlx_t2 import blas
-from mlx_t2.errors import ModelError
+from mlx_t2.errors import ConfigError, ModelError
 from mlx_t2.folders import cache_dir
 from mlx_t2.svf import (
+    BITS,
+    BaseLayer,
     Basis,
     BasisCache,
-    Linear,
+    Form,
+    Precision,
     Scales,
-    SVFLinear,
+    Shapes,
+    Survey,
+    SVFLayer,
     Targets,
-    check_finite,
+    cheaper_form,
     check_scales,
-    decompose_weight,
-    dense_weight,
+    decompose_layers,
+    fold,
     install,
+    unfold,
     uninstall,
     weight_key,
+    work,
 )
 
-_STREAMS = 2
-"""Weights decomposed at once, each on a CPU stream of its own with one BLAS thread."""
+from .kv_cache import OwnedCache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How weights are decomposed, and which."""
+
+    targets: str = "mlp"
+    """`mlp`, `attention`, `all` or a regular expression on module paths."""
+    rank: int | None = None
+    """Singular values scaled a weight, largest first; all when None."""
+    precision: Precision = "float64"
+    """Of the Gram matrix and its eigenvectors."""
+    bits: int | None = None
+    """An entry of q takes 32, 16 or 8; None is what the layer computes in."""
+
+    def __post_init__(self):
+        if self.rank is not None and self.rank < 1:
+            raise ConfigError(f"rank: {self.rank} came, expected 1 or more")
+        if self.precision not in ("float64", "float32"):
+            raise ConfigError(
+                f"precision: {self.precision!r} came, expected float64 or float32"
+            )
+        if self.bits not in (None, *BITS):
+            raise ConfigError(f"basis bits: {self.bits} came, expected 32, 16 or 8")
 
 
 @dataclass(frozen=True)
@@ -50,6 +80,8 @@ class Decomposed:
     """The basis was on disk already."""
     seconds: float
     """Since the start of the whole decomposition."""
+    seconds_left: float
+    """For the weights that are not on disk, at the pace so far."""
     bytes: int
     """Of the basis."""
 
@@ -71,15 +103,25 @@ class SVFModel:
         self.targets: str | None = None
         self.rank: int | None = None
         self._keys = dict(keys or {})
-        self._layers: dict[str, SVFLinear] = {}
+        self._layers: dict[str, SVFLayer] = {}
+        self._worn: Scales = {}
+        self._bases: dict[str, BaseLayer] = {}
+        """What folded layers had before."""
+        self._folded_as: tuple[int, bool] | None = None
         self._split = _split(network)
 
     # Decomposition
 
     @property
-    def ranks(self) -> dict[str, int]:
-        """{module path: length of z} of the layers that wear scales."""
-        return {path: layer.rank for path, layer in self._layers.items()}
+    def shapes(self) -> Shapes:
+        """{module path: shape of z} of the layers that wear scales."""
+        return {path: layer.shape for path, layer in self._layers.items()}
+
+    def survey(self, targets: str = "mlp") -> Survey:
+        """What `decompose` would do to each layer. Raises ModelError for an architecture that
+        cannot wear scales.
+        """
+        return Targets(targets).survey(self.network)
 
     def targeted(self, targets: str = "mlp") -> list[str]:
         """The module paths that `decompose` would give scales to; ConfigError for none."""
@@ -92,108 +134,145 @@ class SVFModel:
             digest.update(f"{path} {self._key(path, layer)}\n".encode())
         return digest.hexdigest()
 
-    def _key(self, path: str, layer: Linear) -> str:
+    def _key(self, path: str, layer: BaseLayer) -> str:
         if path not in self._keys:
             self._keys[path] = weight_key(layer)
         return self._keys[path]
 
-    def decompose(self, targets: str = "mlp", rank: int | None = None) -> Iterator[Decomposed]:
+    def decompose(self, recipe: Recipe | None = None) -> Iterator[Decomposed]:
         """Compute the basis of every targeted weight, or read it from the cache; then install
         SVF layers.
 
         Yields one report a weight. Stopped half-way, it has changed nothing but the cache, and
         goes on there.
         Raises: ConfigError for targets that match nothing or a cache that cannot be written;
-        ModelError for a weight that is not finite.
+        ModelError for a weight that is not finite, or an architecture that cannot wear scales.
         """
-        start = time.perf_counter()
+        recipe = recipe or Recipe()
+        self.wear({})
         uninstall(self.network)
         self._layers, self.targets, self.rank = {}, None, None
-        chosen = Targets(targets).select(self.network)
+        chosen = Targets(recipe.targets).select(self.network)
         bases: dict[str, Basis] = {}
-        for path, basis, cached in self._bases(chosen, rank):
-            bases[path] = basis
-            seconds = time.perf_counter() - start
-            yield Decomposed(
-                path, len(bases), len(chosen), cached, seconds, basis.q.nbytes + basis.s.nbytes
-            )
-        self._layers = install(self.network, {path: bases[path] for path in chosen})
-        self.targets, self.rank = targets, rank
+        for report, basis in self._decomposing(chosen, recipe):
+            bases[report.path] = basis
+            yield report
+        ordered = {path: bases[path] for path in chosen}
+        self._layers = install(self.network, ordered, recipe.bits)
+        self.targets, self.rank = recipe.targets, recipe.rank
 
-    def _bases(
-        self, chosen: dict[str, Any], rank: int | None
-    ) -> Iterator[tuple[str, Basis, bool]]:
-        cache = BasisCache(cache_dir() / "bases")
-        missing = []
+    def precompute(self, recipe: Recipe | None = None) -> Iterator[Decomposed]:
+        """Fill the cache as `decompose` would, giving each weight up once its basis is written:
+        of a lazily loaded model, a few weights are in memory at a time.
+
+        The model is of no use afterwards.
+        """
+        recipe = recipe or Recipe()
+        chosen = Targets(recipe.targets).select(self.network)
+        for report, _ in self._decomposing(chosen, recipe):
+            chosen[report.path].clear()
+            yield report
+
+    def _decomposing(
+        self, chosen: dict[str, BaseLayer], recipe: Recipe
+    ) -> Iterator[tuple[Decomposed, Basis]]:
+        start = time.perf_counter()
+        folder = cache_dir() / "bases"
+        cache = BasisCache(folder, recipe.rank, recipe.precision, recipe.bits or 32)
+        missing, total, index = {}, len(chosen), 0
         for path, layer in chosen.items():
-            basis = cache.read(self._key(path, layer), rank)
+            basis = cache.read(self._key(path, layer))
             if basis is None:
-                missing.append(path)
-            else:
-                yield path, basis, True
-        streams = [mx.new_stream(mx.Device(mx.cpu)) for _ in range(_STREAMS)]
-        with blas.threads(1):
-            for first in range(0, len(missing), _STREAMS):
-                paths = missing[first : first + _STREAMS]
-                weights = [dense_weight(chosen[path]) for path in paths]
-                mx.eval(weights)  # bounds memory: only these weights are dense at a time
-                for path, weight in zip(paths, weights, strict=True):
-                    check_finite(path, weight)
-                pairs = zip(weights, streams, strict=False)
-                found = [decompose_weight(weight, stream, rank) for weight, stream in pairs]
-                mx.async_eval([(basis.q, basis.s) for basis in found])
-                for path, basis in zip(paths, found, strict=True):
-                    cache.write(self._key(path, chosen[path]), rank, basis)
-                    yield path, basis, False
+                missing[path] = layer
+                continue
+            index += 1
+            seconds = time.perf_counter() - start
+            yield Decomposed(path, index, total, True, seconds, 0.0, basis.nbytes), basis
+        began, done = time.perf_counter(), 0.0
+        works = {path: work(layer) for path, layer in missing.items()}
+        for path, basis in decompose_layers(missing, self._keys, cache):
+            index, done = index + 1, done + works[path]
+            now = time.perf_counter()
+            left = (now - began) * (sum(works.values()) / done - 1)
+            yield Decomposed(path, index, total, False, now - start, left, basis.nbytes), basis
 
     # Wearing scales
 
     @property
     def worn(self) -> Scales:
-        """The scales now in force; a missing path is the base weight."""
-        return {path: layer.z for path, layer in self._layers.items() if layer.z is not None}
+        """The scales now in force, live or folded; a missing path is the base weight."""
+        return dict(self._worn)
+
+    @property
+    def has_rows(self) -> bool:
+        """Each row of a batch wears its own scales."""
+        return any(layer.has_rows for layer in self._layers.values())
 
     def wear(self, scales: Scales) -> None:
-        """Put these scales on, and nothing else. Prefer `using`, which takes them off again."""
-        check_scales(scales, self.ranks)
+        """Put these scales on, live, and nothing else. Prefer `using`, which takes them off
+        again.
+        """
+        check_scales(scales, self.shapes)
+        self._unfold()
+        self._worn = dict(scales)
         for path, layer in self._layers.items():
             layer.wear(scales.get(path))
 
-    @contextmanager
-    def using(self, scales: Scales, folded: bool = False) -> Iterator[None]:
-        """Wear `scales` inside the block: live, or folded into the weights, which then cost
-        what the base costs.
-
-        A missing path is the base weight, bit for bit. Live scales may be (rows, rank): row b
-        of a batch wears row b. Folded ones are (rank,), and are materialised in the dtype of
-        the activations.
+    def form_for(self, scales: Scales, tokens: int, steps: int) -> Form:
+        """The cheaper way to wear `scales` for a prompt of so many tokens and so many steps
+        after it; see `svf.cheaper_form`.
         """
-        before = self.worn
+        layers = [self._layers[path] for path in scales if path in self._layers]
+        if any(z.ndim > len(self._layers[p].shape) for p, z in scales.items()):
+            return "live"
+        return cheaper_form(layers, tokens, steps)
+
+    @contextmanager
+    def using(
+        self, scales: Scales, form: Form = "live", bits: int = 16, force: bool = False
+    ) -> Iterator[None]:
+        """Wear `scales` inside the block: live, or folded into the weights, which then cost
+        what the base costs. Whatever was worn before is worn again afterwards.
+
+        A missing path is the base weight, bit for bit. Live scales may be (rows, *shape): row b
+        of a batch wears row b. Folded ones are one for all rows.
+
+        bits: of the folded weights: 16 is the dtype of the activations; 8 rounds; fewer have to
+            be forced, see `svf.folded_layer`.
+        """
+        before, was_folded = self._worn, self._folded_as
         self.wear(scales)
-        bases = self._fold() if folded else {}
         try:
+            if form == "folded":
+                self._fold(bits, force)
             yield
         finally:
-            for path, base in bases.items():
-                self._layers[path].base = base
             self.wear(before)
+            if was_folded is not None:
+                self._fold(*was_folded)
 
-    def _fold(self) -> dict[str, Linear]:
-        """Swap in W' for every layer that wears scales; returns the bases that were there."""
-        bases = {}
-        for path, layer in self._layers.items():
-            if layer.z is None:
-                continue
-            folded = nn.Linear(1, 1, bias="bias" in layer.base)
-            folded.weight = layer.folded_weight(dense_weight(layer.base)).astype(layer.dtype)
-            if "bias" in layer.base:
-                folded.bias = layer.base.bias
-            bases[path], layer.base = layer.base, folded
-            layer.wear(None)
-        mx.eval(
-            *[self._layers[path].base.weight for path in bases]
-        )  # once, not in the first token
-        return bases
+    def _fold(self, bits: int, force: bool) -> None:
+        if self.has_rows:
+            raise ConfigError(
+                "folding: each row wears its own scales, expected one z for all of them"
+            )
+        layers = {path: self._layers[path] for path in self._worn}
+        self._bases = dict(zip(layers, fold(layers.values(), bits, force), strict=True))
+        self._folded_as = bits, force
+
+    def _unfold(self) -> None:
+        unfold([self._layers[path] for path in self._bases], self._bases.values())
+        self._bases, self._folded_as = {}, None
+
+    # Caches
+
+    def new_cache(self) -> OwnedCache:
+        """Empty key-value caches of one sequence, which belong to the scales worn now."""
+        return self.owned(make_prompt_cache(self.network))
+
+    def owned(self, caches: list) -> OwnedCache:
+        """Empty caches of any kind, made to belong to the scales worn now."""
+        return OwnedCache(caches, self.worn, self.shapes)
 
     # Tokens
 
@@ -212,7 +291,7 @@ class SVFModel:
         """Token ids → text, special tokens left out."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
-    # Forward
+    # Forward; a cache that belongs to other scales than those worn is refused
 
     def hidden(
         self, tokens: Integer[mx.array, "B T"], cache: list | None = None
@@ -220,6 +299,7 @@ class SVFModel:
         """The last layer's states after the final norm. Raises ModelError where mlx-lm does not
         separate them.
         """
+        _check(cache, self._worn)
         if self._split is None:
             raise ModelError(
                 f"{self.name}: mlx-lm does not give this architecture's hidden states"
@@ -228,12 +308,14 @@ class SVFModel:
 
     def extend(self, tokens: Integer[mx.array, "B T"], cache: list) -> None:
         """Read `tokens` into `cache`; nothing is scored."""
+        _check(cache, self._worn)
         (self._split[0] if self._split else self.network)(tokens, cache=cache)
 
     def logits_at(
         self, tokens: Integer[mx.array, "B T"], cache: list | None, at: Integer[mx.array, " N"]
     ) -> Float[mx.array, "N vocabulary"]:
         """Float32 scores of the next token, only at flat positions `at` (row · T + column)."""
+        _check(cache, self._worn)
         if self._split is None:
             scores = self.network(tokens, cache=cache)
             return scores.reshape(-1, scores.shape[-1])[at].astype(mx.float32)
@@ -244,9 +326,14 @@ class SVFModel:
 
 def decompose(model: SVFModel, targets: str = "mlp", rank: int | None = None) -> SVFModel:
     """Give the model SVF layers, without watching; returns it. See `SVFModel.decompose`."""
-    for _ in model.decompose(targets, rank):
+    for _ in model.decompose(Recipe(targets=targets, rank=rank)):
         pass
     return model
+
+
+def _check(cache: list | None, worn: Scales) -> None:
+    if isinstance(cache, OwnedCache):
+        cache.check(worn)
 
 
 def _split(network: nn.Module) -> tuple[Callable, Callable] | None:

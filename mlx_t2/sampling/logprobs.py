@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from mlx_t2.models import SVFModel
 
-from .prefill import prefill
+from .prefill import prefill, wearing
 
 
 def completion_logprobs(
@@ -34,7 +34,8 @@ def completion_logprobs(
     at = [
         row * longest + t for row, completion in enumerate(flat) for t in range(len(completion))
     ]
-    logits = model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
+    with wearing(model, rows):
+        logits = model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
     tokens = mx.array([token for completion in flat for token in completion])
     chosen = mx.take_along_axis(logits, tokens[:, None], axis=-1).squeeze(-1)
     return chosen - mx.logsumexp(logits, axis=-1)

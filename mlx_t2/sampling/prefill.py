@@ -5,13 +5,14 @@ The prefix that all prompts have in common is read in one row, then every prompt
 then rows are copied for the completions of a prompt. Gradients flow back through all three.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
-from mlx_t2.models import SVFModel
+from mlx_t2.models import OwnedCache, SVFModel
 
 from .row_cache import RowCache, batch_caches
 
@@ -20,14 +21,12 @@ from .row_cache import RowCache, batch_caches
 class Rows:
     """Rows of a batch: their caches, and the last token of each, which no cache holds yet."""
 
-    caches: list
+    caches: OwnedCache
     last: list[int]
 
     def take(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order."""
-        index = mx.array(list(rows))
-        for cache in self.caches:
-            cache.filter(index)
+        self.caches.take(mx.array(list(rows)))
         self.last = [self.last[row] for row in rows]
 
     def repeat(self, copies: int) -> None:
@@ -38,7 +37,15 @@ class Rows:
                 cache.repeat(copies)
             else:
                 cache.filter(mx.array(copied))
+        self.caches.regroup(mx.array(copied))
         self.last = [self.last[row] for row in copied]
+
+
+@contextmanager
+def wearing(model: SVFModel, rows: Rows) -> Iterator[None]:
+    """Where each row wears its own scales, the model wears those of `rows` as they are now."""
+    with model.using(rows.caches.scales) if model.has_rows else nullcontext():
+        yield
 
 
 def prefill(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Rows:
@@ -46,13 +53,14 @@ def prefill(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Rows:
 
     Raises: ModelError where mlx-lm cannot batch this architecture's caches.
     """
-    has_rows = any(z.ndim == 2 for z in model.worn.values())
-    shared = 0 if has_rows else _common_prefix(prompts)
-    rows = Rows(batch_caches(make_prompt_cache(model.network), model.name), [prompts[0][-1]])
+    shared = 0 if model.has_rows else _common_prefix(prompts)
+    caches = batch_caches(make_prompt_cache(model.network), model.name)
+    rows = Rows(model.owned(caches), [prompts[0][-1]])
     if shared:
         model.extend(mx.array([list(prompts[0][:shared])]), rows.caches)
     rows.repeat(len(prompts))
-    rows.last = [prompt[-1] for prompt in prompts]
+    # From here on row b is prompt b, and wears row b of the scales.
+    rows = Rows(model.owned(rows.caches), [prompt[-1] for prompt in prompts])
     _read_tails(model, [prompt[shared:-1] for prompt in prompts], rows)
     return rows
 

@@ -12,7 +12,7 @@ from mlx_lm.sample_utils import make_sampler
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
 
-from .prefill import Rows, alike, prefill
+from .prefill import Rows, alike, prefill, wearing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +61,19 @@ def sample(
     """`copies` completions of every prompt, under the scales that the model wears.
 
     Each prompt is read once for all its copies, and finished rows leave the batch. Where the
-    scales are (rows, rank), prompt b wears row b.
+    scales have rows, prompt b wears row b.
     """
     total = len(prompts) * copies
     uniforms = mx.random.uniform(
         shape=(config.max_tokens, total), key=mx.random.key(config.seed)
     )
     drawn: dict[int, list[int]] = {}
-    worn = model.worn
-    has_rows = any(z.ndim == 2 for z in worn.values())
-    for group in [list(range(len(prompts)))] if has_rows else alike(prompts):
+    for group in [list(range(len(prompts)))] if model.has_rows else alike(prompts):
         index = [i * copies + k for i in group for k in range(copies)]
-        try:
-            rows = prefill(model, [prompts[i] for i in group])
-            rows.repeat(copies)
-            _wear_rows(model, [k for k in range(len(group)) for _ in range(copies)])
+        rows = prefill(model, [prompts[i] for i in group])
+        rows.repeat(copies)
+        with wearing(model, rows):
             tokens = _decode(model, rows, config, uniforms[:, mx.array(index)])
-        finally:
-            model.wear(worn)
         drawn |= dict(zip(index, tokens, strict=True))
     completions = [_completion(model, drawn[i]) for i in range(total)]
     return [completions[i : i + copies] for i in range(0, total, copies)]
@@ -111,16 +106,10 @@ def _decode(
             alive
         ):  # copying the caches costs about as much as it saves before that
             rows.take(kept)
-            _wear_rows(model, kept)
+            if model.has_rows:
+                model.wear(rows.caches.scales)
             alive = [alive[i] for i in kept]
     return drawn
-
-
-def _wear_rows(model: SVFModel, kept: list[int]) -> None:
-    """Where every row wears its own scales, these rows go on with theirs."""
-    model.wear(
-        {path: z[mx.array(kept)] if z.ndim == 2 else z for path, z in model.worn.items()}
-    )
 
 
 def _draw(

@@ -1,58 +1,71 @@
-"""A linear layer wearing singular value scales. Knows one weight; no model and no expert."""
+"""Layers wearing singular value scales. Each knows one weight, or one stack of weights; none
+knows a model or an expert.
+"""
+
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
+from mlx_t2.errors import ModelError
+
+from .base import BaseLayer, Linear, Multi, Switch, activation_dtype, dense_weight
 from .decompose import Basis
 
 
-class SVFLinear(nn.Module):
-    """A linear layer whose singular values are scaled by a vector `z`.
+class SVFLayer(nn.Module):
+    """What the three layers below have in common: a base, a basis, and z to wear.
 
-    With W = U diag(s) Vᵀ frozen, computes y = x W'ᵀ + b where
+    With W = U diag(s) Vᵀ frozen, each computes with
 
-        W' = U diag(s ⊙ z) Vᵀ.
+        W' = U diag(s ⊙ z) Vᵀ
 
-    Only the singular vectors of the smaller side, q, are kept beside the untouched base layer:
+    in place of W. Only the singular vectors of the smaller side, q, are kept beside the
+    untouched base layer:
 
-        out ≤ in:   y = y₀ + q ((z − 1) ⊙ (qᵀ y₀)),   y₀ = W x          (q = U)
-        in < out:   y = W (x + q ((z − 1) ⊙ (qᵀ x)))                     (q = V)
+        out ≤ in:   W' = q diag(z) qᵀ W        (q = U)
+        in < out:   W' = W q diag(z) qᵀ        (q = V)
 
-    Without z the layer is the base layer, bit for bit, quantised or not. The correction is
-    computed in the dtype of the activations; z itself stays float32.
+    Without z the layer is the base layer, bit for bit, quantised or not. z stays float32.
 
-    Shapes: W (out, in), q (min(out, in), rank), z (rank,) or (rows, rank) with one z a row of
-    the batch.
+    Shapes: q (*stack, min(out, in), rank), z (*stack, rank), or (rows, *stack, rank) with one z
+    a row of the batch; the stack is the experts of a switch layer or the heads of a
+    multi-linear one.
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.1.
     Differs (2): the weights are never recomposed to be used, so the base may stay quantised.
     """
 
-    def __init__(self, base: nn.Linear | nn.QuantizedLinear, basis: Basis):
+    def __init__(self, base: BaseLayer, basis: Basis, bits: int | None = None):
+        """bits: of an entry of q: 32, 16 or 8; None is the dtype that the base computes in."""
         super().__init__()
-        self.base = base
+        self.base: Any = base  # each kind is called in its own way
         self.side = basis.side
-        dtype = base.scales.dtype if isinstance(base, nn.QuantizedLinear) else base.weight.dtype
-        if not mx.issubdtype(dtype, mx.floating):
-            dtype = mx.bfloat16  # the scales of mxfp4 and its like are bare exponents
-        # The leading underscore keeps q and z out of the parameters that mlx-lm saves and
+        self.dtype = activation_dtype(base)
+        # The leading underscores keep q and z out of the parameters that mlx-lm saves and
         # freezes.
-        self._q = basis.q.astype(dtype)
+        self._q = basis.q.in_dtype(self.dtype) if bits is None else basis.q.stored(bits)
 
     @property
-    def rank(self) -> int:
-        """Length of z."""
-        return self._q.shape[1]
+    def shape(self) -> tuple[int, ...]:
+        """Of z: (rank,), (experts, rank) or (heads, rank)."""
+        return (*self._q.stack, self._q.rank)
 
     @property
-    def dtype(self) -> mx.Dtype:
-        """Of the activations."""
-        return self._q.dtype
+    def basis_bytes(self) -> int:
+        """Of q as it is kept here."""
+        return self._q.nbytes
 
     @property
     def z(self) -> mx.array | None:
         """The scales now worn; None is the base layer."""
         return self.get("_z")
+
+    @property
+    def has_rows(self) -> bool:
+        """Each row of the batch wears its own scales."""
+        z = self.z
+        return z is not None and z.ndim > len(self.shape)
 
     def wear(self, z: mx.array | None) -> None:
         """Put scales on, or take them off with None."""
@@ -60,32 +73,130 @@ class SVFLinear(nn.Module):
         if z is not None:
             self["_z"] = z
 
+    def folded_weight(self) -> Float[mx.array, "*stack out inner"]:
+        """W' itself, in float32."""
+        dense, z, q = dense_weight(self.base), self.z, self._q.dense()
+        if z is None:
+            return dense
+        change, qt = (q * (z - 1)[..., None, :]), q.swapaxes(-1, -2)
+        if self.side == "left":
+            return dense + change @ (qt @ dense)
+        return dense + (dense @ change) @ qt
+
+    def scaled(
+        self,
+        h: Float[mx.array, "*batch n"],
+        change: Float[mx.array, "*shape rank"],
+        at: Integer[mx.array, "*at"] | None = None,
+    ) -> Float[mx.array, "*out n"]:
+        """q (change ⊙ (qᵀ h)): what scaling by z = 1 + change adds to h, in h's dtype."""
+        return self._q.back(change * self._q.into(h, at), at).astype(h.dtype)
+
+
+class SVFLinear(SVFLayer):
+    """A linear layer whose singular values are scaled.
+
+    out ≤ in:   y = y₀ + q ((z − 1) ⊙ (qᵀ y₀)),   y₀ = W x
+    in < out:   y = W (x + q ((z − 1) ⊙ (qᵀ x)))
+    """
+
     def __call__(self, x: mx.array) -> mx.array:
         z = self.z
         if z is None:
             return self.base(x)
         if self.side == "right":
-            return self.base(x + self._scaled(x, z))
+            return self.base(x + self.scaled(x, self._change(z, x)))
         y = self.base(x)
-        return y + self._scaled(y - self.base.bias if "bias" in self.base else y, z)
+        plain = y - self.base.bias if "bias" in self.base else y
+        return y + self.scaled(plain, self._change(z, y))
 
-    def _scaled(
-        self, h: Float[mx.array, "*batch n"], z: Float[mx.array, "*rows rank"]
-    ) -> Float[mx.array, "*batch n"]:
-        """q ((z − 1) ⊙ (qᵀ h)): what scaling adds to h."""
+    def _change(self, z: mx.array, h: mx.array) -> mx.array:
         change = (z - 1).astype(h.dtype)
-        if change.ndim == 2:
-            change = change.reshape(change.shape[0], *[1] * (h.ndim - 2), change.shape[1])
-        return ((h @ self._q) * change) @ self._q.T
+        if change.ndim == 1:
+            return change
+        rows = change.shape[0]
+        if h.ndim < 2 or h.shape[0] % rows:
+            raise ModelError(
+                f"a linear layer saw {h.shape[0]} rows where {rows} wear their own scales: "
+                "this architecture regroups the rows of a batch, expected one that keeps them. "
+                "Give all rows the same scales"
+            )
+        # Some layers see (rows · tokens, n): row-major, as reshaping leaves it.
+        change = mx.repeat(change, h.shape[0] // rows, axis=0)
+        return change.reshape(h.shape[0], *[1] * (h.ndim - 2), change.shape[1])
 
-    def folded_weight(
-        self, dense: Float[mx.array, "out inner"]
-    ) -> Float[mx.array, "out inner"]:
-        """W' itself, in float32, from the base weight as a dense float32 matrix."""
-        q = self._q.astype(mx.float32)
+
+class SVFSwitchLinear(SVFLayer):
+    """The experts of a mixture-of-experts layer, each with singular values and z of its own.
+
+    x (…, 1, in) and indices (…): which expert each entry goes to.
+    """
+
+    def __call__(
+        self, x: mx.array, indices: Integer[mx.array, "*at"], sorted_indices: bool = False
+    ) -> mx.array:
         z = self.z
         if z is None:
-            return dense
-        if self.side == "left":
-            return dense + ((q * (z - 1)) @ (q.T @ dense))
-        return dense + ((dense @ q) * (z - 1)) @ q.T
+            return self.base(x, indices, sorted_indices=sorted_indices)
+        change = self._change(z.astype(mx.float32), indices, sorted_indices).astype(x.dtype)
+        if self.side == "right":
+            x = x + self.scaled(x, change, indices)
+            return self.base(x, indices, sorted_indices=sorted_indices)
+        y = self.base(x, indices, sorted_indices=sorted_indices)
+        bias = self.base.get("bias")
+        plain = y if bias is None else y - mx.expand_dims(bias[indices], -2)
+        return y + self.scaled(plain, change, indices)
+
+    def _change(self, z: mx.array, indices: mx.array, is_sorted: bool) -> mx.array:
+        """z − 1 of the expert, and of the row, behind each entry of `indices`: (…, 1, rank)."""
+        if self.has_rows:
+            rows, experts = z.shape[:2]
+            order = self._order(indices, is_sorted)
+            row = (order // (indices.size // rows)).reshape(indices.shape)
+            z, indices = z.reshape(rows * experts, -1), row * experts + indices
+        return mx.expand_dims((z - 1)[indices], -2)
+
+    def _order(self, indices: mx.array, is_sorted: bool) -> mx.array:
+        """Where each entry stood before mlx-lm sorted them by expert; row-major."""
+        if not is_sorted:
+            return mx.arange(indices.size)
+        order = self.get("_sorted_from")
+        if order is None:
+            raise ModelError(
+                f"{type(self.base).__name__}: this architecture sorts tokens by expert in a "
+                "way of its own, expected SwitchGLU or SwitchMLP. Give all rows the same scales"
+            )
+        return order
+
+    def note_order(self, order: mx.array | None) -> None:
+        """What the block around this layer is about to sort by; None when it is done."""
+        self.pop("_sorted_from", None)
+        if order is not None:
+            self["_sorted_from"] = order
+
+
+class SVFMultiLinear(SVFLayer):
+    """The per-head projections of multi-head latent attention, used from either side.
+
+    x (B, heads, T, in): x Wᵀ, or x W with x (B, heads, T, out) where `transpose` is off.
+    """
+
+    def __call__(self, x: mx.array, transpose: bool = True) -> mx.array:
+        z = self.z
+        if z is None:
+            return self.base(x, transpose)
+        change = mx.expand_dims(z - 1, -2).astype(x.dtype)
+        if (self.side == "right") == transpose:
+            return self.base(x + self.scaled(x, change), transpose)
+        y = self.base(x, transpose)
+        return y + self.scaled(y, change)
+
+
+def svf_layer(base: BaseLayer, basis: Basis, bits: int | None = None) -> SVFLayer:
+    """The layer that gives `base` scales to wear."""
+    if isinstance(base, Linear):
+        return SVFLinear(base, basis, bits)
+    if isinstance(base, Switch):
+        return SVFSwitchLinear(base, basis, bits)
+    assert isinstance(base, Multi)
+    return SVFMultiLinear(base, basis, bits)

@@ -173,11 +173,11 @@ class _Run:
         return self._beginning(scales)
 
     def _initial_scales(self) -> Scales:
-        scales = ones(self.model.ranks)
+        scales = ones(self.model.shapes)
         if self.config.init:
             expert = Expert.load(Path(self.config.init))
             fingerprint = self.model.fingerprint(expert.targets)
-            expert.check(self.model.name, fingerprint, self.model.ranks)
+            expert.check(self.model.name, fingerprint, self.model.shapes)
             scales |= expert.scales
         return scales
 

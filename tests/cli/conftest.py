@@ -13,7 +13,7 @@ from typing import Any
 
 import mlx.core as mx
 import pytest
-from helpers import tiny_network, tiny_tokenizer
+from helpers import random_scales, tiny_network, tiny_tokenizer
 from mlx.utils import tree_flatten
 from mlx_t2_cli.main import main
 
@@ -112,12 +112,8 @@ def experts(place) -> Path:
 def _draw_expert(model_name: str, model_seed: int, targets: str, draw: int) -> Expert:
     model = SVFModel(model_name, tiny_network(model_seed), tiny_tokenizer())
     modules = dict(model.network.named_modules())
-    ranks = {path: min(modules[path].weight.shape) for path in model.targeted(targets)}
-    keys = mx.random.split(mx.random.key(draw), len(ranks))
-    scales = {
-        path: 1 + 3 * mx.random.normal((rank,), key=key)
-        for (path, rank), key in zip(ranks.items(), keys, strict=True)
-    }
+    shapes = {path: (min(modules[path].weight.shape),) for path in model.targeted(targets)}
+    scales = random_scales(shapes, draw, spread=3)
     fingerprint = model.fingerprint(targets)
     return Expert(
         "drawn", scales, model_name, fingerprint, targets, "full", "mathematics", draw, {}, {}

@@ -2,6 +2,7 @@
 
 import mlx.core as mx
 import pytest
+from helpers import random_scales
 
 from mlx_t2.adaptation import Adapted, NoAdaptation
 from mlx_t2.errors import ConfigError
@@ -50,7 +51,10 @@ class ByQuestion:
 
     def __init__(self, model, distinct):
         self.model = model
-        self.experts = [{}, *(random_scales(model, seed) for seed in range(1, distinct))]
+        self.experts = [
+            {},
+            *(random_scales(model.shapes, seed, spread=0.5) for seed in range(1, distinct)),
+        ]
 
     def adapt(self, model, conversations):
         indices = [len(chat[-1]["content"]) % len(self.experts) for chat in conversations]
@@ -65,7 +69,7 @@ class OfItsOwn:
 
     def adapt(self, model, conversations):
         return [
-            Adapted(random_scales(model, len(chat[-1]["content"])), {"x": 0.5})
+            Adapted(random_scales(model.shapes, len(chat[-1]["content"])), {"x": 0.5})
             for chat in conversations
         ]
 
@@ -77,18 +81,10 @@ class Everywhere:
     is_fixed = True
 
     def __init__(self, model):
-        self.scales = random_scales(model, 1)
+        self.scales = random_scales(model.shapes, 1, spread=0.5)
 
     def adapt(self, model, conversations):
         return [Adapted(self.scales, {"x": 1.0}, "x")] * len(conversations)
-
-
-def random_scales(model, seed):
-    keys = mx.random.split(mx.random.key(seed), len(model.ranks))
-    return {
-        path: 1 + 0.5 * mx.random.normal((rank,), key=key)
-        for (path, rank), key in zip(model.ranks.items(), keys, strict=True)
-    }
 
 
 def strategies(model):

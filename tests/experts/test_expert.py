@@ -5,36 +5,36 @@ import pytest
 
 from mlx_t2.errors import ExpertFileError
 
-RANKS = {f"model.layers.0.mlp.{name}": n for name, n in (("up_proj", 5), ("down_proj", 7))}
-RANKS |= {"model.layers.0.mlp.switch": 4, "model.layers.1.mlp.up_proj": 5}
+SHAPES = {f"model.layers.0.mlp.{name}": (n,) for name, n in (("up_proj", 5), ("down_proj", 7))}
+SHAPES |= {"model.layers.0.mlp.switch": (3, 4), "model.layers.1.mlp.up_proj": (5,)}
 FINGERPRINT = "ab12" * 16
 
 
 def test_an_expert_fits_the_model_it_was_trained_on(make_expert):
-    make_expert().check("tiny", FINGERPRINT, RANKS)
+    make_expert().check("tiny", FINGERPRINT, SHAPES)
 
 
 def test_a_model_by_another_name_fits_where_its_weights_are_the_same(make_expert):
-    make_expert().check("/models/tiny-copy", FINGERPRINT, RANKS)
+    make_expert().check("/models/tiny-copy", FINGERPRINT, SHAPES)
 
 
 def test_one_error_names_both_models_and_every_tensor_that_does_not_fit(make_expert):
-    ranks = {"model.layers.0.mlp.up_proj": 6, "model.layers.0.mlp.switch": 4}
+    shapes = {"model.layers.0.mlp.up_proj": (6,), "model.layers.0.mlp.switch": (3, 4)}
     with pytest.raises(ExpertFileError) as caught:
-        make_expert(name="maths").check("big", "cd34" * 16, ranks)
+        make_expert(name="maths").check("big", "cd34" * 16, shapes)
     assert str(caught.value).splitlines() == [
         "expert 'maths' (targets 'mlp', rank full): was trained on 'tiny' (fingerprint "
         "ab12ab12ab12…), the model is 'big' (cd34cd34cd34…). Load the model it was trained on, "
         "or allow the transfer to another of the same shapes",
-        "model.layers.0.mlp.up_proj: the expert has 5 singular-value scales, the layer has 6",
-        "model.layers.0.mlp.down_proj: 'big' has no such SVF layer",
+        "model.layers.0.mlp.up_proj: 5 singular-value scales came, the layer has 6",
+        "model.layers.0.mlp.down_proj: no such SVF layer",
     ]
 
 
 def test_transfer_passes_another_model_but_no_other_shape(make_expert):
-    make_expert().check("big", "cd34", RANKS, allow_transfer=True)
-    shorter = RANKS | {"model.layers.0.mlp.up_proj": 6}
-    with pytest.raises(ExpertFileError, match=r"has 5 .* the layer has 6") as caught:
+    make_expert().check("big", "cd34", SHAPES, allow_transfer=True)
+    shorter = SHAPES | {"model.layers.0.mlp.up_proj": (6,)}
+    with pytest.raises(ExpertFileError, match=r"5 .* came, the layer has 6") as caught:
         make_expert().check("big", "cd34", shorter, allow_transfer=True)
     assert "trained on" not in str(caught.value)
 

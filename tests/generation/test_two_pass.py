@@ -3,8 +3,8 @@
 import contextlib
 import json
 
-import mlx.core as mx
 import pytest
+from helpers import random_scales
 
 from mlx_t2.adaptation import Adapted, NoAdaptation
 from mlx_t2.generation import AdaptiveGenerator
@@ -21,14 +21,7 @@ class Alternating:
     is_fixed = False
 
     def __init__(self, model):
-        keys = mx.random.split(mx.random.key(0), 2 * len(model.ranks)).reshape(2, -1, 2)
-        self.scales = [
-            {
-                path: 1 + 0.5 * mx.random.normal((rank,), key=key)
-                for (path, rank), key in zip(model.ranks.items(), row, strict=True)
-            }
-            for row in keys
-        ]
+        self.scales = [random_scales(model.shapes, seed, spread=0.5) for seed in range(2)]
         self.asked = 0
 
     def adapt(self, model, conversations):

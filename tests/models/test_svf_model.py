@@ -2,41 +2,33 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, random_scales
 
 from mlx_t2 import folders
 from mlx_t2.errors import ConfigError, ModelError, ShapeError
-from mlx_t2.models import SVFModel, load
-from mlx_t2.svf import dense_weight
+from mlx_t2.models import Recipe, SVFModel, load
+from mlx_t2.svf import dense_weight, ones
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 
 
-def random_scales(model: SVFModel, seed: int = 0):
-    keys = mx.random.split(mx.random.key(seed), len(model.ranks))
-    return {
-        path: 1 + 0.3 * mx.random.normal((rank,), key=key)
-        for (path, rank), key in zip(model.ranks.items(), keys, strict=True)
-    }
-
-
 def decomposed(model: SVFModel, targets: str, rank: int | None = None) -> SVFModel:
-    for _ in model.decompose(targets, rank):
+    for _ in model.decompose(Recipe(targets=targets, rank=rank)):
         pass
     return model
 
 
 def test_z_of_one_gives_the_base_models_logits_bit_for_bit(tiny_model):
     base = tiny_model.network(TOKENS)
-    with tiny_model.using({path: mx.ones((rank,)) for path, rank in tiny_model.ranks.items()}):
+    with tiny_model.using(ones(tiny_model.shapes)):
         assert mx.array_equal(tiny_model.network(TOKENS), base).item()
 
 
 def test_scales_come_off_when_the_block_ends_even_by_an_error(tiny_model):
     base = tiny_model.network(TOKENS)
-    with tiny_model.using(random_scales(tiny_model)):
+    with tiny_model.using(random_scales(tiny_model.shapes)):
         assert not mx.array_equal(tiny_model.network(TOKENS), base).item()
-    with pytest.raises(ZeroDivisionError), tiny_model.using(random_scales(tiny_model)):
+    with pytest.raises(ZeroDivisionError), tiny_model.using(random_scales(tiny_model.shapes)):
         1 / 0  # noqa: B018
     assert tiny_model.worn == {}
     assert mx.array_equal(tiny_model.network(TOKENS), base).item()
@@ -46,17 +38,17 @@ def test_scales_come_off_when_the_block_ends_even_by_an_error(tiny_model):
 def test_folding_changes_nothing_and_is_undone_exactly(tiny_model, targets):
     model = decomposed(tiny_model, targets)
     base = model.network(TOKENS)
-    scales = random_scales(model)
+    scales = random_scales(model.shapes)
     with model.using(scales):
         live = model.network(TOKENS)
-    with model.using(scales, folded=True):
+    with model.using(scales, form="folded"):
         folded = model.network(TOKENS)
     assert_close(folded, np.array(live))
     assert mx.array_equal(model.network(TOKENS), base).item()
 
 
 def test_live_scales_are_numpys_svd_recomposed(tiny_model):
-    scales = random_scales(tiny_model)
+    scales = random_scales(tiny_model.shapes)
     with tiny_model.using(scales):
         live = tiny_model.network(TOKENS)
     modules = dict(tiny_model.network.named_modules())
@@ -68,24 +60,24 @@ def test_live_scales_are_numpys_svd_recomposed(tiny_model):
 
 
 def test_mlp_and_attention_together_are_all(tiny_model):
-    chosen = {t: set(decomposed(tiny_model, t).ranks) for t in ("mlp", "attention", "all")}
+    chosen = {t: set(decomposed(tiny_model, t).shapes) for t in ("mlp", "attention", "all")}
     assert chosen["mlp"] | chosen["attention"] == chosen["all"]
     assert not chosen["mlp"] & chosen["attention"]
 
 
 def test_rank_shortens_z(tiny_model):
-    assert set(decomposed(tiny_model, "mlp", rank=4).ranks.values()) == {4}
+    assert set(decomposed(tiny_model, "mlp", rank=4).shapes.values()) == {(4,)}
 
 
 def test_a_second_decomposition_reads_the_cache_and_finds_the_same(
     tiny_model, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
-    first = [done.cached for done in tiny_model.decompose("all")]
-    scales = random_scales(tiny_model)
+    first = [done.cached for done in tiny_model.decompose(Recipe(targets="all"))]
+    scales = random_scales(tiny_model.shapes)
     with tiny_model.using(scales):
         logits = tiny_model.network(TOKENS)
-    second = [done.cached for done in tiny_model.decompose("all")]
+    second = [done.cached for done in tiny_model.decompose(Recipe(targets="all"))]
     with tiny_model.using(scales):
         assert mx.array_equal(tiny_model.network(TOKENS), logits).item()
     assert (set(first), set(second)) == ({False}, {True})
@@ -93,11 +85,11 @@ def test_a_second_decomposition_reads_the_cache_and_finds_the_same(
 
 def test_a_decomposition_that_stops_goes_on_where_it_was(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
-    running = tiny_model.decompose("all")
+    running = tiny_model.decompose(Recipe(targets="all"))
     done = [next(running).path for _ in range(3)]
     running.close()
-    assert tiny_model.ranks == {}
-    again = {d.path: d.cached for d in tiny_model.decompose("all")}
+    assert tiny_model.shapes == {}
+    again = {d.path: d.cached for d in tiny_model.decompose(Recipe(targets="all"))}
     assert all(again[path] for path in done)
     assert not all(again.values())
 
@@ -107,7 +99,7 @@ def test_a_truncated_basis_in_the_cache_is_computed_again(tiny_model, tmp_path, 
     decomposed(tiny_model, "mlp")
     damaged = next((tmp_path / "bases").glob("*.safetensors"))
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
-    assert [d.cached for d in tiny_model.decompose("mlp")].count(False) == 1
+    assert [d.cached for d in tiny_model.decompose()].count(False) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(tiny_model, tmp_path, monkeypatch):
@@ -115,7 +107,7 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(tiny_model, tmp_path, 
     monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path / "file")
     with pytest.raises(ConfigError, match=r"cannot write a basis there .* MLX_T2_CACHE"):
         decomposed(tiny_model, "mlp")
-    assert tiny_model.ranks == {}
+    assert tiny_model.shapes == {}
 
 
 def test_a_quantised_model_wears_scales_over_untouched_weights(tiny_model):
@@ -123,11 +115,11 @@ def test_a_quantised_model_wears_scales_over_untouched_weights(tiny_model):
     model = SVFModel("tiny-4bit", tiny_model.network, tiny_model.tokenizer)
     base = model.network(TOKENS)
     decomposed(model, "mlp")
-    scales = random_scales(model)
+    scales = random_scales(model.shapes)
     assert mx.array_equal(model.network(TOKENS), base).item()
     with model.using(scales):
         live = model.network(TOKENS)
-    with model.using(scales, folded=True):
+    with model.using(scales, form="folded"):
         assert_close(model.network(TOKENS), np.array(live))
     assert mx.array_equal(model.network(TOKENS), base).item()
     layer = dict(model.network.named_modules())["model.layers.0.mlp.gate_proj"].base
@@ -181,14 +173,14 @@ def default_model():
 def test_the_default_models_basis_is_the_float64_svd(default_model):
     """The issue's bound, W′ − W against NumPy, on real weights of either side."""
     path, rng = "model.layers.7.mlp.up_proj", np.random.default_rng(0)
-    for done in default_model.decompose(r"layers\.7\.mlp"):
+    for done in default_model.decompose(Recipe(targets=r"layers\.7\.mlp")):
         assert done.total == 3
-    for path in default_model.ranks:
+    for path in default_model.shapes:
         layer = dict(default_model.network.named_modules())[path]
         weight = dense_weight(layer.base)
-        z = rng.normal(1, 0.1, layer.rank).astype(np.float32)
+        z = rng.normal(1, 0.1, layer.shape).astype(np.float32)
         layer.wear(mx.array(z))
-        got = np.array(layer.folded_weight(weight)).astype(np.float64) - np.array(weight)
+        got = np.array(layer.folded_weight()).astype(np.float64) - np.array(weight)
         layer.wear(None)
         u, s, vt = np.linalg.svd(np.array(weight).astype(np.float64), full_matrices=False)
         expected = (u * (s * (z.astype(np.float64) - 1))) @ vt
@@ -199,6 +191,6 @@ def test_the_default_models_basis_is_the_float64_svd(default_model):
 def test_the_default_models_logits_are_plain_mlx_lms(default_model):
     before = default_model.network(TOKENS)
     decomposed(default_model, "mlp")
-    with default_model.using({p: mx.ones((r,)) for p, r in default_model.ranks.items()}):
+    with default_model.using(ones(default_model.shapes)):
         assert mx.array_equal(default_model.network(TOKENS), before).item()
     assert folders.cache_dir().exists()

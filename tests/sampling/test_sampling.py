@@ -1,7 +1,7 @@
 import mlx.core as mx
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, random_scales
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.sampling import (
@@ -16,14 +16,6 @@ from mlx_t2.sampling.sample import _draw
 
 PROMPTS = [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14, 15], [5, 6, 7, 8, 9]]
 GREEDY = SamplingConfig(temperature=0, max_tokens=9)
-
-
-def random_scales(model, seed=0, rows=None):
-    keys = mx.random.split(mx.random.key(seed), len(model.ranks))
-    return {
-        path: 1 + 0.3 * mx.random.normal((rank,) if rows is None else (rows, rank), key=key)
-        for (path, rank), key in zip(model.ranks.items(), keys, strict=True)
-    }
 
 
 def naive_greedy(model, prompt, limit):
@@ -44,7 +36,7 @@ def naive_logprobs(model, prompt, completion):
 
 
 def test_a_batch_with_shared_prefix_decodes_what_each_prompt_decodes_alone(tiny_model):
-    with tiny_model.using(random_scales(tiny_model)):
+    with tiny_model.using(random_scales(tiny_model.shapes)):
         together = sample(tiny_model, PROMPTS, GREEDY)
         alone = [naive_greedy(tiny_model, prompt, 9) for prompt in PROMPTS]
     assert [list(group[0].tokens) for group in together] == alone
@@ -62,7 +54,7 @@ def test_a_completion_does_not_depend_on_when_its_neighbours_finish(tiny_model):
 
 
 def test_rows_with_their_own_scales_decode_what_those_scales_decode_alone(tiny_model):
-    rows = random_scales(tiny_model, rows=len(PROMPTS))
+    rows = random_scales(tiny_model.shapes, rows=len(PROMPTS))
     with tiny_model.using(rows):
         together = sample(tiny_model, PROMPTS, GREEDY, copies=2)
         assert tiny_model.worn == rows
@@ -94,7 +86,7 @@ def test_tokens_are_drawn_with_their_probabilities():
 
 def test_logprobs_are_those_of_plain_teacher_forcing(tiny_model):
     completions = [[[3, 4, 5], [9]], [[1, 2], [2, 2, 2, 2]], [[8], [7]], [[4, 4], [5]]]
-    with tiny_model.using(random_scales(tiny_model)):
+    with tiny_model.using(random_scales(tiny_model.shapes)):
         got = completion_logprobs(tiny_model, PROMPTS, completions)
         expected = [
             logprob
@@ -107,7 +99,7 @@ def test_logprobs_are_those_of_plain_teacher_forcing(tiny_model):
 
 def test_fresh_samples_have_ratio_one(tiny_model):
     """Sampled ids scored by teacher forcing: what cached decoding saw is what the loss sees."""
-    with tiny_model.using(random_scales(tiny_model)):
+    with tiny_model.using(random_scales(tiny_model.shapes)):
         groups = sample(tiny_model, PROMPTS, GREEDY)
         completions = [[c.tokens for c in group] for group in groups]
         logprobs = completion_logprobs(tiny_model, PROMPTS, completions)
@@ -146,7 +138,7 @@ def test_one_token_prompts_and_equal_prompts_work(tiny_model):
 
 def test_gradient_through_the_shared_prompt_is_the_gradient_of_each_row_alone(tiny_model):
     completions = [[[3, 4, 5], [9, 1]], [[1, 2], [2, 2, 2]]]
-    scales = random_scales(tiny_model)
+    scales = random_scales(tiny_model.shapes)
 
     def shared(scales):
         with tiny_model.using(scales):

@@ -83,7 +83,7 @@ def loss_of(model, scales, groups=(0, 1)):
 
 
 def test_gradient_of_the_loss_is_the_finite_difference(tiny_model):
-    scales = ones(tiny_model.ranks)
+    scales = ones(tiny_model.shapes)
     gradient = mx.grad(lambda s: loss_of(tiny_model, s))(scales)
     rng = np.random.default_rng(0)
     direction = {
@@ -100,7 +100,7 @@ def test_gradient_of_the_loss_is_the_finite_difference(tiny_model):
 
 
 def test_gradients_of_groups_add_up_to_the_gradient_of_the_batch(tiny_model):
-    scales = ones(tiny_model.ranks)
+    scales = ones(tiny_model.shapes)
     together = mx.grad(lambda s: loss_of(tiny_model, s))(scales)
     parts = [mx.grad(lambda s, g=g: loss_of(tiny_model, s, (g,)))(scales) for g in (0, 1)]
     for path in scales:

@@ -63,7 +63,7 @@ class StartHigh:
 @pytest.fixture
 def model(tiny_model) -> SVFModel:
     toy = SVFModel("tiny", tiny_model.network, HalfTheTokensEnd())
-    for _ in toy.decompose("mlp"):
+    for _ in toy.decompose():
         pass
     return toy
 
@@ -131,7 +131,7 @@ def test_a_run_folder_tells_the_whole_story(model, tmp_path):
     assert len(samples) == CONFIG.steps * CONFIG.prompts
     assert all(len(s["completions"]) == len(s["rewards"]) == CONFIG.group for s in samples)
     expert = Expert.load(out / "expert.safetensors")
-    expert.check(model.name, model.fingerprint("mlp"), model.ranks)
+    expert.check(model.name, model.fingerprint("mlp"), model.shapes)
     assert expert.metrics["best_validation"] == reports[-1].best_validation
     assert {"base_accuracy", "final_accuracy", "n_eval"} <= set(expert.metrics)
     assert json.loads((out / "config.json").read_text())["lr"] == CONFIG.lr
@@ -184,7 +184,7 @@ from helpers import tiny_network
 from mlx_t2.models import SVFModel
 from mlx_t2.training import train
 model = SVFModel("tiny", tiny_network(), HalfTheTokensEnd())
-for _ in model.decompose("mlp"): pass
+for _ in model.decompose(): pass
 out = Path(sys.argv[1])
 begun = (out / "checkpoint/state.safetensors").exists()
 for report in train(model, StartHigh(), CONFIG, out, resume=begun):
