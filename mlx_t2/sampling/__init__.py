@@ -2,10 +2,11 @@
 randomness.
 
 Drives mlx-lm's decoding and caches; knows tasks only to grade with them; does not know what
-rewards are for. A key-value cache never outlives the call that made it, so it never meets other
-scales.
+rewards are for. A key-value cache belongs to the scales that it was filled under.
 """
 
+from .continuous import ContinuousBatch as ContinuousBatch
+from .continuous import RowToken as RowToken
 from .logprobs import completion_logprobs as completion_logprobs
 from .logprobs import last_hidden as last_hidden
 from .logprobs import score as score

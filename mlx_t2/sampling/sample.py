@@ -90,9 +90,7 @@ def _decode(
     for step in range(config.max_tokens):
         at = mx.arange(len(alive))
         logits = model.logits_at(mx.array(rows.last)[:, None], rows.caches, at)
-        tokens: Any = _draw(
-            logits, config.temperature, uniforms[step][mx.array(alive)]
-        ).tolist()
+        tokens: Any = draw(logits, config.temperature, uniforms[step][mx.array(alive)]).tolist()
         rows.last = tokens
         for row, token in zip(alive, rows.last, strict=True):
             if row not in finished:
@@ -112,7 +110,7 @@ def _decode(
     return drawn
 
 
-def _draw(
+def draw(
     logits: Float[mx.array, "B vocabulary"], temperature: float, uniforms: Float[mx.array, " B"]
 ) -> Integer[mx.array, " B"]:
     """One token a row, by inverting the cumulative distribution at a number drawn for that row

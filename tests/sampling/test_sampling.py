@@ -12,7 +12,7 @@ from mlx_t2.sampling import (
     score,
     stream,
 )
-from mlx_t2.sampling.sample import _draw
+from mlx_t2.sampling.sample import draw
 
 PROMPTS = [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14, 15], [5, 6, 7, 8, 9]]
 GREEDY = SamplingConfig(temperature=0, max_tokens=9)
@@ -78,7 +78,7 @@ def test_tokens_are_drawn_with_their_probabilities():
     """Chi-square on 20,000 draws over 8 tokens; chance passes 29.9 once in 10,000 seeds."""
     logits = mx.random.normal((8,), key=mx.random.key(1)) * 1.5
     uniforms = mx.random.uniform(shape=(20_000,), key=mx.random.key(2))
-    drawn = _draw(mx.broadcast_to(logits, (20_000, 8)), 1.0, uniforms)
+    drawn = draw(mx.broadcast_to(logits, (20_000, 8)), 1.0, uniforms)
     expected = np.array(mx.softmax(logits)) * 20_000
     counts = np.bincount(np.array(drawn), minlength=8)
     assert ((counts - expected) ** 2 / expected).sum() < 29.9
