@@ -1,22 +1,49 @@
-"""`t2 decompose`: compute the bases of a model's weights, once."""
+"""`t2 decompose`: compute the bases of a model's weights, once, or say what that would take."""
 
-from typing import Annotated
+import re
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import DEFAULT_MODEL, Json, Rank, Targets
-from .render import emit, say
-from .session import decomposed, opened
+from .render import emit, facts, say, table
+from .session import opened, watched
+
+if TYPE_CHECKING:
+    from mlx_t2.models import SVFModel
+    from mlx_t2.svf import Plan, Recipe
 
 
 def decompose(
     model: Annotated[str, typer.Argument(help="Alias, folder or hub id.")] = DEFAULT_MODEL,
     targets: Targets = "mlp",
     rank: Rank = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the eigenproblem: float64, or float32 to save time.")
+    ] = "float64",
+    basis_bits: Annotated[
+        int | None,
+        typer.Option(help="Of an entry of a basis: 32, 16 or 8; the model's own by default."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Find the singular vectors of a model's weights; what is found stays in the cache."""
-    reports = decomposed(opened(model), targets, rank)
+    """Find the singular vectors of a model's weights; what is found stays in the cache.
+
+    Weights are read from disk one after another, so a model may be larger than memory.
+    """
+    from mlx_t2.svf import Recipe
+
+    chosen: Any = precision  # checked by Recipe, which says what was expected
+    recipe = Recipe(targets=targets, rank=rank, precision=chosen, bits=basis_bits)
+    lazy = opened(model, lazy=True)
+    if dry_run:
+        _tell(lazy, recipe, json)
+        return
+    total = len(lazy.targeted(targets))
+    reports = watched(lazy.precompute(recipe), total)
     cached = sum(report.cached for report in reports)
     result = {
         "weights": len(reports),
@@ -29,5 +56,64 @@ def decompose(
     else:
         say(
             f"{model}: {result['weights']} weights in {result['seconds']:.1f} s "
-            f"({cached} from the cache), bases of {result['bytes'] / 1e6:.0f} MB"
+            f"({cached} from the cache), bases of {result['bytes'] / 1e6:.0f} MB on disk"
         )
+
+
+def _tell(model: "SVFModel", recipe: "Recipe", json: bool) -> None:
+    from mlx_t2.svf import operations_a_second
+
+    plan = model.plan(recipe)
+    seconds = plan.operations / operations_a_second(recipe.precision)
+    if json:
+        emit(
+            {
+                "weights": len(plan.shapes),
+                "targeted": {path: list(shape) for path, shape in plan.shapes.items()},
+                "skipped": plan.survey.skipped,
+                "fused": plan.survey.fused,
+                "bytes": plan.basis_bytes,
+                "expert_bytes": plan.expert_bytes,
+                "peak_bytes": plan.peak_bytes,
+                "seconds": round(seconds, 1),
+            }
+        )
+        return
+    table(f"{model.name}: would wear scales", ("layers", "number", "weight", "z", "note"), _worn(plan))
+    table("would not", ("layers", "number", "why"), _grouped(plan.survey.skipped))
+    facts(
+        "it takes",
+        [
+            ("time", f"about {seconds:.0f} s the first time, nothing from the cache"),
+            ("memory meanwhile", f"up to {_size(plan.peak_bytes)} beside the weights in use"),
+            ("bases in memory", _size(plan.basis_bytes)),
+            ("an expert", _size(plan.expert_bytes)),
+        ],
+    )
+
+
+def _worn(plan: "Plan") -> list[tuple[str, str, str, str, str]]:
+    from mlx_t2.svf import weight_shape
+
+    described = {
+        path: (
+            " × ".join(map(str, weight_shape(layer))),
+            " × ".join(map(str, plan.shapes[path])),
+            f"one basis over {plan.survey.fused[path]}" if path in plan.survey.fused else "",
+        )
+        for path, layer in plan.survey.targeted.items()
+    }
+    return [(*group[:2], *group[2]) for group in _grouped(described)]
+
+
+def _grouped(described: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """(path with its numbers as *, how many, description), alike ones together."""
+    counts: dict[tuple[str, Any], int] = {}
+    for path, description in described.items():
+        form = re.sub(r"(?<=\.)\d+(?=\.|$)", "*", path), description
+        counts[form] = counts.get(form, 0) + 1
+    return [(form, f"× {count}", told) for (form, told), count in counts.items()]
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"

@@ -79,6 +79,25 @@ def progress(title: str, total: int) -> Iterator[Any]:
         yield lambda: bar.advance(task)
 
 
+@contextmanager
+def timed_progress(title: str, total: int) -> Iterator[Any]:
+    """A bar on stderr; call what it yields with how many are done and the seconds left."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=stderr, transient=True) as bar:
+        task = bar.add_task(title, total=total, left="")
+
+        def show(done: int, seconds_left: float) -> None:
+            left = f"{seconds_left:.0f} s left" if seconds_left >= 0.5 else ""
+            bar.update(task, completed=done, left=left)
+
+        yield show
+
+
 def sparkline(values: Sequence[float]) -> str:
     """Values between 0 and 1 as a row of bars."""
     return "".join(_BARS[min(7, max(0, round(7 * value)))] for value in values)

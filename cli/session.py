@@ -2,39 +2,45 @@
 commands.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from .render import note, progress, stderr
+from .render import note, stderr, timed_progress
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
     from mlx_t2.experts import Expert, Library
-    from mlx_t2.models import SVFModel
+    from mlx_t2.models import Decomposed, SVFModel
 
 STRATEGIES = ("prompt", "classifier", "mixture", "sum", "none")
 
 
-def opened(name: str) -> "SVFModel":
-    """The model, loaded."""
+def opened(name: str, lazy: bool = False) -> "SVFModel":
+    """The model, loaded; lazily, its weights stay on disk until they are used."""
     with stderr.status(f"loading {name}"):
         from mlx_t2.models import load
 
-        return load(name)
+        return load(name, lazy)
 
 
 def decomposed(model: "SVFModel", targets: str = "mlp", rank: int | None = None) -> list:
     """Give the model SVF layers; the reports of the decomposition."""
-    from mlx_t2.models import Recipe
+    from mlx_t2.svf import Recipe
 
     recipe = Recipe(targets=targets, rank=rank)
+    return watched(model.decompose(recipe), len(model.targeted(targets)))
+
+
+def watched(decomposing: "Iterator[Decomposed]", total: int) -> "list[Decomposed]":
+    """The reports of a decomposition, shown as they come, with the time left."""
     reports = []
-    with progress("decomposing", len(model.targeted(targets))) as advance:
-        for report in model.decompose(recipe):
+    with timed_progress("decomposing", total) as show:
+        for report in decomposing:
             reports.append(report)
-            advance()
+            show(report.index, report.seconds_left)
     return reports
 
 

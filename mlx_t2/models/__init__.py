@@ -10,6 +10,5 @@ from .bundled import find_gguf as find_gguf
 from .kv_cache import OwnedCache as OwnedCache
 from .load import load as load
 from .svf_model import Decomposed as Decomposed
-from .svf_model import Recipe as Recipe
 from .svf_model import SVFModel as SVFModel
 from .svf_model import decompose as decompose

@@ -19,15 +19,14 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_t2.errors import ConfigError, ModelError
 from mlx_t2.folders import cache_dir
 from mlx_t2.svf import (
-    BITS,
     BaseLayer,
     Basis,
     BasisCache,
     Form,
-    Precision,
+    Plan,
+    Recipe,
     Scales,
     Shapes,
-    Survey,
     SVFLayer,
     Targets,
     cheaper_form,
@@ -35,6 +34,7 @@ from mlx_t2.svf import (
     decompose_layers,
     fold,
     install,
+    plan,
     unfold,
     uninstall,
     weight_key,
@@ -42,30 +42,6 @@ from mlx_t2.svf import (
 )
 
 from .kv_cache import OwnedCache
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How weights are decomposed, and which."""
-
-    targets: str = "mlp"
-    """`mlp`, `attention`, `all` or a regular expression on module paths."""
-    rank: int | None = None
-    """Singular values scaled a weight, largest first; all when None."""
-    precision: Precision = "float64"
-    """Of the Gram matrix and its eigenvectors."""
-    bits: int | None = None
-    """An entry of q takes 32, 16 or 8; None is what the layer computes in."""
-
-    def __post_init__(self):
-        if self.rank is not None and self.rank < 1:
-            raise ConfigError(f"rank: {self.rank} came, expected 1 or more")
-        if self.precision not in ("float64", "float32"):
-            raise ConfigError(
-                f"precision: {self.precision!r} came, expected float64 or float32"
-            )
-        if self.bits not in (None, *BITS):
-            raise ConfigError(f"basis bits: {self.bits} came, expected 32, 16 or 8")
 
 
 @dataclass(frozen=True)
@@ -81,7 +57,7 @@ class Decomposed:
     seconds: float
     """Since the start of the whole decomposition."""
     seconds_left: float
-    """For the weights that are not on disk, at the pace so far."""
+    """For the weights to come, at the pace so far, as if none of them were on disk."""
     bytes: int
     """Of the basis."""
 
@@ -117,11 +93,9 @@ class SVFModel:
         """{module path: shape of z} of the layers that wear scales."""
         return {path: layer.shape for path, layer in self._layers.items()}
 
-    def survey(self, targets: str = "mlp") -> Survey:
-        """What `decompose` would do to each layer. Raises ModelError for an architecture that
-        cannot wear scales.
-        """
-        return Targets(targets).survey(self.network)
+    def plan(self, recipe: Recipe | None = None) -> Plan:
+        """What `decompose` would do and need; nothing is computed. Raises as it does."""
+        return plan(self.network, recipe or Recipe())
 
     def targeted(self, targets: str = "mlp") -> list[str]:
         """The module paths that `decompose` would give scales to; ConfigError for none."""
@@ -176,25 +150,22 @@ class SVFModel:
     def _decomposing(
         self, chosen: dict[str, BaseLayer], recipe: Recipe
     ) -> Iterator[tuple[Decomposed, Basis]]:
-        start = time.perf_counter()
-        folder = cache_dir() / "bases"
-        cache = BasisCache(folder, recipe.rank, recipe.precision, recipe.bits or 32)
-        missing, total, index = {}, len(chosen), 0
-        for path, layer in chosen.items():
-            basis = cache.read(self._key(path, layer))
-            if basis is None:
-                missing[path] = layer
-                continue
-            index += 1
+        start, done, computed = time.perf_counter(), 0.0, 0.0
+        works = {path: work(layer) for path, layer in chosen.items()}
+        cache = BasisCache(
+            cache_dir() / "bases", recipe.rank, recipe.precision, recipe.bits or 32
+        )
+        found = decompose_layers(chosen, lambda path: self._key(path, chosen[path]), cache)
+        for index, one in enumerate(found, 1):
             seconds = time.perf_counter() - start
-            yield Decomposed(path, index, total, True, seconds, 0.0, basis.nbytes), basis
-        began, done = time.perf_counter(), 0.0
-        works = {path: work(layer) for path, layer in missing.items()}
-        for path, basis in decompose_layers(missing, self._keys, cache):
-            index, done = index + 1, done + works[path]
-            now = time.perf_counter()
-            left = (now - began) * (sum(works.values()) / done - 1)
-            yield Decomposed(path, index, total, False, now - start, left, basis.nbytes), basis
+            done += works[one.path]
+            computed += 0.0 if one.cached else works[one.path]
+            left = seconds * (sum(works.values()) - done) / computed if computed else 0.0
+            size = one.basis.nbytes
+            yield (
+                Decomposed(one.path, index, len(chosen), one.cached, seconds, left, size),
+                one.basis,
+            )
 
     # Wearing scales
 

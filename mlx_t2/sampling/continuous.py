@@ -176,7 +176,7 @@ class ContinuousBatch:
             [list(prompt)],
             max_tokens=[config.max_tokens],
             caches=[[*self._network.make_cache(), RowScales([scales])]],
-            samplers=[_sampler(config)],
+            samplers=[_sampler(config)],  # pyright: ignore[reportArgumentType]  None is greedy
         )
         return row
 

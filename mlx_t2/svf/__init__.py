@@ -16,7 +16,7 @@ from .decompose import Basis as Basis
 from .decompose import Precision as Precision
 from .decompose import Side as Side
 from .decompose import decompose_weight as decompose_weight
-from .engine import STREAMS as STREAMS
+from .engine import Done as Done
 from .engine import decompose_layers as decompose_layers
 from .engine import operations_a_second as operations_a_second
 from .engine import work as work
@@ -37,6 +37,9 @@ from .layer import SVFLayer as SVFLayer
 from .layer import SVFLinear as SVFLinear
 from .layer import SVFMultiLinear as SVFMultiLinear
 from .layer import SVFSwitchLinear as SVFSwitchLinear
+from .plan import Plan as Plan
+from .plan import Recipe as Recipe
+from .plan import plan as plan
 from .scales import Scales as Scales
 from .scales import Shapes as Shapes
 from .scales import check_scales as check_scales

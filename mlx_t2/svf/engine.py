@@ -8,8 +8,9 @@ their paths and hashes; knows no model.
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import cycle
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -24,68 +25,75 @@ STREAMS = max(2, min(4, os.cpu_count() or 2))
 """Weights in work at once, each on a CPU stream of its own with one BLAS thread."""
 
 
-def decompose_layers(
-    layers: Mapping[str, BaseLayer], keys: Mapping[str, str], cache: BasisCache
-) -> Iterator[tuple[str, Basis]]:
-    """(path, basis) of each layer, in order, computed as the cache says and written there.
+@dataclass(frozen=True)
+class Done:
+    """One layer's basis."""
 
-    keys: of the cache, by path.
+    path: str
+    basis: Basis
+    cached: bool
+    """It was on disk already."""
+
+
+def decompose_layers(
+    layers: Mapping[str, BaseLayer], key: Callable[[str], str], cache: BasisCache
+) -> Iterator[Done]:
+    """The basis of each layer: read, or computed as the cache says and written there.
+
+    Layers are looked at one after another, so weights that are loaded lazily are read in turn.
+    What is on disk comes at once, the others in order.
+
+    key: path → the layer's key in the cache.
     Raises: ModelError for a weight that is not finite; ConfigError for a cache that cannot be
         written.
     """
     cache.sweep()
-    streams = [mx.new_stream(mx.Device(mx.cpu)) for _ in range(STREAMS)]
-    waiting: deque[_Matrix] = deque()
-    done: list[Basis] = []
+    streams = cycle(mx.new_stream(mx.Device(mx.cpu)) for _ in range(STREAMS))
+    work = _InWork(cache)
     with blas.threads(1):
-        for number, (path, at) in enumerate(_matrices(layers)):
-            weight = dense_weight(layers[path], at)
-            check_finite(path, weight)
-            basis = decompose_weight(
-                weight, streams[number % STREAMS], cache.rank, cache.precision
-            )
-            mx.async_eval(basis.q.parts, basis.s)
-            waiting.append(_Matrix(path, at, basis))
-            del weight, basis
-            if len(waiting) > STREAMS:
-                yield from _finish(waiting, done, keys, cache)
-        while waiting:
-            yield from _finish(waiting, done, keys, cache)
+        for path, layer in layers.items():
+            basis = cache.read(name := key(path))
+            if basis is not None:
+                yield Done(path, basis, True)
+                continue
+            stack = weight_shape(layer)[:-2]
+            for at in range(stack[0]) if stack else (None,):
+                weight = dense_weight(layer, at)
+                check_finite(path, weight)
+                found = decompose_weight(weight, next(streams), cache.rank, cache.precision)
+                del weight
+                work.start(path, name, at, found)
+                while len(work.waiting) > STREAMS:
+                    yield from work.finish()
+        while work.waiting:
+            yield from work.finish()
 
 
-@dataclass(frozen=True)
-class _Matrix:
-    """One weight in work."""
+class _InWork:
+    """Matrices that streams are working on, first come first finished."""
 
-    path: str
-    at: int | None
-    """Its index in a stack."""
-    basis: Basis
+    def __init__(self, cache: BasisCache):
+        self.waiting: deque[tuple[str, str, int | None, Basis]] = deque()
+        self._cache = cache
+        self._done: list[Basis] = []
 
+    def start(self, path: str, key: str, at: int | None, basis: Basis) -> None:
+        """Let the basis be computed; `at` is its index in a stack."""
+        mx.async_eval(basis.q.parts, basis.s)
+        self.waiting.append((path, key, at, basis))
 
-def _matrices(layers: Mapping[str, BaseLayer]) -> Iterator[tuple[str, int | None]]:
-    """(path, index in its stack or None) of every matrix."""
-    for path, layer in layers.items():
-        stack = weight_shape(layer)[:-2]
-        yield from ((path, i) for i in range(stack[0])) if stack else [(path, None)]
-
-
-def _finish(
-    waiting: deque[_Matrix],
-    done: list[Basis],
-    keys: Mapping[str, str],
-    cache: BasisCache,
-) -> Iterator[tuple[str, Basis]]:
-    """Wait for the first matrix; write and yield its layer where it was the last one of it."""
-    first = waiting.popleft()
-    mx.eval(first.basis.q.parts, first.basis.s)
-    done.append(first.basis)
-    if not waiting or waiting[0].path != first.path:
-        whole = done[0] if first.at is None else stacked(done)
-        done.clear()
-        kept = Basis(whole.side, whole.q.stored(cache.bits), whole.s)
-        cache.write(keys[first.path], kept)
-        yield first.path, kept
+    def finish(self) -> Iterator[Done]:
+        """Wait for the first matrix; write and yield its layer where it is the last of it."""
+        path, key, at, basis = self.waiting.popleft()
+        mx.eval(basis.q.parts, basis.s)
+        self._done.append(basis)
+        if self.waiting and self.waiting[0][0] == path:
+            return
+        whole = basis if at is None else stacked(self._done)
+        self._done.clear()
+        kept = Basis(whole.side, whole.q.stored(self._cache.bits), whole.s)
+        self._cache.write(key, kept)
+        yield Done(path, kept, False)
 
 
 def work(layer: BaseLayer) -> float:

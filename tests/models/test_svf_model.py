@@ -6,8 +6,8 @@ from helpers import assert_close, random_scales
 
 from mlx_t2 import folders
 from mlx_t2.errors import ConfigError, ModelError, ShapeError
-from mlx_t2.models import Recipe, SVFModel, load
-from mlx_t2.svf import dense_weight, ones
+from mlx_t2.models import SVFModel, load
+from mlx_t2.svf import Recipe, dense_weight, ones
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 

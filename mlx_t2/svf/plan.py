@@ -1,0 +1,99 @@
+"""What decomposing a network would do, before any of it is done. Knows modules and shapes;
+computes nothing.
+"""
+
+import math
+from dataclasses import dataclass
+
+import mlx.nn as nn
+
+from mlx_t2.errors import ConfigError
+
+from .base import BaseLayer, activation_dtype, weight_shape
+from .decompose import Precision
+from .engine import STREAMS, work
+from .install import Survey, Targets
+from .scales import Shapes
+from .vectors import BITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Which weights are decomposed, and how."""
+
+    targets: str = "mlp"
+    """`mlp`, `attention`, `all` or a regular expression on module paths."""
+    rank: int | None = None
+    """Singular values scaled a weight, largest first; all when None or fewer."""
+    precision: Precision = "float64"
+    """Of the Gram matrix and its eigenvectors."""
+    bits: int | None = None
+    """An entry of q takes 32, 16 or 8; None is what the layer computes in."""
+
+    def __post_init__(self):
+        if self.rank is not None and self.rank < 1:
+            raise ConfigError(f"rank: {self.rank} came, expected 1 or more")
+        if self.precision not in ("float64", "float32"):
+            raise ConfigError(
+                f"precision: {self.precision!r} came, expected float64 or float32"
+            )
+        if self.bits not in (None, *BITS):
+            raise ConfigError(f"basis bits: {self.bits} came, expected 32, 16 or 8")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe would do to a network."""
+
+    survey: Survey
+    """What would happen to each layer."""
+    shapes: Shapes
+    """Of z."""
+    basis_bytes: int
+    """Of all q, as the model would hold them."""
+    expert_bytes: int
+    """Of an expert's z."""
+    peak_bytes: int
+    """At most in work at once, beside the model: a few weights in float64."""
+    operations: float
+    """See `svf.work`."""
+
+
+def plan(network: nn.Module, recipe: Recipe) -> Plan:
+    """What `recipe` would do.
+
+    Raises: ConfigError for targets that match nothing; ModelError for an architecture that
+        cannot wear scales.
+    """
+    targets = Targets(recipe.targets)
+    chosen = targets.select(network)
+    shapes = {path: _shape(layer, recipe.rank) for path, layer in chosen.items()}
+    return Plan(
+        targets.survey(network),
+        shapes,
+        sum(_basis_bytes(layer, shapes[path], recipe) for path, layer in chosen.items()),
+        4 * sum(math.prod(shape) for shape in shapes.values()),
+        max(_peak_bytes(layer, shapes[path], recipe) for path, layer in chosen.items()),
+        sum(work(layer) for layer in chosen.values()),
+    )
+
+
+def _shape(layer: BaseLayer, rank: int | None) -> tuple[int, ...]:
+    *stack, out, inner = weight_shape(layer)
+    n = min(out, inner)
+    return (*stack, n if rank is None else min(rank, n))
+
+
+def _basis_bytes(layer: BaseLayer, shape: tuple[int, ...], recipe: Recipe) -> int:
+    each = activation_dtype(layer).size if recipe.bits is None else recipe.bits / 8
+    return round(each * math.prod(shape) * min(weight_shape(layer)[-2:]))
+
+
+def _peak_bytes(layer: BaseLayer, shape: tuple[int, ...], recipe: Recipe) -> int:
+    """A weight in work: itself in float32 and in the precision, and four squares of its smaller
+    side; of a stack, the bases that are finished.
+    """
+    out, inner = weight_shape(layer)[-2:]
+    size, n = (8 if recipe.precision == "float64" else 4), min(out, inner)
+    finished = 4 * math.prod(shape) * n
+    return (STREAMS + 1) * ((4 + size) * out * inner + 4 * size * n * n) + finished
