@@ -79,7 +79,11 @@ def _tell(model: "SVFModel", recipe: "Recipe", json: bool) -> None:
             }
         )
         return
-    table(f"{model.name}: would wear scales", ("layers", "number", "weight", "z", "note"), _worn(plan))
+    table(
+        f"{model.name}: would wear scales",
+        ("layers", "number", "weight", "z", "note"),
+        _worn(plan),
+    )
     table("would not", ("layers", "number", "why"), _grouped(plan.survey.skipped))
     facts(
         "it takes",

@@ -16,7 +16,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ConfigError, ModelError
 from mlx_t2.models import SVFModel
-from mlx_t2.svf import Scales, check_scales
+from mlx_t2.svf import Scales, architecture, check_scales
 
 from .sample import SamplingConfig, draw
 
@@ -151,7 +151,7 @@ class ContinuousBatch:
 
         Raises: ModelError for an architecture that mlx-lm cannot batch.
         """
-        name = type(model.network).__module__.rpartition(".")[2]
+        name = architecture(model.network)
         caches = make_prompt_cache(model.network)
         if name in UNPADDED or not all(hasattr(cache, "merge") for cache in caches):
             raise ModelError(f"{model.name}: mlx-lm cannot decode {name} in a batch")

@@ -28,9 +28,12 @@ from .fold import folded_layer as folded_layer
 from .fold import realised as realised
 from .fold import unfold as unfold
 from .install import REFUSED as REFUSED
+from .install import UNTRAINABLE as UNTRAINABLE
 from .install import Survey as Survey
 from .install import Targets as Targets
+from .install import architecture as architecture
 from .install import base_layers as base_layers
+from .install import check_trainable as check_trainable
 from .install import install as install
 from .install import uninstall as uninstall
 from .layer import SVFLayer as SVFLayer

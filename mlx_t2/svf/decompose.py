@@ -11,6 +11,7 @@ utils.py, decompose).
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import mlx.core as mx
@@ -64,17 +65,26 @@ def decompose_weight(
         return stacked([decompose_weight(w, stream, rank, precision) for w in weight])
     side: Side = "left" if weight.shape[0] <= weight.shape[1] else "right"
     w = weight.astype(_DTYPES[precision], stream=stream)
-    wt = mx.transpose(w, stream=stream)
-    gram = (
-        mx.matmul(w, wt, stream=stream) if side == "left" else mx.matmul(wt, w, stream=stream)
-    )
-    values, vectors = mx.linalg.eigh(gram, stream=stream)
     kept = slice(None, None, -1) if rank is None else slice(-1, -rank - 1, -1)
     with mx.stream(stream):
+        gram = _lower_gram(w if side == "left" else w.T)
+        values, vectors = mx.linalg.eigh(gram, UPLO="L", stream=stream)
         q, s = vectors[:, kept], mx.sqrt(mx.maximum(values[kept], 0))
         largest = mx.take_along_axis(q, mx.argmax(mx.abs(q), axis=0, keepdims=True), axis=0)
         q = mx.where(largest < 0, -q, q)
         return Basis(side, Vectors((q.astype(mx.float32),)), s.astype(mx.float32))
+
+
+def _lower_gram(w: Float[mx.array, "n m"], panels: int = 3) -> Float[mx.array, "n n"]:
+    """W Wᵀ, of which only the blocks that the lower triangle needs are computed."""
+    n = w.shape[0]
+    edges = [n * i // panels for i in range(panels + 1)]
+    rows = [
+        mx.pad(w[start:end] @ w[:end].T, [(0, 0), (0, n - end)])
+        for start, end in pairwise(edges)
+        if end > start
+    ]
+    return mx.concatenate(rows)
 
 
 _DTYPES = {"float64": mx.float64, "float32": mx.float32}

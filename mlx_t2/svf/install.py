@@ -23,8 +23,10 @@ from .layer import SVFLayer, svf_layer
 from .mixture_block import keep_order, lose_order
 
 _NAMED = {
-    "mlp": r"\.(mlp|feed_forward|ffn|block_sparse_moe)\.",
-    "attention": r"\.(self_attn|attention|attn)\.",
+    "mlp": r"\.(mlps?|\w+_mlp|mlp_block|feed_forward|ffn|moe|block_sparse_moe|experts)\."
+    r"|\.mixer\.(up_proj|down_proj|fc\d\w*|shared_experts)",
+    "attention": r"\.(self_attn|self_attention|attention|attn|linear_attn)\."
+    r"|mixer\.([qkvo]_proj|qkv_proj|Wqkv)|\.temporal_block\.[qkvo]_proj",
     "all": r"",
 }
 
@@ -39,10 +41,11 @@ _KINDS = (
 )
 
 _EXCLUDED = {
-    r"(^|\.)(embed\w*|wte|wpe)(\.|$)": "an embedding, left alone as in the paper",
-    r"(^|\.)lm_head$": "the head, left alone as in the paper",
+    r"(^|\.)(lm_head|output$|embed_out$)": "the head, left alone as in the paper",
+    r"(^|\.)(\w*embed\w*|wte|wpe)(\.|$)": "an embedding, left alone as in the paper",
     r"(^|\.)(gate|router)(\.|$)": "a router: it chooses experts",
-    r"(^|\.)indexer\.": "an indexer: it chooses tokens, and has no gradient",
+    r"\.(shared_expert_gate|coefficient)$": "a gate between experts: it weighs, it does not transform",
+    r"(^|\.)(indexer\.|index_[qk]_proj)": "an indexer: it chooses tokens, and has no gradient",
     r"(^|\.)altup\.": "its weight is read and replaced in every forward pass",
     r"_res_proj$": "its weight is read without the layer being called",
 }
@@ -62,6 +65,11 @@ REFUSED = {
     "prism_hadamard_qwen35": "its weights are rotated and then rounded to 2 bits",
 }
 """mlx-lm's name of an architecture → why it cannot wear scales."""
+
+UNTRAINABLE = {
+    "deepseek_v41": "mlx-lm chooses its tokens by an operation that MLX cannot differentiate",
+}
+"""mlx-lm's name of an architecture → why its z has no gradient; experts can be worn."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +139,21 @@ class Targets:
 
 def check_architecture(network: nn.Module) -> None:
     """Raise ModelError for an architecture that is known not to work."""
-    name = type(network).__module__.rpartition(".")[2]
+    name = architecture(network)
     if name in REFUSED:
         raise ModelError(f"{name}: cannot wear singular value scales: {REFUSED[name]}")
+
+
+def check_trainable(network: nn.Module) -> None:
+    """Raise ModelError for an architecture whose z is known to have no gradient."""
+    name = architecture(network)
+    if name in UNTRAINABLE:
+        raise ModelError(f"{name}: cannot be trained: {UNTRAINABLE[name]}")
+
+
+def architecture(network: nn.Module) -> str:
+    """mlx-lm's name for it: the file that its class is in."""
+    return type(network).__module__.rpartition(".")[2]
 
 
 def base_layers(network: nn.Module) -> dict[str, BaseLayer]:
@@ -167,6 +187,8 @@ def _excluded(path: str) -> str | None:
 def _unfit(module: nn.Module) -> str | None:
     if type(module) in _KINDS:
         return None
+    if "conv" in type(module).__name__.lower():
+        return "a convolution"
     return f"{type(module).__name__}: not a layer that is known to be linear"
 
 

@@ -141,6 +141,9 @@ class SVFSwitchLinear(SVFLayer):
         change = self._change(z.astype(mx.float32), indices, sorted_indices).astype(x.dtype)
         if self.side == "right":
             x = x + self.scaled(x, change, indices)
+            # The axis of one token anew, as mlx-lm makes it: MLX's CPU backend picks its kernel
+            # by the strides, and z = 1 is to be the base bit for bit.
+            x = mx.expand_dims(x.squeeze(-2), -2)
             return self.base(x, indices, sorted_indices=sorted_indices)
         y = self.base(x, indices, sorted_indices=sorted_indices)
         bias = self.base.get("bias")

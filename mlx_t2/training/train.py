@@ -31,7 +31,7 @@ from mlx_t2.sampling import (
     held_out_accuracy,
     rollouts,
 )
-from mlx_t2.svf import Scales, ones
+from mlx_t2.svf import Scales, check_trainable, ones
 from mlx_t2.tasks import Task
 
 from .advantages import leave_one_out
@@ -159,6 +159,7 @@ class _Run:
                 f"targets and rank: the model is decomposed for {model.targets!r} and "
                 f"{model.rank}, expected {config.targets!r} and {config.rank}"
             )
+        check_trainable(model.network)
         self.model, self.task, self.config, self.out = model, task, config, out
         self.optimizer = optim.Adam(config.lr, betas=[0.9, 0.99], bias_correction=True)
         self.validation = task.problems("validation", config.validation)

@@ -11,11 +11,9 @@ import dataclasses
 import importlib
 from typing import Any
 
-import mlx_t2  # noqa: F401, I001 - OpenBLAS comes before MLX
-
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_map
+from mlx.utils import tree_map_with_path
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
@@ -153,7 +151,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "ernie4_5": TIED,
     "ernie4_5_moe": {},
     "exaone": {},
-    "exaone4": TIED,
+    "exaone4": TIED | {"sliding_window_pattern": "LG"},
     "exaone_moe": {"is_moe_layer": [False, True]},
     "falcon_h1": {"mamba_d_ssm": 32},
     "gear": {"layer_types": [SLIDING, "conv_mixer", FULL], "num_hidden_layers": 3},
@@ -215,10 +213,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "laguna": {},
     "lfm2": LFM2,
     "lfm2-vl": _text(**LFM2),
-    "lfm2_moe": LFM2,
+    "lfm2_moe": {"layer_types": ["conv", FULL]},
     "lille-130m": {"n_embd": 64},
     "llama": TIED | {"layer_types": None},
-    "llama4": _text(interleave_moe_layer_step=2),
+    "llama4": _text(num_hidden_layers=4, interleave_moe_layer_step=2, num_experts_per_tok=1),
     "llama4_text": {"no_rope_layers": [1, 0]},
     "longcat_flash": {
         "attention_method": "MLA",
@@ -331,17 +329,21 @@ def tiny(architecture: str, seed: int = 0) -> nn.Module:
     module = importlib.import_module(f"mlx_lm.models.{architecture}")
     names = {field.name for field in dataclasses.fields(module.ModelArgs)}
     settings = {name: value for name, value in COMMON.items() if name in names}
-    settings |= copy.deepcopy(ARCHITECTURES[architecture])
+    settings |= ARCHITECTURES[architecture]
     mx.random.seed(seed)
     model = module.Model(module.ModelArgs(**copy.deepcopy(settings)))
 
-    def awake(parameter: mx.array) -> mx.array:
-        """A matrix of equal entries, such as a router's zeros, would pass no signal on."""
-        if parameter.ndim < 2 or parameter.size == 1 or mx.var(parameter).item() > 0:
+    def awake(name: str, parameter: mx.array) -> mx.array:
+        """Equal entries, such as a router's or a scale's zeros, would pass no signal on; what
+        MLX draws for a linear layer would pass on half of it."""
+        if parameter.size == 1:
             return parameter
-        return parameter + 0.2 * mx.random.normal(parameter.shape)
+        if mx.var(parameter).item() == 0:
+            return parameter + 0.2 * mx.random.normal(parameter.shape)
+        matrix = parameter.ndim > 1 and name.endswith("weight")
+        return 2 * parameter if matrix else parameter
 
-    model.update(tree_map(awake, model.parameters()))
+    model.update(tree_map_with_path(awake, model.parameters()))
     model.eval()
     mx.eval(model.parameters())
     return model
