@@ -24,7 +24,7 @@ format: setup
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python -m mlx_t2_cli.bench
+	$(BIN)/t2 bench
 
 experts: setup
 	$(BIN)/python -m mlx_t2_cli.bundle

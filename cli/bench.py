@@ -1,28 +1,67 @@
-"""`make bench`: seconds, beside what they are compared with; it reports and never fails."""
+"""`t2 bench`: ours beside another's, measured in one run; it reports and never fails."""
 
-from .render import table
+from typing import Annotated, Any
+
+import typer
+
+from .options import Json
+from .render import emit, stderr, table
 
 
-def main() -> None:
-    """Measure on the default model."""
-    from mlx_t2.benchmarks import measure
+def bench(
+    suite: Annotated[
+        str | None, typer.Argument(help="decompose, switch, decode, two-pass or train-step.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 5,
+    json: Json = False,
+) -> None:
+    """Measure speed, memory and exactness on the default model; all suites without a name."""
+    from mlx_t2.benchmarks import SUITES
 
-    rows = [
-        (
-            row.name,
-            f"{1000 * row.ours:.1f} ms",
-            "" if row.other is None else f"{1000 * row.other:.1f} ms",
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-            row.against,
-        )
-        for row in measure()
-    ]
-    table(
-        "speed, medians of interleaved runs",
-        ("", "ours", "other", "other/ours", "against"),
-        rows,
+    if suite is not None and suite not in SUITES:
+        raise typer.BadParameter(f"{suite!r} came, expected one of {', '.join(SUITES)}")
+    measured = {}
+    for name in [suite] if suite else SUITES:
+        with stderr.status(f"measuring {name}"):
+            rows = measured[name] = list(SUITES[name](runs))
+        if not json:
+            table(
+                f"{name}, medians of {runs} interleaved runs",
+                ("", "ours", "other", "ratio", "target", "against"),
+                [_told(row) for row in rows],
+            )
+    if json:
+        found = [
+            {"suite": name, "rows": [_plain(r) for r in rows]}
+            for name, rows in measured.items()
+        ]
+        emit(found[0] if suite else {"suite": "all", "suites": found})
+
+
+def _told(row: Any) -> tuple[str, ...]:
+    return (
+        row.name,
+        _amount(row.ours, row.unit),
+        "" if row.other is None else _amount(row.other, row.unit),
+        "" if row.ratio is None else f"{row.ratio:.2f}",
+        row.target,
+        row.against,
     )
 
 
-if __name__ == "__main__":
-    main()
+def _amount(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.3g} ms"
+    return f"{value:.1e}" if unit == "relative error" else f"{value:.4g} {unit}"
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "ours": row.ours,
+        "other": row.other,
+        "ratio": row.ratio,
+        "unit": row.unit,
+        "against": row.against,
+        "target": row.target,
+    }

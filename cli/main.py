@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from . import ask, chat, demo, doctor, evaluate, experts, export, prepare, tasks, train
+from . import ask, bench, chat, demo, doctor, evaluate, experts, export, prepare, tasks, train
 
 app = typer.Typer(
     name="t2",
@@ -23,6 +23,7 @@ app.command()(ask.generate)
 app.command()(chat.chat)
 app.add_typer(experts.app, name="experts")
 app.command()(export.export)
+app.command()(bench.bench)
 
 
 def main() -> None:

@@ -23,7 +23,13 @@ FLOORS = [  # from the ground up; rooms on one floor are strangers
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WALLS = {  # package: the rooms that may import it
     "mlx": FLOOR.keys() - {"errors", "blas", "folders", "tasks"},
-    "mlx_lm": {"svf", "models", "sampling", "exporting"},  # svf: its layer classes alone
+    "mlx_lm": {
+        "svf",
+        "models",
+        "sampling",
+        "exporting",
+        "benchmarks",
+    },  # svf: its layer classes alone
     "rich": {"cli"},
     "typer": {"cli"},
     "cli": set(),  # its own files import one another relatively

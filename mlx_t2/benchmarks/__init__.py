@@ -1,5 +1,16 @@
 """Measurements that made the README's numbers. Knows every room below; no room knows it."""
 
+from collections.abc import Callable, Iterator
+
+from . import decode, decompose, switch, train_step, two_pass
 from .bundle import build as build
-from .speed import Row as Row
-from .speed import measure as measure
+from .measure import Row as Row
+
+SUITES: dict[str, Callable[[int], Iterator[Row]]] = {
+    "decompose": decompose.measure,
+    "switch": switch.measure,
+    "decode": decode.measure,
+    "two-pass": two_pass.measure,
+    "train-step": train_step.measure,
+}
+"""Name of `t2 bench` → what measures it, so many times."""

@@ -44,7 +44,7 @@ _EXCLUDED = {
     r"(^|\.)(lm_head|output$|embed_out$)": "the head, left alone as in the paper",
     r"(^|\.)(\w*embed\w*|wte|wpe)(\.|$)": "an embedding, left alone as in the paper",
     r"(^|\.)(gate|router)(\.|$)": "a router: it chooses experts",
-    r"\.(shared_expert_gate|coefficient)$": "a gate between experts: it weighs, it does not transform",
+    r"\.(shared_expert_gate|coefficient)$": "a gate that weighs experts",
     r"(^|\.)(indexer\.|index_[qk]_proj)": "an indexer: it chooses tokens, and has no gradient",
     r"(^|\.)altup\.": "its weight is read and replaced in every forward pass",
     r"_res_proj$": "its weight is read without the layer being called",

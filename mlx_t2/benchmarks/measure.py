@@ -1,0 +1,68 @@
+"""How two sides are measured in one run. Knows clocks and memory; knows no models."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: ours beside another's."""
+
+    name: str
+    ours: float
+    other: float | None
+    """None where nothing is compared with."""
+    against: str
+    """What the other one is."""
+    unit: str = "s"
+    """`s` and `MB`: less is better; `tokens/s`: more is; `relative error` and `logits` are what
+    they say.
+    """
+    target: str = ""
+    """What the ratio, or ours where there is no other, should be."""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as good as the other: 2 is half the time, or twice the rate."""
+        if self.other is None or not self.ours or not self.other:
+            return None
+        return self.ours / self.other if self.unit == "tokens/s" else self.other / self.ours
+
+
+def interleaved(
+    ours: Callable[[], object], other: Callable[[], object], runs: int, warm: bool = True
+) -> tuple[float, float]:
+    """Median seconds of both, run in turn, after one run of each that is not counted."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for counted in range(-1 if warm else 0, runs):
+        for kept, work in zip(times, (ours, other), strict=True):
+            start = time.perf_counter()
+            work()
+            if counted >= 0:
+                kept.append(time.perf_counter() - start)
+    return median(times[0]), median(times[1])
+
+
+def peak_mb(prepare: str, work: str) -> float:
+    """By how many MB the memory of a fresh process grows at most while it does `work`.
+
+    Both are lines of Python; `prepare` runs before, and what it leaves is not counted.
+    """
+    script = "\n".join(
+        [
+            "import resource",
+            prepare,
+            "before = int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()",
+            work,
+            "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024",
+            "print((after - before) / 1e6)",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout.splitlines()[-1])

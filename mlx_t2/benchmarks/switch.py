@@ -1,0 +1,42 @@
+"""Putting an expert on, and the base model that is left when it wears ones."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import mlx.core as mx
+
+from mlx_t2.experts import Library
+from mlx_t2.models import decompose, load
+from mlx_t2.svf import dense_weight, ones
+
+from .measure import Row, interleaved
+
+
+def measure(runs: int = 5) -> Iterator[Row]:
+    """Every row, one after another."""
+    network = load().network
+    tokens = mx.array([[1, 504, 3575, 282, 4649, 314]])
+    plain = network(tokens)
+    mx.eval(plain)
+    model = decompose(load())
+    scales = Library().find("mathematics").scales
+    modules = dict(model.network.named_modules())
+    factors = {p: mx.linalg.svd(dense_weight(modules[p].base), stream=mx.cpu) for p in scales}
+    mx.eval(list(factors.values()))
+
+    def ours() -> None:
+        model.wear(scales)
+
+    def other() -> None:
+        for path, (u, s, vt) in factors.items():
+            mx.eval((u[:, : s.size] * (s * scales[path])) @ vt[: s.size])
+
+    against = "composing U diag(σ z) Vᵀ for all weights"
+    yield Row("switch to an expert", *interleaved(ours, other, runs), against, target="500")
+    model.wear({})
+    with model.using(ones(model.shapes)):
+        worn = model.network(tokens)
+    differing: Any = mx.sum(worn != plain) + mx.sum(model.network(tokens) != plain)
+    yield Row(
+        "logits that differ at z = 1", differing.item(), None, "plain mlx-lm", "logits", "0"
+    )
