@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Json, Mix, Model, Seed
+from .options import (
+    DEFAULT_MODEL,
+    Adapt,
+    AllowTransfer,
+    ExpertName,
+    ExpertsFolder,
+    Json,
+    Mix,
+    Model,
+    Seed,
+)
 from .render import emit, note, say
 from .session import check_choice, opened, strategy_for
 
@@ -19,6 +29,7 @@ def generate(
     mix: Mix = None,
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
+    allow_transfer: AllowTransfer = False,
     system: Annotated[
         str | None, typer.Option(help="System message, instead of the expert's own prompt.")
     ] = None,
@@ -36,7 +47,7 @@ def generate(
     from mlx_t2.sampling import SamplingConfig
 
     worn = opened(model)
-    strategy, known = strategy_for(worn, expert, mix, adapt, experts)
+    strategy, known = strategy_for(worn, expert, mix, adapt, experts, allow_transfer)
     generator = AdaptiveGenerator(worn, strategy, {name: e.prompt for name, e in known.items()})
     messages = [{"role": "user", "content": question}]
     if system is not None:

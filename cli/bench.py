@@ -12,7 +12,7 @@ def bench(
     suite: Annotated[
         str | None, typer.Argument(help="decompose, switch, decode, two-pass or train-step.")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 5,
+    runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 3,
     json: Json = False,
 ) -> None:
     """Measure speed, memory and exactness on the default model; all suites without a name."""

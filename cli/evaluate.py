@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Json, Mix, Model, Seed
+from .options import (
+    DEFAULT_MODEL,
+    Adapt,
+    AllowTransfer,
+    ExpertName,
+    ExpertsFolder,
+    Json,
+    Mix,
+    Model,
+    Seed,
+)
 from .render import emit, interval, percent, progress, say, table
 from .session import check_choice, opened, strategy_for
 
@@ -18,6 +28,7 @@ def evaluate(
     mix: Mix = None,
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
+    allow_transfer: AllowTransfer = False,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     limit: Annotated[int, typer.Option(min=1, help="How many problems.")] = 200,
     seed: Seed = 0,
@@ -34,7 +45,7 @@ def evaluate(
     if out:
         _check_writable(out)
     worn = opened(model)
-    strategy, _ = strategy_for(worn, expert, mix, adapt, experts)
+    strategy, _ = strategy_for(worn, expert, mix, adapt, experts, allow_transfer)
     items, report = answered(worn, chosen, strategy, split, limit, seed)
     if out:
         write_items(items, out)
@@ -44,7 +55,7 @@ def evaluate(
     say(
         f"{task}, {split}, {report.strategy}: {percent(report.accuracy)} "
         f"({report.correct} of {report.n}, 95 % interval {interval(report.interval)} %), "
-        f"{report.seconds:.0f} s"
+        f"{report.seconds:.0f} s, {items[0].form} scales"
     )
     kinds = [
         (kind, f"{s.correct} of {s.n}", percent(s.accuracy))

@@ -24,6 +24,12 @@ ExpertsFolder = Annotated[
     Path | None,
     typer.Option("--experts", help="Folder of experts and router, instead of the library."),
 ]
+AllowTransfer = Annotated[
+    bool,
+    typer.Option(
+        "--allow-transfer", help="Wear experts of another model with the same shapes, too."
+    ),
+]
 Targets = Annotated[
     str,
     typer.Option(help="Layers that wear scales: mlp, attention, all, or a regular expression."),

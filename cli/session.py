@@ -71,8 +71,12 @@ def library_in(folder: Path | None) -> "Library":
     return Library(folder, bundled=None)
 
 
-def experts_for(model: "SVFModel", folder: Path | None) -> dict[str, "Expert"]:
-    """{name: expert} of all that were trained on this model, in the library or in a folder."""
+def experts_for(
+    model: "SVFModel", folder: Path | None, allow_transfer: bool = False
+) -> dict[str, "Expert"]:
+    """{name: expert} of all that were trained on this model, in the library or in a folder; on
+    any model, where transfer is allowed.
+    """
     from mlx_t2.errors import ConfigError
 
     library = library_in(folder)
@@ -81,7 +85,7 @@ def experts_for(model: "SVFModel", folder: Path | None) -> dict[str, "Expert"]:
     found = {
         e.name: e
         for e, _ in library.experts()
-        if e.base_fingerprint == model.fingerprint(e.targets)
+        if allow_transfer or e.base_fingerprint == model.fingerprint(e.targets)
     }
     if not found:
         raise ConfigError(
@@ -97,6 +101,7 @@ def strategy_for(
     mix: str | None,
     adapt: str | None,
     folder: Path | None,
+    allow_transfer: bool = False,
 ) -> tuple["Strategy", dict[str, "Expert"]]:
     """What the flags ask for, and the experts it chooses from; the model is decomposed to fit
     them.
@@ -108,12 +113,12 @@ def strategy_for(
         library = library_in(folder)
         weights = {str(expert): 1.0} if mix is None else parse_mix(mix)
         experts = {name: library.find(name) for name in weights}
-        fit(model, experts)
+        fit(model, experts, allow_transfer)
         return adaptation.Named(experts, weights), experts
     if adapt in (None, "none"):
         return adaptation.NoAdaptation(), {}
-    experts = experts_for(model, folder)
-    fit(model, experts)
+    experts = experts_for(model, folder, allow_transfer)
+    fit(model, experts, allow_transfer)
     if adapt == "sum":
         return adaptation.Sum(experts), experts
     if adapt == "prompt":
@@ -134,7 +139,7 @@ def router_for(model: "SVFModel", folder: Path | None):
     return Router.load((folder or BUNDLED / model.name) / "router.safetensors")
 
 
-def fit(model: "SVFModel", experts: dict[str, "Expert"]) -> None:
+def fit(model: "SVFModel", experts: dict[str, "Expert"], allow_transfer: bool = False) -> None:
     """Decompose the model as the experts were trained, and check each of them against it."""
     from mlx_t2.errors import ConfigError
 
@@ -146,4 +151,9 @@ def fit(model: "SVFModel", experts: dict[str, "Expert"]) -> None:
     targets, rank = forms.pop()
     decomposed(model, targets, None if rank == "full" else int(rank))
     for e in experts.values():
-        e.check(model.name, model.fingerprint(e.targets), model.shapes)
+        fingerprint = model.fingerprint(e.targets)
+        e.check(model.name, fingerprint, model.shapes, allow_transfer)
+        if fingerprint != e.base_fingerprint:
+            note(
+                f"transfer: {e.name} was trained on {e.base_model}, and is worn by {model.name}"
+            )

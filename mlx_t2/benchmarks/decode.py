@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 import mlx.core as mx
+import mlx.nn as nn
 from mlx_lm.generate import generate_step
 
 from mlx_t2.experts import Library
@@ -14,19 +15,23 @@ from mlx_t2.svf import Form, Scales
 
 from .measure import Row
 
-_TOKENS = 48
+_TOKENS = 32
 _ROWS = 32
-_PROMPT = [1, 504, 3575, 282, 4649, 314, 260, 1, 28, 30]
+_QUESTION = {"role": "user", "content": "Tell me a long story about a sailor and the sea."}
 
 
 def measure(runs: int = 5) -> Iterator[Row]:
     """Every row, one after another."""
     model, plain = decompose(load()), load()
     scales = Library().find("mathematics").scales
+    prompt = model.encode([_QUESTION])
     forms: tuple[Form, ...] = ("folded", "live")
     for form in forms:
         with model.using(scales, form):
-            pairs = [(_rate(model.network), _rate(plain.network)) for _ in range(runs + 1)][1:]
+            pairs = [
+                (_rate(model.network, prompt), _rate(plain.network, prompt))
+                for _ in range(runs + 1)
+            ][1:]
         ours, other = (median(side) for side in zip(*pairs, strict=True))
         target = "≥ 0.97" if form == "folded" else ""
         name = f"decoding, {form} expert"
@@ -38,27 +43,30 @@ def measure(runs: int = 5) -> Iterator[Row]:
     ]
     mx.eval(experts)
     alike = [experts[-1]] * _ROWS
-    pairs = [(_batch_rate(model, experts), _batch_rate(model, alike)) for _ in range(runs + 1)]
+    pairs = [
+        (_batch_rate(model, prompt, experts), _batch_rate(model, prompt, alike))
+        for _ in range(runs + 1)
+    ]
     ours, other = (median(side) for side in zip(*pairs[1:], strict=True))
     name = f"batch of {_ROWS} with {_ROWS} experts"
     yield Row(name, ours, other, "the same batch with one, live", "tokens/s", "≥ 0.95")
 
 
-def _rate(network) -> float:
+def _rate(network: nn.Module, prompt: Sequence[int]) -> float:
     """Tokens a second of mlx-lm's own loop, after the first."""
-    steps = generate_step(mx.array(_PROMPT), network, max_tokens=_TOKENS)
+    steps = generate_step(mx.array(list(prompt)), network, max_tokens=_TOKENS)
     next(steps)
     start = time.perf_counter()
     count = sum(1 for _ in steps)
     return count / (time.perf_counter() - start)
 
 
-def _batch_rate(model: SVFModel, rows: Sequence[Scales]) -> float:
+def _batch_rate(model: SVFModel, prompt: Sequence[int], rows: Sequence[Scales]) -> float:
     """Tokens a second while all rows are decoding."""
     batch = ContinuousBatch(model, max_rows=len(rows))
     config = SamplingConfig(temperature=0, max_tokens=_TOKENS)
     for scales in rows:
-        batch.insert(_PROMPT, scales, config)
+        batch.insert(prompt, scales, config)
     seconds = []
     start = time.perf_counter()
     while tokens := batch.step():

@@ -8,7 +8,7 @@ from mlx_t2.adaptation import Adapted, Strategy, question_in, stack_rows
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
-from mlx_t2.svf import Scales
+from mlx_t2.svf import Form, Scales
 from mlx_t2.tasks import Problem, Task
 
 
@@ -27,6 +27,8 @@ class GradedItem:
     weights: dict[str, float]
     kind: str
     """Class or position of the right answer."""
+    form: Form = "live"
+    """How the scales were worn."""
 
     @property
     def is_correct(self) -> bool:
@@ -68,7 +70,8 @@ def _answer_fixed(
     """The scales are on already."""
     adapted = strategy.adapt(model, [problem.messages for problem in problems])
     return [
-        _graded(a, r) for a, r in zip(adapted, _rollouts(model, task, problems), strict=True)
+        _graded(a, r, model.form)
+        for a, r in zip(adapted, _rollouts(model, task, problems), strict=True)
     ]
 
 
@@ -104,7 +107,7 @@ def _rollouts(model: SVFModel, task: Task, problems: Sequence[Problem]) -> list[
     return rollouts(model, task, problems, 1, greedy)
 
 
-def _graded(adapted: Adapted, rollout: Rollout) -> GradedItem:
+def _graded(adapted: Adapted, rollout: Rollout, form: Form = "live") -> GradedItem:
     completion, problem = rollout.completions[0], rollout.problem
     return GradedItem(
         problem.id,
@@ -115,4 +118,5 @@ def _graded(adapted: Adapted, rollout: Rollout) -> GradedItem:
         adapted.label,
         dict(adapted.weights),
         problem.kind,
+        form,
     )

@@ -105,7 +105,7 @@ class Expert:
                 f"was trained on {self.base_model!r} (fingerprint "
                 f"{self.base_fingerprint[:12]}…), the model is {model_name!r} "
                 f"({fingerprint[:12]}…). Load the model it was trained on, or allow the "
-                "transfer to another of the same shapes"
+                "transfer to another of the same shapes (--allow-transfer)"
             )
         for path, z in self.scales.items():
             fault = shape_fault(path, z.shape, shapes)

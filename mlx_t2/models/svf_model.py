@@ -179,6 +179,11 @@ class SVFModel:
         """Each row of a batch wears its own scales."""
         return any(layer.has_rows for layer in self._layers.values())
 
+    @property
+    def form(self) -> Form:
+        """How the scales now in force are worn."""
+        return "live" if self._folded_as is None else "folded"
+
     def wear(self, scales: Scales) -> None:
         """Put these scales on, live, and nothing else. Prefer `using`, which takes them off
         again.

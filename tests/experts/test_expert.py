@@ -25,7 +25,7 @@ def test_one_error_names_both_models_and_every_tensor_that_does_not_fit(make_exp
     assert str(caught.value).splitlines() == [
         "expert 'maths' (targets 'mlp', rank full): was trained on 'tiny' (fingerprint "
         "ab12ab12ab12…), the model is 'big' (cd34cd34cd34…). Load the model it was trained on, "
-        "or allow the transfer to another of the same shapes",
+        "or allow the transfer to another of the same shapes (--allow-transfer)",
         "model.layers.0.mlp.up_proj: 5 singular-value scales came, the layer has 6",
         "model.layers.0.mlp.down_proj: no such SVF layer",
     ]
