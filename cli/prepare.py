@@ -34,9 +34,13 @@ def decompose(
 
     Weights are read from disk one after another, so a model may be larger than memory.
     """
-    from mlx_t2.svf import Recipe
+    from mlx_t2.svf import PRECISIONS, Recipe
 
-    chosen: Any = precision  # checked by Recipe, which says what was expected
+    if precision not in PRECISIONS:
+        raise typer.BadParameter(
+            f"--precision: {precision!r} came, expected one of {', '.join(PRECISIONS)}"
+        )
+    chosen: Any = precision
     recipe = Recipe(targets=targets, rank=rank, precision=chosen, bits=basis_bits)
     lazy = opened(model, lazy=True)
     if dry_run:

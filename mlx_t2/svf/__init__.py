@@ -12,6 +12,7 @@ from .base import weight_key as weight_key
 from .base import weight_shape as weight_shape
 from .base import with_weight as with_weight
 from .cache import BasisCache as BasisCache
+from .decompose import PRECISIONS as PRECISIONS
 from .decompose import Basis as Basis
 from .decompose import Precision as Precision
 from .decompose import Side as Side

@@ -12,7 +12,7 @@ utils.py, decompose).
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import mlx.core as mx
 from jaxtyping import Float
@@ -25,6 +25,7 @@ Side = Literal["left", "right"]
 
 Precision = Literal["float64", "float32"]
 """Of the Gram matrix and its eigenvectors; the basis is float32 in the end."""
+PRECISIONS = get_args(Precision)
 
 
 @dataclass(frozen=True)

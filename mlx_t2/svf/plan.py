@@ -10,7 +10,7 @@ import mlx.nn as nn
 from mlx_t2.errors import ConfigError
 
 from .base import BaseLayer, activation_dtype, weight_shape
-from .decompose import Precision
+from .decompose import PRECISIONS, Precision
 from .engine import STREAMS, work
 from .install import Survey, Targets
 from .scales import Shapes
@@ -33,9 +33,9 @@ class Recipe:
     def __post_init__(self):
         if self.rank is not None and self.rank < 1:
             raise ConfigError(f"rank: {self.rank} came, expected 1 or more")
-        if self.precision not in ("float64", "float32"):
+        if self.precision not in PRECISIONS:
             raise ConfigError(
-                f"precision: {self.precision!r} came, expected float64 or float32"
+                f"precision: {self.precision!r} came, expected {' or '.join(PRECISIONS)}"
             )
         if self.bits not in (None, *BITS):
             raise ConfigError(f"basis bits: {self.bits} came, expected 32, 16 or 8")

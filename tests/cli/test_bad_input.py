@@ -51,6 +51,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
         "generate hello --model other --expert run/expert.safetensors",
         "expert 'run' (targets 'mlp', rank full): was trained on 'tiny'",
     ),
+    ("decompose tiny --basis-bits 7", "basis bits: 7 came, expected 32, 16 or 8"),
     (f"{EVAL} --expert foreign.safetensors", "was trained on 'other'"),
     (f"{TRAIN} --model other --init run/expert.safetensors", "was trained on 'tiny'"),
     (f"{EVAL} --expert half.safetensors", "half.safetensors: not usable, expected a whole"),
@@ -101,6 +102,8 @@ CANNOT_BE_DONE = [  # command, what stderr says
 ]
 
 WRONG_USAGE = [  # command, what stderr says
+    ("decompose tiny --precision half", "expected one of float64, float32"),
+    ("bench speed", "expected one of decompose, switch"),
     ("nonsense", "No such command 'nonsense'"),
     ("tasks nonsense", "No such command 'nonsense'"),
     ("train", "Missing argument"),

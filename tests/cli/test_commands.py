@@ -11,7 +11,7 @@ import pytest
 
 COMMANDS = [
     *("demo", "doctor", "decompose", "tasks", "train", "eval", "generate", "chat", "experts"),
-    "export",
+    *("export", "bench"),
 ]
 RUN = {
     *("config.json", "metrics.jsonl", "samples.jsonl", "checkpoint", "expert.safetensors"),
@@ -109,6 +109,52 @@ def test_targets_and_rank_reach_the_decomposition(t2):
     few = t2("decompose tiny --targets all --rank 4 --json").result
     assert (every["weights"], few["weights"]) == (14, 14)
     assert few["bytes"] < every["bytes"]
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(t2, tmp_path):
+    line = "decompose tiny --targets mlp --rank 8 --dry-run"
+    plan = t2(f"{line} --json", cache=tmp_path).result
+    assert plan["weights"] == 6
+    assert plan["targeted"]["model.layers.1.mlp.down_proj"] == [8]
+    assert plan["skipped"]["model.embed_tokens"] == "an embedding, left alone as in the paper"
+    assert "not among the targets" in plan["skipped"]["model.layers.0.self_attn.q_proj"]
+    assert plan["expert_bytes"] == 6 * 8 * 4
+    assert plan["bytes"] == 6 * 8 * 32 * 4
+    assert plan["seconds"] >= 0
+    assert not (tmp_path / "bases").exists()
+    told = t2(line, cache=tmp_path).stdout
+    assert "model.layers.*.mlp.down_proj" in told
+    assert "an embedding" in told
+
+
+def test_fewer_bits_make_smaller_bases_and_none_is_taken_for_another(t2, tmp_path):
+    sizes = [
+        t2(f"decompose tiny --basis-bits {bits} --json", cache=tmp_path).result
+        for bits in (32, 16, 8)
+    ]
+    assert [found["cached"] for found in sizes] == [0, 0, 0]
+    assert sizes[0]["bytes"] > sizes[1]["bytes"] > sizes[2]["bytes"]
+    exact = t2("decompose tiny --precision float32 --json", cache=tmp_path).result
+    assert exact["cached"] == 0
+
+
+# Transfer
+
+
+def test_an_expert_of_another_model_is_worn_only_when_asked_for(t2, experts):
+    line = "generate hello --model other --expert experts/alpha.safetensors --max-tokens 3"
+    refused = t2(line)
+    assert refused.code == 1
+    assert "was trained on 'tiny'" in refused.said
+    assert "--allow-transfer" in refused.said
+    worn = t2(f"{line} --allow-transfer --json")
+    assert worn.code == 0
+    assert list(worn.result["route"]["weights"].values()) == [1.0]
+    assert "transfer: other wears alpha, which was trained on tiny" in worn.said
+    assert (
+        worn.result["text"]
+        != t2("generate hello --model other --max-tokens 3 --json").result["text"]
+    )
 
 
 # Train
@@ -347,7 +393,7 @@ def test_the_program_itself_writes_one_json_object_to_stdout(place):
 
 
 def test_ctrl_c_ends_any_command_with_130(t2, monkeypatch):
-    def interrupt(_):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mlx_t2.models.load", interrupt)
