@@ -150,7 +150,7 @@ def test_an_expert_of_another_model_is_worn_only_when_asked_for(t2, experts):
     worn = t2(f"{line} --allow-transfer --json")
     assert worn.code == 0
     assert list(worn.result["route"]["weights"].values()) == [1.0]
-    assert "transfer: other wears alpha, which was trained on tiny" in worn.said
+    assert "transfer: alpha was trained on tiny, and is worn by other" in worn.said
     assert (
         worn.result["text"]
         != t2("generate hello --model other --max-tokens 3 --json").result["text"]
