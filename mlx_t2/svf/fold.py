@@ -5,6 +5,7 @@ Knows layers; knows no model. The choice between live and folded scales is made 
 
 import math
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -76,18 +77,30 @@ def fold(layers: Iterable[SVFLayer], bits: int = 16, force: bool = False) -> lis
     """Put W' where the base was, in every layer; returns the bases, to be put back.
 
     The layers wear nothing afterwards. One layer is dense at a time, and nothing has changed
-    where one cannot be folded.
+    where one cannot be folded. Forced to few bits, it warns with what is left of the change.
     """
     layers = list(layers)
     folded = []
     for layer in layers:
         folded.append(folded_layer(layer, bits, force))
         mx.eval(folded[-1].parameters())  # bounds memory, and keeps it out of the first token
+    if bits not in SAFE_BITS:
+        _warn(bits, [realised(*pair) for pair in zip(layers, folded, strict=True)])
     bases = [layer.base for layer in layers]
     for layer, new in zip(layers, folded, strict=True):
         layer.base = new
         layer.wear(None)
     return bases
+
+
+def _warn(bits: int, left: Sequence[Realised]) -> None:
+    share = sum(one.share for one in left) / max(len(left), 1)
+    correlation = sum(one.correlation for one in left) / max(len(left), 1)
+    warnings.warn(
+        f"folding into {bits} bits realises {100 * share:.0f} % of the intended change "
+        f"(correlation {correlation:.2f}; mean of {len(left)} weights)",
+        stacklevel=3,
+    )
 
 
 def unfold(layers: Iterable[SVFLayer], bases: Iterable[BaseLayer]) -> None:

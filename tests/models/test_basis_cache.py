@@ -1,0 +1,313 @@
+"""Bases on disk outlive processes that are killed, run at once, or find what others damaged."""
+
+import inspect
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+import pytest
+from helpers import random_scales
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from mlx_lm.models import llama
+
+from mlx_t2.errors import ConfigError
+from mlx_t2.models import SVFModel
+from mlx_t2.svf import BasisCache, Recipe, decompose_layers, decompose_weight, weight_key
+
+TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
+
+
+def wide_network() -> llama.Model:
+    """A llama of 21 weights that take some 10 ms each."""
+    mx.random.seed(0)
+    args = llama.ModelArgs(
+        model_type="llama",
+        hidden_size=128,
+        num_hidden_layers=3,
+        intermediate_size=256,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        rms_norm_eps=1e-5,
+        vocab_size=64,
+    )
+    return llama.Model(args)
+
+
+CHILD = f"""
+import sys
+import mlx_t2
+import mlx.core as mx
+from mlx_lm.models import llama
+from mlx_t2.models import SVFModel
+from mlx_t2.svf import Recipe
+{inspect.getsource(wide_network)}
+model = SVFModel("wide", wide_network(), None)
+print("ready", flush=True)
+sys.stdin.readline()
+for done in model.decompose(Recipe(targets="all")):
+    print(done.cached, flush=True)
+"""
+
+
+@contextmanager
+def child(folder: Path):
+    """A process that will decompose the wide network into `folder` when it is told to."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        env=os.environ | {"MLX_T2_CACHE": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def begin(process) -> None:
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def run(folder: Path) -> tuple[SVFModel, list[bool]]:
+    """The wide network, decomposed in this process, and which of its bases were there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLX_T2_CACHE", str(folder))
+        model = SVFModel("wide", wide_network(), None)
+        return model, [done.cached for done in model.decompose(Recipe(targets="all"))]
+
+
+def outcome(model: SVFModel) -> mx.array:
+    with model.using(random_scales(model.shapes)):
+        return model.network(TOKENS)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Whatever lies in the cache, temporary or not."""
+    return {path.name: path.read_bytes() for path in (folder / "bases").glob("*")}
+
+
+def is_temporary(name: str) -> bool:
+    return name.startswith(".")
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory):
+    """The files, and the logits under some scales, of a run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("lone")
+    model, cached = run(folder)
+    assert cached == [False] * 21
+    return files(folder), outcome(model)
+
+
+def test_two_processes_at_once_leave_the_files_of_one(lone, tmp_path):
+    with child(tmp_path) as one, child(tmp_path) as other:
+        begin(one)
+        begin(other)
+        reports = [process.stdout.read().split() for process in (one, other)]
+        assert (one.wait(), other.wait()) == (0, 0)
+    assert [len(report) for report in reports] == [21, 21]
+    assert sum(report.count("False") for report in reports) >= 21
+    assert files(tmp_path) == lone[0]
+
+
+def killed_at(seed: int, folder: Path) -> None:
+    """Kill a decomposing process after some weight and up to 20 ms."""
+    rng = random.Random(seed)
+    with child(folder) as process:
+        begin(process)
+        for _ in range(rng.randrange(18)):
+            process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.02))
+        process.kill()  # SIGKILL: no handler runs
+
+
+def survives_kills(seeds, lone, tmp_path) -> None:
+    expected, logits = lone
+    stopped = 0
+    for seed in seeds:
+        folder = tmp_path / str(seed)
+        killed_at(seed, folder)
+        left = files(folder)
+        whole = {name: content for name, content in left.items() if not is_temporary(name)}
+        assert whole.items() <= expected.items()
+        stopped += len(whole) < len(expected)
+        model, cached = run(folder)
+        assert cached.count(True) == len(whole)
+        assert files(folder) == expected
+        assert mx.array_equal(outcome(model), logits).item()
+    assert stopped >= len(seeds) / 2
+
+
+def test_whenever_a_process_is_killed_its_files_are_whole_and_the_next_one_goes_on(
+    lone, tmp_path
+):
+    survives_kills(range(4), lone, tmp_path)
+
+
+@pytest.mark.slow
+def test_at_twenty_other_moments_too(lone, tmp_path):
+    survives_kills(range(100, 120), lone, tmp_path)
+
+
+# One weight
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A layer, the cache that has its basis, and the file's bytes."""
+    layer = nn.Linear(12, 8, bias=False)
+    layer.weight = mx.random.normal((8, 12), key=mx.random.key(0))
+    cache = BasisCache(tmp_path_factory.mktemp("kept"))
+    assert found(layer, cache).cached is False
+    return layer, cache, cache.path(weight_key(layer)).read_bytes()
+
+
+def found(layer, cache):
+    (done,) = decompose_layers({"layer": layer}, lambda path: weight_key(layer), cache)
+    mx.eval(done.basis.q.parts, done.basis.s)
+    return done
+
+
+def is_computed_again(kept, content: bytes) -> None:
+    layer, cache, whole = kept
+    path = cache.path(weight_key(layer))
+    path.write_bytes(content)
+    done = found(layer, cache)
+    assert done.cached is False
+    assert path.read_bytes() == whole
+    again = found(layer, cache)
+    assert again.cached is True
+    assert mx.array_equal(again.basis.q.dense(), done.basis.q.dense()).item()
+    assert list(cache.folder.iterdir()) == [path]
+
+
+def with_header(text: bytes, whole: bytes = b"") -> bytes:
+    """A file of that header and the arrays of another."""
+    old = int.from_bytes(whole[:8], "little")
+    return len(text).to_bytes(8, "little") + text + whole[8 + old :]
+
+
+properties = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+@properties
+@given(st.floats(0, 1, exclude_max=True))
+@example(0.0)
+def test_a_file_cut_anywhere_is_computed_again(kept, share):
+    is_computed_again(kept, kept[2][: int(share * len(kept[2]))])
+
+
+@properties
+@given(st.binary(min_size=1, max_size=100))
+def test_a_file_with_more_at_its_end_is_computed_again(kept, more):
+    is_computed_again(kept, kept[2] + more)
+
+
+@properties
+@given(st.binary(max_size=400) | st.binary(max_size=100).map(with_header))
+@example(bytes(400))
+@example(b"\xff" * 400)
+@example(with_header(b"{}"))
+@example(with_header(b'{"q":{}}'))
+@example(with_header(b'{"__metadata__":{"side":"left"}}'))
+@example(with_header(b"[" * 100_000))
+def test_a_file_of_anything_is_computed_again(kept, content):
+    is_computed_again(kept, content)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [(b'"s"', b'"t"'), (b'"side"', b'"edge"'), (b"F32", b"F33")]
+)
+def test_a_header_with_a_word_missing_is_computed_again(kept, was, now):
+    is_computed_again(kept, kept[2].replace(was, now))
+
+
+@pytest.mark.xfail(strict=True, raises=(AttributeError, TypeError))
+@pytest.mark.parametrize(
+    "header", [b"[]", b"3", b"null", b'{"q":3}', b'{"q":{"data_offsets":"ab"}}']
+)
+def test_a_header_of_another_form_is_computed_again(kept, header):
+    is_computed_again(kept, with_header(header))
+
+
+@pytest.mark.xfail(strict=True, raises=(AssertionError, IndexError))
+@pytest.mark.parametrize(("was", "now"), [(b'"q"', b'"p"'), (b'"left"', b'"lefu"')])
+def test_a_header_with_a_wrong_word_is_computed_again(kept, was, now):
+    is_computed_again(kept, kept[2].replace(was, now))
+
+
+def test_arrays_of_other_shapes_than_the_header_says_are_computed_again(kept):
+    whole = kept[2]
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    header["q"]["shape"] = [9, 9]
+    is_computed_again(kept, with_header(json.dumps(header).encode(), whole))
+
+
+def test_only_what_dead_processes_left_is_swept(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    names = {
+        f".{dead.pid}-a-full-1.safetensors": False,
+        ".noprocess-a-full-1.safetensors": False,
+        f".{os.getpid()}-a-full-1.safetensors": True,
+        f".{os.getppid()}-a-full-1.safetensors": True,
+        f"{dead.pid}-full-1.safetensors": True,
+        f".{dead.pid}-notes.txt": True,
+    }
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+    BasisCache(tmp_path).sweep()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        n for n, stays in names.items() if stays
+    }
+
+
+def test_sweeping_a_folder_that_is_not_there_makes_none(tmp_path):
+    BasisCache(tmp_path / "nowhere").sweep()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mlx_t2.svf.cache.os.replace", full)
+    with pytest.raises(ConfigError, match=r"cannot write a basis there .*No space left"):
+        BasisCache(tmp_path).write("key", decompose_weight(mx.ones((3, 4))))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(48, 32), (32, 48), (3, 32, 48)])
+@pytest.mark.parametrize("bits", [32, 16, 8])
+def test_a_basis_is_read_as_it_was_written(shape, bits, tmp_path):
+    basis = decompose_weight(mx.random.normal(shape, key=mx.random.key(0)))
+    basis = type(basis)(basis.side, basis.q.stored(bits), basis.s)
+    cache = BasisCache(tmp_path, bits=bits)
+    assert cache.read("key") is None
+    cache.write("key", basis)
+    read = cache.read("key")
+    assert (read.side, len(read.q.parts)) == (basis.side, len(basis.q.parts))
+    for got, expected in zip((*read.q.parts, read.s), (*basis.q.parts, basis.s), strict=True):
+        assert got.dtype == expected.dtype
+        assert mx.array_equal(got, expected).item()
+
+
+def test_bases_computed_in_different_ways_lie_in_different_files(tmp_path):
+    ways = [
+        BasisCache(tmp_path, rank, precision, bits)
+        for rank in (None, 8, 16, 32)
+        for precision in ("float64", "float32")
+        for bits in (32, 16, 8)
+    ]
+    assert len({way.path("key") for way in ways}) == len(ways)
