@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import mlx.core as mx
@@ -84,7 +85,14 @@ class SVFModel:
         self._bases: dict[str, BaseLayer] = {}
         """What folded layers had before."""
         self._folded_as: tuple[int, bool] | None = None
-        self._split = _split(network)
+
+    @cached_property
+    def _split(self) -> tuple[Callable, Callable] | None:
+        """Body and head of the network, which is run once to find out: not before it is asked
+        for, since its weights may be on disk still.
+        """
+        with self.using({}):
+            return _split(self.network)
 
     # Decomposition
 

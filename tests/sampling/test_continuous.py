@@ -4,11 +4,13 @@ import random
 
 import mlx.core as mx
 import pytest
+from architectures import tiny
 from helpers import random_scales, tiny_tokenizer
 
 from mlx_t2.errors import ConfigError, ModelError, ShapeError
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample
+from mlx_t2.svf import Recipe
 
 GREEDY = SamplingConfig(temperature=0, max_tokens=12)
 
@@ -104,3 +106,16 @@ def test_an_architecture_whose_padded_rows_are_wrong_is_refused(tiny_model):
     model = SVFModel("tiny-jamba", tiny_model.network, tiny_tokenizer())
     with pytest.raises(ModelError, match="tiny-jamba: mlx-lm cannot decode jamba in a batch"):
         ContinuousBatch(model)
+
+
+def test_rows_of_a_mixture_of_experts_keep_theirs_too():
+    model = SVFModel("tiny-moe", tiny("qwen3_moe"), tiny_tokenizer())
+    for _ in model.decompose(Recipe(targets="all")):
+        pass
+    experts = [random_scales(model.shapes, seed, spread=0.3) for seed in range(3)]
+    batch = ContinuousBatch(model, max_rows=3)
+    prompts = [[5 + k, *range(6, 24)] for k in range(3)]  # long enough to be sorted by expert
+    rows = [batch.insert(p, e, GREEDY) for p, e in zip(prompts, experts, strict=True)]
+    got = drained(batch)
+    for row, prompt, scales in zip(rows, prompts, experts, strict=True):
+        assert got[row] == alone(model, prompt, scales)
