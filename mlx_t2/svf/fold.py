@@ -147,7 +147,10 @@ def _rates() -> tuple[float, float]:
     seconds = []
     for work in (lambda: a @ a, lambda: row @ a):
         mx.eval(a, work())
-        start = time.perf_counter()
-        mx.eval(work(), work())
-        seconds.append((time.perf_counter() - start) / 2)
+        tries = []
+        for _ in range(5):  # the best of them: the machine may be doing something else, too
+            start = time.perf_counter()
+            mx.eval(work())
+            tries.append(time.perf_counter() - start)
+        seconds.append(min(tries))
     return 2 * 1024**3 / seconds[0], a.nbytes / seconds[1]

@@ -2,7 +2,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from helpers import assert_close, random_scales
+from helpers import assert_close, random_scales, tiny_network, tiny_tokenizer
 
 from mlx_t2 import folders
 from mlx_t2.errors import ConfigError, ModelError, ShapeError
@@ -194,3 +194,36 @@ def test_the_default_models_logits_are_plain_mlx_lms(default_model):
     with default_model.using(ones(default_model.shapes)):
         assert mx.array_equal(default_model.network(TOKENS), before).item()
     assert folders.cache_dir().exists()
+
+
+def test_precomputing_fills_the_cache_and_gives_each_weight_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
+    model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
+    left = []
+    for report in model.precompute(Recipe(targets="all")):
+        left.append(report.seconds_left)
+        layer = dict(model.network.named_modules())[report.path]
+        assert "weight" not in layer
+    assert len(left) == 14
+    assert left[-1] == 0
+    again = SVFModel("tiny", tiny_network(), tiny_tokenizer())
+    assert all(done.cached for done in again.decompose(Recipe(targets="all")))
+
+
+def test_a_plan_is_what_the_decomposition_then_takes(tiny_model):
+    recipe = Recipe(targets="all", rank=5)
+    plan = tiny_model.plan(recipe)
+    for _ in tiny_model.decompose(recipe):
+        pass
+    assert tiny_model.shapes == plan.shapes
+    layers = dict(tiny_model.network.named_modules())
+    assert plan.basis_bytes == sum(layers[path].basis_bytes for path in plan.shapes)
+
+
+def test_a_weight_with_nan_is_named_and_nothing_is_installed(tiny_model):
+    layer = dict(tiny_model.network.named_modules())["model.layers.1.mlp.up_proj"].base
+    layer.weight[0, 0] = float("nan")
+    fresh = SVFModel("tiny", tiny_model.network, tiny_model.tokenizer)
+    with pytest.raises(ModelError, match=r"^model\.layers\.1\.mlp\.up_proj: .*NaN"):
+        decomposed(fresh, "mlp")
+    assert fresh.shapes == {}
