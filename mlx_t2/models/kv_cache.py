@@ -12,7 +12,8 @@ class OwnedCache(list[Any]):
     """One cache a layer, as mlx-lm wants them, and the scales under which they are filled.
 
     Keys and values are products of the weights: under other scales they would be a mixture of
-    two models, and no number would look wrong.
+    two models, and no number would look wrong. The scales are held, not copied: whoever writes
+    into an array of them in place is not noticed.
     """
 
     def __init__(self, caches: list[Any], scales: Scales, shapes: Shapes):

@@ -16,7 +16,7 @@ import mlx.core as mx
 
 from mlx_t2.errors import ConfigError
 
-from .decompose import Basis, Precision
+from .decompose import SIDES, Basis, Precision
 from .vectors import Vectors
 
 _RECIPE = "1"
@@ -48,9 +48,10 @@ class BasisCache:
                 return None
             loaded: Any = mx.load(str(path), return_metadata=True)
             arrays, metadata = loaded
-            parts = tuple(arrays[name] for name in _PARTS if name in arrays)
-            return Basis(metadata["side"], Vectors(parts), arrays["s"])
-        except (OSError, RuntimeError, KeyError, ValueError):
+            parts = [arrays["q"], *(arrays[name] for name in _PARTS[1:] if name in arrays)]
+            side = SIDES[SIDES.index(metadata["side"])]
+            return Basis(side, Vectors(tuple(parts)), arrays["s"])
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
             return None
 
     def write(self, key: str, basis: Basis) -> None:

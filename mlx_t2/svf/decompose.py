@@ -21,6 +21,7 @@ from .vectors import Vectors
 
 Side = Literal["left", "right"]
 """`left`: q = U, for out ≤ in. `right`: q = V, for in < out."""
+SIDES = get_args(Side)
 
 
 Precision = Literal["float64", "float32"]

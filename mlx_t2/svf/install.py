@@ -95,7 +95,7 @@ class Targets:
     def __post_init__(self):
         try:
             re.compile(self.pattern)
-        except re.error as error:
+        except (re.error, ValueError, OverflowError, RecursionError) as error:
             raise ConfigError(
                 f"targets: {self.pattern!r} came, expected mlp, attention, all or a regular "
                 f"expression ({error})"

@@ -114,15 +114,9 @@ class SVFLinear(SVFLayer):
         change = (z - 1).astype(h.dtype)
         if change.ndim == 1:
             return change
-        rows = change.shape[0]
-        if h.ndim < 2 or h.shape[0] % rows:
-            raise ModelError(
-                f"a linear layer saw {h.shape[0]} rows where {rows} wear their own scales: "
-                "this architecture regroups the rows of a batch, expected one that keeps them. "
-                "Give all rows the same scales"
-            )
+        _check_rows(change.shape[0], h.shape, kept=2)
         # Some layers see (rows · tokens, n): row-major, as reshaping leaves it.
-        change = mx.repeat(change, h.shape[0] // rows, axis=0)
+        change = mx.repeat(change, h.shape[0] // change.shape[0], axis=0)
         return change.reshape(h.shape[0], *[1] * (h.ndim - 2), change.shape[1])
 
 
@@ -140,10 +134,13 @@ class SVFSwitchLinear(SVFLayer):
             return self.base(x, indices, sorted_indices=sorted_indices)
         change = self._change(z.astype(mx.float32), indices, sorted_indices).astype(x.dtype)
         if self.side == "right":
+            # The tokens as they come into a block, before each has a copy for every expert.
+            is_spread = x.shape[:-2] != indices.shape or indices.shape[1:][-1:] == (1,)
             x = x + self.scaled(x, change, indices)
-            # The axis of one token anew, as mlx-lm makes it: MLX's CPU backend picks its kernel
-            # by the strides, and z = 1 is to be the base bit for bit.
-            x = mx.expand_dims(x.squeeze(-2), -2)
+            if is_spread:
+                # The axis of one token anew, as mlx-lm makes it: MLX's CPU backend picks its
+                # kernel by the strides, and z = 1 is to be the base bit for bit.
+                x = mx.expand_dims(x.squeeze(-2), -2)
             return self.base(x, indices, sorted_indices=sorted_indices)
         y = self.base(x, indices, sorted_indices=sorted_indices)
         bias = self.base.get("bias")
@@ -162,6 +159,7 @@ class SVFSwitchLinear(SVFLayer):
     def _order(self, indices: mx.array, is_sorted: bool) -> mx.array:
         """Where each entry stood before mlx-lm sorted them by expert; row-major."""
         if not is_sorted:
+            self.check_rows(indices)
             return mx.arange(indices.size)
         order = self.get("_sorted_from")
         if order is None:
@@ -170,6 +168,15 @@ class SVFSwitchLinear(SVFLayer):
                 "way of its own, expected SwitchGLU or SwitchMLP. Give all rows the same scales"
             )
         return order
+
+    def check_rows(self, indices: mx.array) -> None:
+        """Raise ModelError where the batch is not of the rows that wear scales.
+
+        indices: (rows, …, experts a token), or (rows · tokens, experts a token).
+        """
+        z = self.z
+        if z is not None and self.has_rows:
+            _check_rows(z.shape[0], indices.shape, kept=2)
 
     def note_order(self, order: mx.array | None) -> None:
         """What the block around this layer is about to sort by; None when it is done."""
@@ -188,11 +195,26 @@ class SVFMultiLinear(SVFLayer):
         z = self.z
         if z is None:
             return self.base(x, transpose)
+        if self.has_rows:
+            _check_rows(z.shape[0], x.shape, kept=0)
         change = mx.expand_dims(z - 1, -2).astype(x.dtype)
         if (self.side == "right") == transpose:
             return self.base(x + self.scaled(x, change), transpose)
         y = self.base(x, transpose)
         return y + self.scaled(y, change)
+
+
+def _check_rows(rows: int, shape: tuple[int, ...], kept: int) -> None:
+    """Raise ModelError where a batch of that shape is not of so many rows.
+
+    kept: with this many axes, rows and tokens may lie in one axis.
+    """
+    if len(shape) < 2 or (shape[0] != rows and (len(shape) != kept or shape[0] % rows)):
+        raise ModelError(
+            f"a layer saw a batch of shape {shape} where {rows} rows wear their own scales, "
+            "expected that many rows: this architecture regroups them, or the batch is "
+            "another. Give all rows the same scales"
+        )
 
 
 def svf_layer(base: BaseLayer, basis: Basis, bits: int | None = None) -> SVFLayer:

@@ -40,6 +40,7 @@ class _told:
         # The block sorts by the same operation on the same indices.
         order = mx.argsort(self._indices.flatten()) if self._layers else None
         for layer in self._layers:
+            layer.check_rows(self._indices)
             layer.note_order(order)
 
     def __exit__(self, *_: object) -> None:

@@ -84,7 +84,7 @@ class Vectors:
     def _product(self, h: mx.array, at: mx.array | None, transpose: bool) -> mx.array:
         if not self._is_packed:
             q = self.parts[0].swapaxes(-1, -2) if transpose else self.parts[0]
-            return h @ q if at is None else mx.gather_mm(h, q, rhs_indices=at)
+            return h @ q if at is None else _gathered(h, q, at)
         packed, scales, biases = self.parts
         scales, biases = scales.astype(h.dtype), biases.astype(h.dtype)
         if at is None:
@@ -101,3 +101,10 @@ class Vectors:
             group_size=self._group,
             bits=8,
         )
+
+
+def _gathered(h: mx.array, q: mx.array, at: mx.array) -> mx.array:
+    """h q with the matrix of a stack that `at` names; MLX's CPU backend has float32 only."""
+    if mx.default_device() == mx.Device(mx.cpu):
+        h, q = h.astype(mx.float32), q.astype(mx.float32)
+    return mx.gather_mm(h, q, rhs_indices=at)

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 
 
 def wide_network() -> llama.Model:
-    """A llama of 21 weights that take some 10 ms each."""
+    """A llama of 21 weights, a few milliseconds each."""
     mx.random.seed(0)
     args = llama.ModelArgs(
         model_type="llama",
@@ -49,6 +50,7 @@ from mlx_lm.models import llama
 from mlx_t2.models import SVFModel
 from mlx_t2.svf import Recipe
 {inspect.getsource(wide_network)}
+exec(sys.argv[1])
 model = SVFModel("wide", wide_network(), None)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -57,11 +59,24 @@ for done in model.decompose(Recipe(targets="all")):
 """
 
 
+DIES_HALFWAY_THROUGH_THE_NINTH_FILE = """
+import os, signal
+save, written = mx.save_safetensors, []
+def half(path, *rest):
+    save(path, *rest)
+    written.append(path)
+    if len(written) == 9:
+        os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+mx.save_safetensors = half
+"""
+
+
 @contextmanager
-def child(folder: Path):
+def child(folder: Path, but: str = ""):
     """A process that will decompose the wide network into `folder` when it is told to."""
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD],
+        [sys.executable, "-c", CHILD, but],
         env=os.environ | {"MLX_T2_CACHE": str(folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -107,6 +122,7 @@ def lone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lone")
     model, cached = run(folder)
     assert cached == [False] * 21
+    assert len(files(folder)) == 21
     return files(folder), outcome(model)
 
 
@@ -121,6 +137,26 @@ def test_two_processes_at_once_leave_the_files_of_one(lone, tmp_path):
     assert files(tmp_path) == lone[0]
 
 
+def goes_on(folder: Path, lone) -> int:
+    """How many files a stopped process has left, once the next run has gone on from there."""
+    expected, logits = lone
+    whole = {n: content for n, content in files(folder).items() if not is_temporary(n)}
+    assert whole.items() <= expected.items()
+    model, cached = run(folder)
+    assert cached.count(True) == len(whole)
+    assert files(folder) == expected
+    assert mx.array_equal(outcome(model), logits).item()
+    return len(whole)
+
+
+def test_a_process_killed_halfway_through_a_file_has_not_written_it(lone, tmp_path):
+    with child(tmp_path, DIES_HALFWAY_THROUGH_THE_NINTH_FILE) as process:
+        begin(process)
+        assert process.wait() == -signal.SIGKILL
+    assert [is_temporary(name) for name in files(tmp_path)].count(True) == 1
+    assert goes_on(tmp_path, lone) == 8
+
+
 def killed_at(seed: int, folder: Path) -> None:
     """Kill a decomposing process after some weight and up to 20 ms."""
     rng = random.Random(seed)
@@ -133,19 +169,10 @@ def killed_at(seed: int, folder: Path) -> None:
 
 
 def survives_kills(seeds, lone, tmp_path) -> None:
-    expected, logits = lone
     stopped = 0
     for seed in seeds:
-        folder = tmp_path / str(seed)
-        killed_at(seed, folder)
-        left = files(folder)
-        whole = {name: content for name, content in left.items() if not is_temporary(name)}
-        assert whole.items() <= expected.items()
-        stopped += len(whole) < len(expected)
-        model, cached = run(folder)
-        assert cached.count(True) == len(whole)
-        assert files(folder) == expected
-        assert mx.array_equal(outcome(model), logits).item()
+        killed_at(seed, tmp_path / str(seed))
+        stopped += goes_on(tmp_path / str(seed), lone) < 21
     assert stopped >= len(seeds) / 2
 
 
@@ -233,7 +260,6 @@ def test_a_header_with_a_word_missing_is_computed_again(kept, was, now):
     is_computed_again(kept, kept[2].replace(was, now))
 
 
-@pytest.mark.xfail(strict=True, raises=(AttributeError, TypeError))
 @pytest.mark.parametrize(
     "header", [b"[]", b"3", b"null", b'{"q":3}', b'{"q":{"data_offsets":"ab"}}']
 )
@@ -241,7 +267,6 @@ def test_a_header_of_another_form_is_computed_again(kept, header):
     is_computed_again(kept, with_header(header))
 
 
-@pytest.mark.xfail(strict=True, raises=(AssertionError, IndexError))
 @pytest.mark.parametrize(("was", "now"), [(b'"q"', b'"p"'), (b'"left"', b'"lefu"')])
 def test_a_header_with_a_wrong_word_is_computed_again(kept, was, now):
     is_computed_again(kept, kept[2].replace(was, now))
@@ -276,6 +301,23 @@ def test_only_what_dead_processes_left_is_swept(tmp_path):
 def test_sweeping_a_folder_that_is_not_there_makes_none(tmp_path):
     BasisCache(tmp_path / "nowhere").sweep()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_basis_do_not_take_each_others_file(tmp_path, monkeypatch):
+    cache, basis = BasisCache(tmp_path), decompose_weight(mx.ones((3, 4)))
+    replace = os.replace
+
+    def overtaken(source, target):
+        monkeypatch.setattr("mlx_t2.svf.cache.os.replace", replace)
+        with monkeypatch.context() as patch:
+            patch.setattr("mlx_t2.svf.cache.os.getpid", lambda: 1)
+            cache.write("key", basis)
+        replace(source, target)
+
+    monkeypatch.setattr("mlx_t2.svf.cache.os.replace", overtaken)
+    cache.write("key", basis)
+    assert list(tmp_path.iterdir()) == [cache.path("key")]
+    assert mx.array_equal(cache.read("key").q.dense(), basis.q.dense()).item()
 
 
 def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):

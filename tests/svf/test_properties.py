@@ -10,8 +10,9 @@ from helpers import assert_close, random_scales, tiny_network, tiny_tokenizer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mlx_lm.models.mla import MultiLinear
-from mlx_lm.models.switch_layers import SwitchLinear
+from mlx_lm.models.switch_layers import SwitchGLU, SwitchLinear
 
+from mlx_t2 import blas
 from mlx_t2.errors import ConfigError, ModelError, ShapeError
 from mlx_t2.models import SVFModel
 from mlx_t2.svf import (
@@ -43,6 +44,15 @@ TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 properties = settings(max_examples=40, deadline=None, derandomize=True)
 sides, seeds, stacks = st.integers(1, 70), st.integers(0, 999), st.integers(1, 3)
 ranks = st.none() | st.integers(1, 80)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """As when a model is decomposed: on a busy machine threads wait for one another, 80 times
+    as long as a 256 × 256 weight takes.
+    """
+    with blas.threads(1):
+        yield
 
 
 def layer_of(kind: str, weight: np.ndarray, dtype: mx.Dtype = mx.float32, bias: bool = False):
@@ -125,6 +135,16 @@ def output_by_definition(layer: SVFLayer, kind: str, w: np.ndarray, arguments: l
     return x @ w[indices].swapaxes(-1, -2) + bias[indices][..., None, :]
 
 
+def assert_is_output(got, layer, kind, weight, expected, arguments) -> None:
+    """As above: what cancels where z is near 0 is the base's."""
+    shown, unworn = (
+        output_by_definition(layer, kind, np.array(w), arguments) for w in (expected, weight)
+    )
+    assert got.shape == shown.shape
+    gap, scale = np.abs(np.array(got) - shown).max(), np.abs(unworn).max()
+    assert gap <= 1e-5 * max(scale, np.abs(shown).max())
+
+
 def arrays_of(base) -> dict[str, mx.array]:
     names = ("weight", "scales", "biases", "global_scale", "bias")
     return {name: base[name] for name in names if base.get(name) is not None}
@@ -134,16 +154,26 @@ def bytes_of(base) -> dict[str, bytes]:
     return {n: np.array(a.view(mx.uint8)).tobytes() for n, a in arrays_of(base).items()}
 
 
-forms = st.sampled_from(["plain", "broadcast", "sorted"])
+# MLX's CPU backend has no half-precision product for SwitchLinear itself.
+COMPUTED = [
+    (kind, dtype)
+    for kind in KINDS
+    for dtype in ROUNDING
+    if kind != "switch" or dtype == mx.float32 or mx.default_device() != mx.cpu
+]
+FORMS = ("plain", "broadcast", "sorted")
+"""Of what a layer is called with; see `inputs_of`."""
 
 
 # Any weight
 
 
-@properties
-@given(st.sampled_from(KINDS), stacks, sides, sides, ranks, seeds, st.booleans(), forms)
+@settings(properties, max_examples=6)
+@given(stacks, sides, sides, ranks, seeds, st.booleans())
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_layer_is_numpys_svd_with_the_first_singular_values_scaled(
-    kind, stack, out, inner, rank, seed, bias, form
+    kind, form, stack, out, inner, rank, seed, bias
 ):
     layer = wearing(
         layer_of(kind, random_weight(kind, stack, out, inner, seed), bias=bias), rank
@@ -154,17 +184,14 @@ def test_every_kind_of_layer_is_numpys_svd_with_the_first_singular_values_scaled
     expected = worn_as_defined(weight, z)
     assert_is_weight(layer.folded_weight(), weight, expected)
     arguments = inputs_of(layer, kind, form, seed)
-    shown = output_by_definition(layer, kind, expected, arguments)
-    unworn = output_by_definition(layer, kind, np.array(weight), arguments)
-    # as above: the terms that cancel where z is near 0 are the base's
-    gap, scale = np.abs(np.array(layer(*arguments)) - shown).max(), np.abs(unworn).max()
-    assert gap <= 1e-5 * max(scale, np.abs(shown).max())
+    assert_is_output(layer(*arguments), layer, kind, weight, expected, arguments)
 
 
-@properties
-@given(sides, sides, ranks, seeds, st.sampled_from([mx.bfloat16, mx.float16]))
+@settings(properties, max_examples=20)
+@given(sides, sides, ranks, seeds)
+@pytest.mark.parametrize("dtype", [mx.bfloat16, mx.float16], ids=["bfloat16", "float16"])
 def test_a_half_precision_weight_is_scaled_as_exactly_as_its_vectors_are_kept(
-    out, inner, rank, seed, dtype
+    dtype, out, inner, rank, seed
 ):
     layer = wearing(
         layer_of("linear", random_weight("linear", 1, out, inner, seed), dtype), rank
@@ -181,16 +208,13 @@ def test_a_half_precision_weight_is_scaled_as_exactly_as_its_vectors_are_kept(
     assert_is_weight(layer.folded_weight(), weight, worn_as_defined(weight, z), slack)
 
 
-@properties
-@given(
-    st.sampled_from(KINDS), stacks, sides, sides, ranks, seeds, st.booleans(), forms,
-    st.sampled_from([mx.float32, mx.bfloat16, mx.float16]), st.sampled_from([None, 32, 16, 8]),
-)  # fmt: skip
+@settings(properties, max_examples=6)
+@given(stacks, sides, sides, ranks, seeds, st.booleans(), st.sampled_from([None, 32, 16, 8]))
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("kind", "dtype"), COMPUTED, ids=str)
 def test_without_z_and_with_ones_every_layer_is_its_base_bit_for_bit(
-    kind, stack, out, inner, rank, seed, bias, form, dtype, bits
+    kind, dtype, form, stack, out, inner, rank, seed, bias, bits
 ):
-    if kind == "switch" and mx.default_device() == mx.cpu:
-        dtype = mx.float32  # MLX's CPU backend has no other product for SwitchLinear itself
     weight = random_weight(kind, stack, out, inner, seed)
     layer = wearing(layer_of(kind, weight, dtype, bias), rank, bits)
     arguments = inputs_of(layer, kind, form, seed, dtype)
@@ -199,52 +223,58 @@ def test_without_z_and_with_ones_every_layer_is_its_base_bit_for_bit(
         layer.wear(z)
         got = layer(*arguments)
         assert got.dtype == expected.dtype
-        assert mx.array_equal(got, expected).item()
+        if kind == "switch" and layer.side == "right" and z is not None:
+            assert_close(got, expected)  # the next test's
+        else:
+            assert mx.array_equal(got, expected).item()
 
 
-@settings(properties, max_examples=6)  # for each of 21 modes
-@given(
-    st.sampled_from(KINDS), st.integers(1, 2), st.integers(1, 48), st.integers(1, 2), seeds,
-    st.booleans(), forms,
-)  # fmt: skip
+@pytest.mark.parametrize(
+    ("hidden", "inside", "tokens"),
+    [
+        (32, 64, 3),
+        pytest.param(64, 32, 3, id="narrow experts"),
+        pytest.param(32, 64, 40, id="sorted"),
+    ],
+)
+def test_a_block_of_experts_with_ones_is_the_base_bit_for_bit(hidden, inside, tokens):
+    block = SwitchGLU(hidden, inside, 4)
+    for index, name in enumerate(("gate_proj", "up_proj", "down_proj")):
+        shape = block[name].weight.shape
+        block[name].weight = mx.random.normal(shape, key=mx.random.key(index))
+    x = mx.random.normal((1, tokens, hidden), key=mx.random.key(8))
+    indices = mx.random.randint(0, 4, (1, tokens, 2), key=mx.random.key(9))
+    expected = block(x, indices)
+    for name in ("gate_proj", "up_proj", "down_proj"):
+        block[name] = wearing(block[name])
+        block[name].wear(mx.ones(block[name].shape))
+    assert mx.array_equal(block(x, indices), expected).item()
+
+
+@settings(properties, max_examples=3)  # for each of 63
+@given(st.integers(1, 2), st.integers(1, 48), st.integers(1, 2), seeds, st.booleans())
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(map(str, mode)))
 def test_a_quantised_base_is_untouched_by_ones_and_by_z_and_its_dense_weight_is_scaled(
-    mode, kind, stack, out, groups, seed, bias, form
+    mode, kind, stack, out, groups, seed, bias
 ):
     name, bits, group = mode
     weight = random_weight(kind, stack, out, max(group, 32 * groups), seed)
     base = layer_of(kind, weight, bias=bias).to_quantized(group, bits, name)
     before, dense = bytes_of(base), dense_weight(base)
     layer = wearing(base, bits=32)  # of q: the scales of mxfp4 and its like say bfloat16
-    arguments = inputs_of(layer, kind, form, seed)
+    inputs = [inputs_of(layer, kind, form, seed) for form in FORMS]
     layer.wear(mx.ones(layer.shape))
-    assert mx.array_equal(layer(*arguments), base(*arguments)).item()
+    assert all(mx.array_equal(layer(*x), base(*x)).item() for x in inputs)
     layer.wear(z := random_z(layer, seed))
     expected = worn_as_defined(dense, z)
     assert_is_weight(layer.folded_weight(), dense, expected)
-    shown = output_by_definition(layer, kind, expected, arguments)
-    unworn = output_by_definition(layer, kind, np.array(dense), arguments)
-    gap, scale = np.abs(np.array(layer(*arguments)) - shown).max(), np.abs(unworn).max()
-    assert gap <= 1e-5 * max(scale, np.abs(shown).max())
+    for arguments in inputs:
+        assert_is_output(layer(*arguments), layer, kind, dense, expected, arguments)
     assert bytes_of(base) == before
 
 
-WHERE_MLX_GATHERS_FLOAT32_ALONE = pytest.mark.xfail(
-    mx.default_device() == mx.cpu,
-    raises=RuntimeError,
-    strict=True,
-    reason="q in bfloat16 needs a gather_mm that MLX's CPU backend lacks; the base needs none",
-)
-
-
-@pytest.mark.parametrize(
-    "bits",
-    [
-        32,
-        8,
-        *(pytest.param(bits, marks=WHERE_MLX_GATHERS_FLOAT32_ALONE) for bits in (16, None)),
-    ],
-)
+@pytest.mark.parametrize("bits", [32, 16, 8, None])
 def test_quantised_experts_wear_scales_in_half_precision_wherever_they_run(bits):
     base = layer_of("switch", random_weight("switch", 3, 32, 64, 0), mx.bfloat16)
     base = base.to_quantized(32, 4)
@@ -258,11 +288,6 @@ def test_quantised_experts_wear_scales_in_half_precision_wherever_they_run(bits)
 
 
 @pytest.mark.parametrize("rows_and_indices", [(3, 2), (3, 4), (2, 3)])
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="reads rows of z that are not there, or the wrong ones",
-)
 def test_experts_refuse_a_batch_of_which_not_every_row_has_its_scales(rows_and_indices):
     rows, entries = rows_and_indices
     layer = wearing(layer_of("switch", random_weight("switch", 2, 8, 8, 0)))
@@ -274,11 +299,12 @@ def test_experts_refuse_a_batch_of_which_not_every_row_has_its_scales(rows_and_i
 # Singular vectors as they are stored
 
 
-@properties
-@given(st.sampled_from([(), (1,), (3,)]), sides, st.integers(1, 140), seeds)
-@example((), 70, 128, 0)
-@example((3,), 70, 96, 0)
-@example((3,), 3, 32, 0)
+@settings(properties, max_examples=15)
+@given(sides, st.integers(1, 140), seeds)
+@example(70, 128, 0)
+@example(70, 96, 0)
+@example(3, 32, 0)
+@pytest.mark.parametrize("stack", [(), (1,), (3,)])
 @pytest.mark.parametrize("bits", [32, 16, 8])
 def test_stored_vectors_give_the_products_of_the_dense_ones(bits, stack, n, rank, seed):
     rng = np.random.default_rng(seed)
@@ -353,7 +379,6 @@ PATTERNS = [
     ),
     *("(" * 300, "(" * 50 + ")" * 50, "(?#", "(?x) mlp # c", "\\N{nothing}", "(a)(?(1)y|z)"),
 ]
-UNCAUGHT = pytest.mark.xfail(strict=True, reason="re.compile raises more than re.error")
 
 
 @settings(properties, max_examples=150)
@@ -379,7 +404,6 @@ def test_any_pattern_is_refused_or_parts_the_layers_that_have_matrices(pattern):
             targets.select(NETWORK)
 
 
-@UNCAUGHT
 @pytest.mark.parametrize("pattern", ["(?a)(?u)x", "x{99999999999999999999}", "(" * 3000])
 def test_patterns_that_python_refuses_in_other_ways_are_refused_too(pattern):
     with pytest.raises(ConfigError, match="expected mlp, attention, all"):
@@ -424,8 +448,13 @@ def test_a_degenerate_weight_has_a_basis_and_is_scaled_as_defined(name, transpos
     stack = np.stack([np.random.default_rng(1).normal(size=w.shape), w])
     layer = wearing(layer_of(kind, w if kind == "linear" else stack))
     weight = layer.base.weight
-    q = np.array(decompose_weight(weight).q.dense()).astype(np.float64)
+    basis = decompose_weight(weight)
+    q, s = np.array(basis.q.dense()).astype(np.float64), np.array(basis.s)
     rank = q.shape[-1]
+    # the root of what float64 leaves of a square: 1e-8 of the largest
+    exact = np.linalg.svd(np.array(weight).astype(np.float64), compute_uv=False)
+    assert np.all(np.abs(s - exact) <= 1e-6 * exact.max(axis=-1, keepdims=True))
+    assert np.all(np.diff(s, axis=-1) <= 0)
     assert np.abs(q.swapaxes(-1, -2) @ q - np.eye(rank)).max() <= 1e-5
     # Vectors of equal singular values are any of their plane: W' is defined where z is the same
     # for all of them.
