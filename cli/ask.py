@@ -9,6 +9,7 @@ from .options import (
     DEFAULT_MODEL,
     Adapt,
     AllowTransfer,
+    BasisBits,
     ExpertName,
     ExpertsFolder,
     Json,
@@ -30,6 +31,7 @@ def generate(
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
     allow_transfer: AllowTransfer = False,
+    basis_bits: BasisBits = None,
     system: Annotated[
         str | None, typer.Option(help="System message, instead of the expert's own prompt.")
     ] = None,
@@ -47,7 +49,9 @@ def generate(
     from mlx_t2.sampling import SamplingConfig
 
     worn = opened(model)
-    strategy, known = strategy_for(worn, expert, mix, adapt, experts, allow_transfer)
+    strategy, known = strategy_for(
+        worn, expert, mix, adapt, experts, allow_transfer, basis_bits
+    )
     generator = AdaptiveGenerator(worn, strategy, {name: e.prompt for name, e in known.items()})
     messages = [{"role": "user", "content": question}]
     if system is not None:

@@ -10,6 +10,7 @@ from .options import (
     DEFAULT_MODEL,
     Adapt,
     AllowTransfer,
+    BasisBits,
     ExpertName,
     ExpertsFolder,
     Json,
@@ -29,6 +30,7 @@ def evaluate(
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
     allow_transfer: AllowTransfer = False,
+    basis_bits: BasisBits = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     limit: Annotated[int, typer.Option(min=1, help="How many problems.")] = 200,
     seed: Seed = 0,
@@ -45,7 +47,7 @@ def evaluate(
     if out:
         _check_writable(out)
     worn = opened(model)
-    strategy, _ = strategy_for(worn, expert, mix, adapt, experts, allow_transfer)
+    strategy, _ = strategy_for(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     items, report = answered(worn, chosen, strategy, split, limit, seed)
     if out:
         write_items(items, out)

@@ -30,6 +30,10 @@ AllowTransfer = Annotated[
         "--allow-transfer", help="Wear experts of another model with the same shapes, too."
     ),
 ]
+BasisBits = Annotated[
+    int | None,
+    typer.Option(help="Of an entry of a basis: 32, 16 or 8; the model's own by default."),
+]
 Targets = Annotated[
     str,
     typer.Option(help="Layers that wear scales: mlp, attention, all, or a regular expression."),

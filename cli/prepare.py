@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DEFAULT_MODEL, Json, Rank, Targets
+from .options import DEFAULT_MODEL, BasisBits, Json, Rank, Targets
 from .render import emit, facts, say, table
 from .session import opened, watched
 
@@ -21,10 +21,7 @@ def decompose(
     precision: Annotated[
         str, typer.Option(help="Of the eigenproblem: float64, or float32 to save time.")
     ] = "float64",
-    basis_bits: Annotated[
-        int | None,
-        typer.Option(help="Of an entry of a basis: 32, 16 or 8; the model's own by default."),
-    ] = None,
+    basis_bits: BasisBits = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what it takes.")
     ] = False,

@@ -26,11 +26,13 @@ def opened(name: str, lazy: bool = False) -> "SVFModel":
         return load(name, lazy)
 
 
-def decomposed(model: "SVFModel", targets: str = "mlp", rank: int | None = None) -> list:
+def decomposed(
+    model: "SVFModel", targets: str = "mlp", rank: int | None = None, bits: int | None = None
+) -> list:
     """Give the model SVF layers; the reports of the decomposition."""
     from mlx_t2.svf import Recipe
 
-    recipe = Recipe(targets=targets, rank=rank)
+    recipe = Recipe(targets=targets, rank=rank, bits=bits)
     return watched(model.decompose(recipe), len(model.targeted(targets)))
 
 
@@ -102,6 +104,7 @@ def strategy_for(
     adapt: str | None,
     folder: Path | None,
     allow_transfer: bool = False,
+    basis_bits: int | None = None,
 ) -> tuple["Strategy", dict[str, "Expert"]]:
     """What the flags ask for, and the experts it chooses from; the model is decomposed to fit
     them.
@@ -113,12 +116,12 @@ def strategy_for(
         library = library_in(folder)
         weights = {str(expert): 1.0} if mix is None else parse_mix(mix)
         experts = {name: library.find(name) for name in weights}
-        fit(model, experts, allow_transfer)
+        fit(model, experts, allow_transfer, basis_bits)
         return adaptation.Named(experts, weights), experts
     if adapt in (None, "none"):
         return adaptation.NoAdaptation(), {}
     experts = experts_for(model, folder, allow_transfer)
-    fit(model, experts, allow_transfer)
+    fit(model, experts, allow_transfer, basis_bits)
     if adapt == "sum":
         return adaptation.Sum(experts), experts
     if adapt == "prompt":
@@ -139,7 +142,12 @@ def router_for(model: "SVFModel", folder: Path | None):
     return Router.load((folder or BUNDLED / model.name) / "router.safetensors")
 
 
-def fit(model: "SVFModel", experts: dict[str, "Expert"], allow_transfer: bool = False) -> None:
+def fit(
+    model: "SVFModel",
+    experts: dict[str, "Expert"],
+    allow_transfer: bool = False,
+    basis_bits: int | None = None,
+) -> None:
     """Decompose the model as the experts were trained, and check each of them against it."""
     from mlx_t2.errors import ConfigError
 
@@ -149,7 +157,7 @@ def fit(model: "SVFModel", experts: dict[str, "Expert"], allow_transfer: bool = 
             f"experts: trained on different layers or ranks ({sorted(forms)}), expected one"
         )
     targets, rank = forms.pop()
-    decomposed(model, targets, None if rank == "full" else int(rank))
+    decomposed(model, targets, None if rank == "full" else int(rank), basis_bits)
     for e in experts.values():
         fingerprint = model.fingerprint(e.targets)
         e.check(model.name, fingerprint, model.shapes, allow_transfer)

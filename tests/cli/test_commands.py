@@ -138,6 +138,15 @@ def test_fewer_bits_make_smaller_bases_and_none_is_taken_for_another(t2, tmp_pat
     assert exact["cached"] == 0
 
 
+def test_an_expert_is_worn_with_a_basis_of_fewer_bits(t2, experts, tmp_path):
+    line = (
+        "generate hello --model tiny --expert experts/alpha.safetensors --max-tokens 3 --json"
+    )
+    assert t2(f"{line} --basis-bits 8", cache=tmp_path).code == 0
+    assert t2("decompose tiny --basis-bits 8 --json", cache=tmp_path).result["cached"] == 6
+    assert t2(f"{line} --basis-bits 9").said == "basis bits: 9 came, expected 32, 16 or 8"
+
+
 # Transfer
 
 
