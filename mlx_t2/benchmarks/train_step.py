@@ -14,7 +14,7 @@ from .measure import Row
 
 def measure(runs: int = 5) -> Iterator[Row]:
     """Every row, one after another."""
-    steps = runs + 1
+    steps = runs + 2  # the first and the last, which evaluate, are not counted
     config = TrainConfig(
         steps=steps, prompts=8, group=8, eval_every=steps, validation=8, test=0
     )

@@ -125,16 +125,16 @@ class SVFModel:
         """Compute the basis of every targeted weight, or read it from the cache; then install
         SVF layers.
 
-        Yields one report a weight. Stopped half-way, it has changed nothing but the cache, and
-        goes on there.
+        Yields one report a weight. Stopped half-way, the model is the base model, and the next
+        time goes on from the cache.
         Raises: ConfigError for targets that match nothing or a cache that cannot be written;
         ModelError for a weight that is not finite, or an architecture that cannot wear scales.
         """
         recipe = recipe or Recipe()
+        chosen = Targets(recipe.targets).select(self.network)
         self.wear({})
         uninstall(self.network)
         self._layers, self.targets, self.rank = {}, None, None
-        chosen = Targets(recipe.targets).select(self.network)
         bases: dict[str, Basis] = {}
         for report, basis in self._decomposing(chosen, recipe):
             bases[report.path] = basis
@@ -206,7 +206,8 @@ class SVFModel:
         """The cheaper way to wear `scales` for a prompt of so many tokens and so many steps
         after it; see `svf.cheaper_form`.
         """
-        layers = [self._layers[path] for path in scales if path in self._layers]
+        check_scales(scales, self.shapes)
+        layers = [self._layers[path] for path in scales]
         if any(z.ndim > len(self._layers[p].shape) for p, z in scales.items()):
             return "live"
         return cheaper_form(layers, tokens, steps)

@@ -14,23 +14,12 @@ import mlx.nn as nn
 from mlx_lm.generate import BatchGenerator
 from mlx_lm.models.cache import make_prompt_cache
 
-from mlx_t2.errors import ConfigError, ModelError
+from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
-from mlx_t2.svf import Scales, architecture, check_scales
+from mlx_t2.svf import Scales, check_scales
 
+from .row_cache import check_batchable
 from .sample import SamplingConfig, draw
-
-UNPADDED = {
-    "afm7",
-    "baichuan_m1",
-    "jamba",
-    "longcat_flash_ngram",
-    "mamba",
-    "nemotron_h",
-    "recurrent_gemma",
-    "rwkv7",
-}
-"""Architectures whose rows come out wrong in mlx-lm 0.32.2 when a batch pads them."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +140,7 @@ class ContinuousBatch:
 
         Raises: ModelError for an architecture that mlx-lm cannot batch.
         """
-        name = architecture(model.network)
-        caches = make_prompt_cache(model.network)
-        if name in UNPADDED or not all(hasattr(cache, "merge") for cache in caches):
-            raise ModelError(f"{model.name}: mlx-lm cannot decode {name} in a batch")
+        check_batchable(model)
         self._model = model
         self._network = _RowNetwork(model)
         self._engine = BatchGenerator(

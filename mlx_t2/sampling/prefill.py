@@ -10,7 +10,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.models import OwnedCache, SVFModel
 
@@ -54,8 +53,7 @@ def prefill(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Rows:
     Raises: ModelError where mlx-lm cannot batch this architecture's caches.
     """
     shared = 0 if model.has_rows else _common_prefix(prompts)
-    caches = batch_caches(make_prompt_cache(model.network), model.name)
-    rows = Rows(model.owned(caches), [prompts[0][-1]])
+    rows = Rows(model.owned(batch_caches(model)), [prompts[0][-1]])
     if shared:
         model.extend(mx.array([list(prompts[0][:shared])]), rows.caches)
     rows.repeat(len(prompts))

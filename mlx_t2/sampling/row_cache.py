@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 from jaxtyping import Bool, Float
-from mlx_lm.models.cache import BatchKVCache, KVCache
+from mlx_lm.models.cache import BatchKVCache, KVCache, make_prompt_cache
 
 from mlx_t2.errors import ModelError
+from mlx_t2.models import SVFModel
+from mlx_t2.svf import architecture
 
 _ROOM = 32
 """Columns added at a time while decoding."""
@@ -57,11 +59,13 @@ class RowCache:
         """Which columns each of the next N tokens may see."""
         columns = mx.arange(self._used + N)
         tokens = mx.arange(self._used, self._used + N)[:, None]
-        seen = tokens >= columns
-        if window_size is not None:
-            seen = seen & (tokens < columns + window_size)
         new = mx.ones((self._is_real.shape[0], N), dtype=mx.bool_)
-        return seen & mx.concatenate([self._columns(), new], axis=1)[:, None, None, :]
+        real = mx.concatenate([self._columns(), new], axis=1)
+        seen = (tokens >= columns) & real[:, None, :]
+        if window_size is not None:  # of positions: padding takes none
+            position = mx.cumsum(real.astype(mx.int32), axis=1)
+            seen = seen & (position[:, -N:, None] < position[:, None, :] + window_size)
+        return seen[:, None]
 
     def _columns(self) -> Bool[mx.array, "B T"]:
         late = self._used - self._is_real.shape[1]
@@ -102,13 +106,41 @@ def _widened(array: mx.array) -> mx.array:
     return mx.pad(array, [(0, 0), (0, 0), (0, _ROOM), (0, 0)])
 
 
-def batch_caches(caches: list, name: str) -> list:
-    """mlx-lm's fresh caches of one sequence → caches of a batch that has one row so far.
+UNBATCHED = {
+    **dict.fromkeys(
+        (
+            *("afm7", "bailing_moe_linear", "baichuan_m1", "jamba", "longcat_flash_ngram"),
+            *("mamba", "minimax_m3_vl", "nemotron_h", "olmo_hybrid", "recurrent_gemma"),
+            "rwkv7",
+        ),
+        "rows that a batch pads come out wrong",
+    ),
+    **dict.fromkeys(
+        ("gemma2", "gemma3n", "gpt_bigcode", "nemotron-nas", "talkie"),
+        "its attention or its caches take one row",
+    ),
+}
+"""mlx-lm's name of an architecture → what goes wrong in a batch in mlx-lm 0.32.2."""
+
+
+def check_batchable(model: SVFModel) -> None:
+    """Raise ModelError for an architecture that cannot be decoded in a batch."""
+    name = architecture(model.network)
+    caches = make_prompt_cache(model.network)
+    why = UNBATCHED.get(name)
+    if why is None and not all(hasattr(cache, "merge") for cache in caches):
+        why = "a cache of its cannot be merged"
+    if why:
+        raise ModelError(f"{model.name}: mlx-lm cannot decode {name} in a batch: {why}")
+
+
+def batch_caches(model: SVFModel) -> list:
+    """Fresh caches of a batch that has one row so far.
 
     Raises: ModelError where mlx-lm cannot batch this architecture.
     """
-    if not all(hasattr(cache, "merge") for cache in caches):
-        raise ModelError(f"{name}: mlx-lm cannot decode this architecture in a batch")
+    check_batchable(model)
     return [
-        RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c]) for c in caches
+        RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c])
+        for c in make_prompt_cache(model.network)
     ]

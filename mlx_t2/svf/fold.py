@@ -76,8 +76,8 @@ def realised(layer: SVFLayer, folded: BaseLayer) -> Realised:
 def fold(layers: Iterable[SVFLayer], bits: int = 16, force: bool = False) -> list[BaseLayer]:
     """Put W' where the base was, in every layer; returns the bases, to be put back.
 
-    The layers wear nothing afterwards. One layer is dense at a time, and nothing has changed
-    where one cannot be folded. Forced to few bits, it warns with what is left of the change.
+    The layers wear nothing afterwards; nothing has changed where one cannot be folded. Forced
+    to few bits, it warns with what is left of the change.
     """
     layers = list(layers)
     folded = []

@@ -12,7 +12,7 @@ from architectures import ARCHITECTURES, tiny
 from helpers import assert_close, random_scales
 
 from mlx_t2.errors import ConfigError, ModelError
-from mlx_t2.sampling.continuous import UNPADDED
+from mlx_t2.sampling.row_cache import UNBATCHED
 from mlx_t2.svf import (
     REFUSED,
     UNTRAINABLE,
@@ -225,6 +225,6 @@ def test_the_readme_names_every_architecture_tested_and_every_exception():
     for row, names in (
         ("worn, not trained", UNTRAINABLE),
         ("refused", REFUSED),
-        ("one row at a time", UNPADDED),
+        ("one row at a time", UNBATCHED),
     ):
         assert set(names) <= set(re.findall(r"[\w-]+", rows[row]))
