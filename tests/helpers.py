@@ -38,14 +38,14 @@ def random_scales(shapes, seed: int = 0, spread: float = 0.3, rows: int | None =
     }
 
 
-def tiny_network(seed: int = 0, layers: int = 2) -> llama.Model:
+def tiny_network(seed: int = 0, layers: int = 2, hidden: int = 32) -> llama.Model:
     """A llama of mlx-lm's own with random weights."""
     mx.random.seed(seed)
     args = llama.ModelArgs(
         model_type="llama",
-        hidden_size=32,
+        hidden_size=hidden,
         num_hidden_layers=layers,
-        intermediate_size=64,
+        intermediate_size=2 * hidden,
         num_attention_heads=4,
         num_key_value_heads=2,
         rms_norm_eps=1e-5,

@@ -204,7 +204,7 @@ class SVFModel:
 
     def form_for(self, scales: Scales, tokens: int, steps: int) -> Form:
         """The cheaper way to wear `scales` for a prompt of so many tokens and so many steps
-        after it; see `svf.cheaper_form`.
+        after it; see `svf.cheaper_form`. Rows with scales of their own can only be live.
         """
         check_scales(scales, self.shapes)
         layers = [self._layers[path] for path in scales]

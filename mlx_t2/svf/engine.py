@@ -49,7 +49,7 @@ def decompose_layers(
     """
     cache.sweep()
     streams = cycle(mx.new_stream(mx.Device(mx.cpu)) for _ in range(STREAMS))
-    work = _InWork(cache)
+    in_work = _InWork(cache)
     with blas.threads(1):
         for path, layer in layers.items():
             basis = cache.read(name := key(path))
@@ -62,11 +62,11 @@ def decompose_layers(
                 check_finite(path, weight)
                 found = decompose_weight(weight, next(streams), cache.rank, cache.precision)
                 del weight
-                work.start(path, name, at, found)
-                while len(work.waiting) > STREAMS:
-                    yield from work.finish()
-        while work.waiting:
-            yield from work.finish()
+                in_work.start(path, name, at, found)
+                while len(in_work.waiting) > STREAMS:
+                    yield from in_work.finish()
+        while in_work.waiting:
+            yield from in_work.finish()
 
 
 class _InWork:

@@ -16,7 +16,7 @@ import mlx.core as mx
 from mlx_t2.errors import ConfigError
 
 from .base import BaseLayer, Quantised, dense_weight, weight_shape, with_weight
-from .layer import SVFLayer
+from .layer import SVFLayer, SVFMultiLinear
 
 Form = Literal["live", "folded"]
 """How scales are worn: by the layer's own products, or inside its weight."""
@@ -119,12 +119,11 @@ def cheaper_form(layers: Sequence[SVFLayer], tokens: int, steps: int) -> Form:
                  and q read twice, 2 · n · k entries, for every step
 
     Operations are priced at this machine's rate of float32 products, reading at its rate of a
-    product with one row; both are measured once. Rows with scales of their own can only be
-    live; a quantised base that is folded to 16 bits is read at twice or four times the bytes
-    from then on, which is added to its price.
+    product with one row; both are measured once. Of a stack all matrices are folded; live, all
+    heads are used by every token, and of the experts at least one, which is what is counted. A
+    quantised base that is folded to 16 bits is read at twice or four times the bytes from then
+    on, which is added to its price.
     """
-    if any(layer.has_rows for layer in layers):
-        return "live"
     flops, bandwidth = _rates()
     live = folded = 0.0
     for layer in layers:
@@ -132,10 +131,12 @@ def cheaper_form(layers: Sequence[SVFLayer], tokens: int, steps: int) -> Form:
         many = stack[0] if stack else 1
         n, k = min(out, inner), layer.shape[-1]
         folded += many * 4 * out * inner * k / flops
-        live += tokens * 4 * n * k / flops + steps * 2 * layer.basis_bytes / many / bandwidth
+        used = many if isinstance(layer, SVFMultiLinear) else 1
+        live += used * tokens * 4 * n * k / flops
+        live += used * steps * 2 * layer.basis_bytes / many / bandwidth
         if isinstance(layer.base, Quantised):
             more = layer.dtype.size - layer.base.bits / 8
-            folded += steps * out * inner * max(more, 0) / bandwidth
+            folded += used * steps * out * inner * max(more, 0) / bandwidth
     return "folded" if folded < live else "live"
 
 

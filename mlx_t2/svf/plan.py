@@ -24,7 +24,9 @@ class Recipe:
     targets: str = "mlp"
     """`mlp`, `attention`, `all` or a regular expression on module paths."""
     rank: int | None = None
-    """Singular values scaled a weight, largest first; all when None or fewer."""
+    """Singular values scaled a weight, largest first; all when None, or where there are no
+    more.
+    """
     precision: Precision = "float64"
     """Of the Gram matrix and its eigenvectors."""
     bits: int | None = None

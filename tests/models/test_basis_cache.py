@@ -1,6 +1,5 @@
 """Bases on disk outlive processes that are killed, run at once, or find what others damaged."""
 
-import inspect
 import json
 import os
 import random
@@ -14,7 +13,7 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 import pytest
-from helpers import random_scales
+from helpers import random_scales, tiny_network
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mlx_lm.models import llama
@@ -28,30 +27,19 @@ TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 
 def wide_network() -> llama.Model:
     """A llama of 21 weights, a few milliseconds each."""
-    mx.random.seed(0)
-    args = llama.ModelArgs(
-        model_type="llama",
-        hidden_size=128,
-        num_hidden_layers=3,
-        intermediate_size=256,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        rms_norm_eps=1e-5,
-        vocab_size=64,
-    )
-    return llama.Model(args)
+    return tiny_network(layers=3, hidden=128)
 
 
 CHILD = f"""
 import sys
 import mlx_t2
 import mlx.core as mx
-from mlx_lm.models import llama
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from helpers import tiny_network
 from mlx_t2.models import SVFModel
 from mlx_t2.svf import Recipe
-{inspect.getsource(wide_network)}
 exec(sys.argv[1])
-model = SVFModel("wide", wide_network(), None)
+model = SVFModel("wide", tiny_network(layers=3, hidden=128), None)
 print("ready", flush=True)
 sys.stdin.readline()
 for done in model.decompose(Recipe(targets="all")):

@@ -227,3 +227,14 @@ def test_a_weight_with_nan_is_named_and_nothing_is_installed(tiny_model):
     with pytest.raises(ModelError, match=r"^model\.layers\.1\.mlp\.up_proj: .*NaN"):
         decomposed(fresh, "mlp")
     assert fresh.shapes == {}
+
+
+def test_a_model_is_not_run_before_it_is_asked_to(monkeypatch):
+    def read(*_, **__):
+        raise AssertionError("the weights may be on disk still")
+
+    network = tiny_network()
+    monkeypatch.setattr(type(network), "__call__", read)
+    model = SVFModel("tiny", network, tiny_tokenizer())
+    assert model.plan().shapes
+    assert len(list(model.precompute())) == 6

@@ -6,7 +6,7 @@ from helpers import tiny_tokenizer
 
 from mlx_t2.errors import ModelError
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import SamplingConfig, sample
+from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample
 from mlx_t2.sampling.row_cache import UNBATCHED
 from mlx_t2.svf import REFUSED
 
@@ -25,6 +25,22 @@ def test_a_padded_row_decodes_what_it_decodes_alone(architecture):
     model = model_of(architecture)
     together = sample(model, PROMPTS, GREEDY)
     assert together == [sample(model, [prompt], GREEDY)[0] for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("architecture", BATCHED)
+def test_a_row_of_a_continuous_batch_decodes_what_it_decodes_alone(architecture):
+    model = model_of(architecture)
+    got = [drained(model, PROMPTS), *(drained(model, [prompt]) for prompt in PROMPTS)]
+    assert got[0] == [rows[0] for rows in got[1:]]
+
+
+def drained(model: SVFModel, prompts: list[list[int]]) -> list[list[int]]:
+    batch = ContinuousBatch(model)
+    tokens = {batch.insert(prompt, {}, GREEDY): [] for prompt in prompts}
+    while steps := batch.step():
+        for step in steps:
+            tokens[step.row].append(step.token)
+    return list(tokens.values())
 
 
 @pytest.mark.parametrize("architecture", sorted({*UNBATCHED, *WITHOUT_MERGE}))

@@ -1,11 +1,22 @@
+import sys
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
 from helpers import assert_close, random_scales
+from mlx_lm.models.mla import MultiLinear
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.svf import SVFLinear, cheaper_form, decompose_weight, dense_weight, fold, unfold
+from mlx_t2.svf import (
+    SVFLinear,
+    SVFMultiLinear,
+    cheaper_form,
+    decompose_weight,
+    dense_weight,
+    fold,
+    unfold,
+)
 
 _WARNING = r"folding into 4 bits realises \d+ % of the intended change \(correlation 0\.\d\d"
 
@@ -74,3 +85,13 @@ def test_scales_inside_folded_ones_are_theirs_alone_and_the_folded_come_back(tin
         assert mx.array_equal(tiny_model.network(tokens), before).item()
         assert tiny_model.worn.keys() == two.keys()
     assert mx.array_equal(tiny_model.network(tokens), base).item()
+
+
+def test_every_head_of_a_stack_is_paid_for(monkeypatch):
+    file = sys.modules["mlx_t2.svf.fold"]  # the room exports a function of that name
+    monkeypatch.setattr(file, "_rates", lambda: (1e9, 1e9))
+    base = MultiLinear(16, 8, 4)
+    layer = SVFMultiLinear(base, decompose_weight(base.weight))
+    # folding costs out · in / n = 16 tokens' live scales, for all heads as for one
+    forms = [cheaper_form([layer], tokens, 0) for tokens in (15, 17)]
+    assert forms == ["live", "folded"]
