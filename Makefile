@@ -27,6 +27,9 @@ bench: setup
 	$(BIN)/t2 bench
 
 experts: setup
-	$(BIN)/python -m mlx_t2_cli.bundle
+	$(BIN)/python -m mlx_t2_cli.recipes experts
 
-.PHONY: setup demo test slow check format bench experts
+study: setup
+	$(BIN)/python -m mlx_t2_cli.recipes study
+
+.PHONY: setup demo test slow check format bench experts study

@@ -103,6 +103,15 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[min(7, max(0, round(7 * value)))] for value in values)
 
 
+def duration(seconds: float) -> str:
+    """95 → 1 min 35 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def percent(share: float) -> str:
     """0.257 → 25.7 %."""
     return f"{100 * share:.1f} %"
@@ -118,26 +127,33 @@ class TrainingDisplay:
     elsewhere.
     """
 
-    def __init__(self, title: str):
-        self._title = title
+    def __init__(self, title: str, is_shown: bool = True):
+        """is_shown: off for all machines but the first."""
+        self._title, self._is_shown = title, is_shown
+        self._is_live = is_shown and stderr.is_terminal
         self._rewards: list[float] = []
+        self._seconds: list[float] = []
+        self._kl: float | None = None
+        self._warning: str | None = None
         self._live = Live(console=stderr, refresh_per_second=4, transient=False)
 
     def __enter__(self) -> "TrainingDisplay":
-        if stderr.is_terminal:
+        if self._is_live:
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if stderr.is_terminal:
+        if self._is_live:
             self._live.stop()
 
     def show(self, report: Any) -> None:
         """One more step is done."""
         self._rewards.append(report.reward)
-        if stderr.is_terminal:
+        self._seconds.append(report.seconds)
+        self._kl = self._kl if report.kl is None else report.kl
+        if self._is_live:
             self._live.update(self._drawn(report))
-        else:
+        elif self._is_shown:
             held_out = (
                 "" if report.validation is None else f"  held-out {percent(report.validation)}"
             )
@@ -146,22 +162,31 @@ class TrainingDisplay:
                 f"signal {report.signal_groups}/{report.groups}{held_out}  "
                 f"{report.seconds:.1f} s"
             )
+            if report.warning and report.warning != self._warning:
+                stderr.print(Text(f"! {report.warning}", style="yellow"), soft_wrap=True)
+        self._warning = report.warning
 
     def _drawn(self, report: Any) -> Group:
-        left = report.seconds * (report.steps - report.step)
+        left = sum(self._seconds) / len(self._seconds) * (report.steps - report.step)
         rows = (
-            ("step", f"{report.step} of {report.steps}, about {left:.0f} s left"),
+            ("step", f"{report.step} of {report.steps}, about {duration(left)} left"),
             ("reward", f"{sparkline(self._rewards[-60:])} {report.reward:.2f}"),
             (
                 "held-out accuracy",
                 f"{percent(report.base_validation)} before, "
                 f"best so far {percent(report.best_validation)}",
             ),
+            ("KL from the base", "" if self._kl is None else f"{self._kl:.3f} nats"),
             ("problems with signal", f"{report.signal_groups} of {report.groups}"),
+            (
+                "commonest answer",
+                f"{report.commonest!r}, {percent(report.commonest_share)} of completions",
+            ),
             ("cut off", f"{report.truncated} completions"),
             (
                 "speed",
-                f"{report.tokens / report.seconds:.0f} tokens/s, {report.seconds:.1f} s a step",
+                f"{report.tokens / report.sampling_seconds:.0f} tokens/s sampled, "
+                f"{report.seconds:.1f} s a step, {report.peak_gb:.1f} GB at most",
             ),
             ("mean |z - 1|", f"{report.change:.4f}"),
             ("question", report.sample["question"]),
@@ -182,4 +207,6 @@ class TrainingDisplay:
         )[:4]:
             mark = Text("✓ ", style="green") if reward > 0 else Text("✗ ", style="red")
             grid.add_row("", mark + Text(text.replace("\n", "⏎")))
+        if report.warning:
+            grid.add_row("", Text(report.warning, style="yellow"))
         return Group(grid)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import DEFAULT_MODEL, Json, Model, Rank
-from .render import TrainingDisplay, emit, note, percent, say
+from .render import TrainingDisplay, complain, emit, facts, note, percent, say
 from .session import decomposed, opened
 
 
@@ -15,6 +15,10 @@ def train(
     task: Annotated[str, typer.Argument(help="A task's name; `t2 tasks` lists them.")],
     model: Model = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/expert"),
+    mode: Annotated[
+        str | None,
+        typer.Option(help="rloo, reinforce (batch baseline) or paper (to the letter) (rloo)."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Updates (20).")] = None,
     prompts: Annotated[
         int | None, typer.Option("--prompts", "-P", help="Problems a step (9).")
@@ -25,8 +29,33 @@ def train(
     lr: Annotated[
         float | None, typer.Option(help="Learning rate (2e-3, which is safe).")
     ] = None,
+    warmup: Annotated[
+        int | None, typer.Option(help="Updates over which the learning rate rises (0).")
+    ] = None,
     kl: Annotated[
         float | None, typer.Option(help="Weight of the KL penalty to the base model (0).")
+    ] = None,
+    kl_form: Annotated[
+        str | None,
+        typer.Option(
+            help="k2 (in the loss), k1 (in the reward), paper or reference (exact) (k2)."
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temp", help="Of sampled completions (1).")
+    ] = None,
+    truncated: Annotated[
+        str | None, typer.Option(help="A completion cut off is wrong, or masked (wrong).")
+    ] = None,
+    overlong: Annotated[
+        int | None,
+        typer.Option(help="Tokens before the limit over which a penalty rises to 1 (0)."),
+    ] = None,
+    balanced: Annotated[
+        bool | None,
+        typer.Option(
+            "--balanced/--unbalanced", help="Each class or position equally often (balanced)."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of problems and completions (0).")] = None,
     targets: Annotated[
@@ -40,29 +69,65 @@ def train(
     validation: Annotated[
         int | None, typer.Option(help="Problems of a validation (120).")
     ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many validations without a better one.")
+    ] = None,
     test: Annotated[
         int | None, typer.Option(help="Test problems answered before and after (200).")
     ] = None,
     init: Annotated[
         str | None, typer.Option(help="Start from this expert file instead of z = 1.")
     ] = None,
+    memory_gb: Annotated[
+        float | None, typer.Option(help="Most memory to plan for [GB] (the machine's).")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Completions in one gradient pass (what fits).")
+    ] = None,
+    checkpointing: Annotated[
+        bool | None, typer.Option(help="Compute activations twice: less memory, more time.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Measure what it would take on this machine; train nothing.")
+    ] = False,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="YAML or JSON file of settings; flags win."),
+        typer.Option(
+            "--config",
+            "-c",
+            help="YAML or JSON file of settings, these and a few more; flags win.",
+        ),
     ] = None,
+    report_to: Annotated[
+        str | None, typer.Option(help="Log to wandb, swanlab or both, as mlx-lm does.")
+    ] = None,
+    project_name: Annotated[str | None, typer.Option(help="For --report-to.")] = None,
     json: Json = False,
 ) -> None:
-    """Train an expert by REINFORCE; the best on validation is OUT/expert.safetensors."""
-    from mlx_t2.tasks import get_task
-    from mlx_t2.training import train_config
+    """Train an expert by REINFORCE; the best on validation is OUT/expert.safetensors.
 
-    flags = {k: context.params[k] for k in _SETTINGS if context.params[k] is not None}
+    On several machines: mlx.launch --hostfile HOSTS -- t2 train …
+    """
+    from mlx_t2.tasks import get_task
+    from mlx_t2.training import TrainConfig, plan, reporter, train_config
+
+    settings_known = TrainConfig.__dataclass_fields__
+    flags = {k: v for k, v in context.params.items() if k in settings_known and v is not None}
     chosen = get_task(task)
     settings = train_config(flags, config, out if resume else None)
     worn = opened(model)
     decomposed(worn, settings.targets, settings.rank)
-    expert, seconds = _trained(worn, chosen, settings, out, resume)
+    if dry_run:
+        _show_plan(plan(worn, chosen, settings), json)
+        return
+    send = reporter(report_to, project_name, out, settings) if report_to else None
+    trained = _trained(worn, chosen, settings, out, resume, send)
+    if trained is not None:
+        _show_result(task, out, *trained, json)
+
+
+def _show_result(task: str, out: Path, expert: Any, seconds: float, json: bool) -> None:
     metrics: dict[str, Any] = expert.metrics
     result = {
         "task": task,
@@ -85,30 +150,59 @@ def train(
     say(f"expert: {result['expert']}")
 
 
-_SETTINGS = (
-    *("steps", "prompts", "group", "lr", "kl", "seed", "targets", "rank", "eval_every"),
-    *("validation", "test", "init"),
-)
+def _show_plan(plan: Any, json: bool) -> None:
+    import dataclasses
+
+    if json:
+        emit(dataclasses.asdict(plan))
+        return
+    held = plan.weights + plan.bases + plan.trained
+    rows = f"{plan.rows} of {plan.completions} completions"
+    facts(
+        "what it takes, measured here",
+        [
+            ("weights", _gb(plan.weights)),
+            ("singular vectors", _gb(plan.bases)),
+            ("z, its gradient and optimiser", _gb(plan.trained)),
+            ("sampling: keys and values", _gb(plan.sampling)),
+            (f"gradient pass over {rows}", f"at most {_gb(plan.gradient)}"),
+            ("together", f"{_gb(held + plan.gradient)}, there are {_gb(plan.limit)}"),
+            ("a step", f"at most {plan.step_seconds:.1f} s"),
+            ("all steps and evaluations", f"at most {plan.total_seconds / 60:.1f} min"),
+        ],
+    )
 
 
-def _trained(worn: Any, task: Any, settings: Any, out: Path, resume: bool) -> tuple[Any, float]:
-    """Run to the end with a display; Ctrl-C says how to go on."""
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+
+
+def _trained(
+    worn: Any, task: Any, settings: Any, out: Path, resume: bool, send: Any
+) -> tuple[Any, float] | None:
+    """Run to the end with a display; Ctrl-C says how to go on. Nothing comes back where another
+    machine has the files.
+    """
     import time
 
     from mlx_t2.errors import ConfigError
     from mlx_t2.experts import Expert
-    from mlx_t2.training import plot_run, train
+    from mlx_t2.training import Ranks, plot_run, train
 
-    start = time.perf_counter()
+    start, is_first = time.perf_counter(), Ranks().is_first
+    again = f"t2 train {task.name} --model {worn.name} --out {out} --resume"
     try:
-        with TrainingDisplay(f"training {task.name} on {worn.name}") as display:
+        with TrainingDisplay(f"training {task.name} on {worn.name}", is_first) as display:
             for report in train(worn, task, settings, out, resume):
                 display.show(report)
+                if send and is_first:
+                    send(report)
     except KeyboardInterrupt:
-        note(
-            f"stopped. To go on: t2 train {task.name} --model {worn.name} --out {out} --resume"
-        )
+        if is_first:
+            complain(f"stopped; every finished step is kept. To go on: {again}")
         raise typer.Exit(130) from None
+    if not is_first:
+        return None
     try:
         note(f"curves: {plot_run(out)}")
     except ConfigError as error:

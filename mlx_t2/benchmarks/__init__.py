@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from . import decode, decompose, switch, train_step, two_pass
 from .bundle import build as build
 from .measure import Row as Row
+from .study import study as study
 
 SUITES: dict[str, Callable[[int], Iterator[Row]]] = {
     "decompose": decompose.measure,

@@ -62,7 +62,7 @@ def build(runs: Path, workers: int = 2) -> Iterator[str]:
     from `runs`.
     """
     jobs = [(runs, domain, seed) for seed in SEEDS for domain in DOMAINS]
-    yield from _in_parallel(train_one, jobs, workers)
+    yield from in_parallel(train_one, jobs, workers)
     chosen = {domain: _best_seed(runs, domain) for domain in DOMAINS}
     yield f"chosen on validation: {chosen}"
     bundle = BUNDLED / MODEL
@@ -72,13 +72,13 @@ def build(runs: Path, workers: int = 2) -> Iterator[str]:
             _folder(runs, domain, seed) / "expert.safetensors", bundle / f"{domain}.safetensors"
         )
     yield train_router(bundle)
-    yield from _in_parallel(measure_one, _measurements(runs, chosen), workers)
+    yield from in_parallel(measure_one, _measurements(runs, chosen), workers)
     results = collect(runs, chosen)
     (bundle / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     yield f"wrote {bundle / 'results.json'}"
 
 
-def _in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]:
+def in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]:
     """One BLAS thread a process: on two cores that is half as fast again as one process with
     two.
     """
@@ -104,7 +104,7 @@ def train_one(runs: Path, domain: str, seed: int) -> str:
     finished = out / "finished"
     if not finished.exists():
         config = replace(DOMAINS[domain], seed=seed)
-        begun = (out / "checkpoint" / "state.safetensors").exists()
+        begun = (out / "config.json").exists()
         for _ in train(_decomposed(), get_task(f"{domain}-both"), config, out, resume=begun):
             pass
         finished.touch()

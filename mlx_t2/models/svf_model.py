@@ -6,7 +6,7 @@ block ends.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,6 +79,8 @@ class SVFModel:
         self.tokenizer = tokenizer
         self.targets: str | None = None
         self.rank: int | None = None
+        self.singular_values: Scales = {}
+        """{module path: s} of the layers that wear scales, descending."""
         self._keys = dict(keys or {})
         self._layers: dict[str, SVFLayer] = {}
         self._worn: Scales = {}
@@ -100,6 +102,11 @@ class SVFModel:
     def shapes(self) -> Shapes:
         """{module path: shape of z} of the layers that wear scales."""
         return {path: layer.shape for path, layer in self._layers.items()}
+
+    @property
+    def basis_bytes(self) -> int:
+        """Of the singular vectors kept beside the weights."""
+        return sum(layer.basis_bytes for layer in self._layers.values())
 
     def plan(self, recipe: Recipe | None = None) -> Plan:
         """What `decompose` would do and need; nothing is computed. Raises as it does."""
@@ -134,14 +141,23 @@ class SVFModel:
         chosen = Targets(recipe.targets).select(self.network)
         self.wear({})
         uninstall(self.network)
-        self._layers, self.targets, self.rank = {}, None, None
+        self._layers, self.targets, self.rank, self.singular_values = {}, None, None, {}
         bases: dict[str, Basis] = {}
         for report, basis in self._decomposing(chosen, recipe):
             bases[report.path] = basis
             yield report
         ordered = {path: bases[path] for path in chosen}
-        self._layers = install(self.network, ordered, recipe.bits)
-        self.targets, self.rank = recipe.targets, recipe.rank
+        self.singular_values = {path: basis.s for path, basis in ordered.items()}
+        layers = install(self.network, ordered, recipe.bits)
+        self.take_layers(layers, recipe.targets, recipe.rank)
+
+    def take_layers(
+        self, layers: Mapping[str, Any], targets: str, rank: int | None = None
+    ) -> None:
+        """Know these layers, which are in the network, as those that wear scales: SVF layers,
+        or others that can be used as they are.
+        """
+        self._layers, self.targets, self.rank = dict(layers), targets, rank
 
     def precompute(self, recipe: Recipe | None = None) -> Iterator[Decomposed]:
         """Fill the cache as `decompose` would, giving each weight up once its basis is written:

@@ -18,8 +18,8 @@ from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
 from mlx_t2.svf import Scales, check_scales
 
-from .row_cache import check_batchable
-from .sample import SamplingConfig, draw
+from .batching import check_batchable
+from .draws import SamplingConfig, draw
 
 
 @dataclass(frozen=True)

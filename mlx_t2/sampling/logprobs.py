@@ -2,29 +2,83 @@
 nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import mlx.core as mx
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from mlx_t2.models import SVFModel
 
+from .batching import is_single, together
 from .prefill import prefill, wearing
+
+Completions = Sequence[Sequence[Sequence[int]]]
+"""The tokens of each completion of each prompt; as many of a prompt as there are."""
 
 
 def completion_logprobs(
-    model: SVFModel,
-    prompts: Sequence[Sequence[int]],
-    completions: Sequence[Sequence[Sequence[int]]],
+    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
 ) -> Float[mx.array, " N"]:
     """log π of every completion token in turn (prompt by prompt, completion by completion), in
     float32.
 
-    Each prompt is read once for all its completions, of which each has the same number. Padding
-    and prompt tokens are not among the N.
+    Each prompt is read once for all its completions. Padding and prompt tokens are not among
+    the N.
     """
+    return _each(model, prompts, completions, _chosen)
+
+
+def completion_distributions(
+    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
+) -> Float[mx.array, "N vocabulary"]:
+    """log π of every token of the vocabulary, where `completion_logprobs` has that of the one
+    that came; in float32. What an exact divergence of two policies needs.
+    """
+    return _each(model, prompts, completions, _all)
+
+
+def _chosen(
+    logits: Float[mx.array, "N vocabulary"], tokens: Integer[mx.array, " N"]
+) -> Float[mx.array, " N"]:
+    chosen = mx.take_along_axis(logits, tokens[:, None], axis=-1).squeeze(-1)
+    return chosen - mx.logsumexp(logits, axis=-1)
+
+
+def _all(
+    logits: Float[mx.array, "N vocabulary"], tokens: Integer[mx.array, " N"]
+) -> Float[mx.array, "N vocabulary"]:
+    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+
+
+def _each(
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    completions: Completions,
+    what: Callable[[mx.array, mx.array], mx.array],
+) -> Float[mx.array, "N ..."]:
+    """`what` of the scores and the token at every completion position, in turn."""
+    logits_of = _logits_apart if is_single(model) else _logits_together
+    found: dict[int, mx.array] = {}
+    for batch in together(model, prompts):
+        groups = [completions[i] for i in batch]
+        if not any(groups):
+            continue
+        tokens = [token for group in groups for completion in group for token in completion]
+        values = what(logits_of(model, [prompts[i] for i in batch], groups), mx.array(tokens))
+        if len(batch) == len(prompts):
+            return values
+        sizes = [sum(map(len, group)) for group in groups]
+        ends = [sum(sizes[:k]) for k in range(1, len(sizes))]
+        found |= dict(zip(batch, mx.split(values, ends), strict=True))
+    return mx.concatenate([found[i] for i in sorted(found)])
+
+
+def _logits_together(
+    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
+) -> Float[mx.array, "N vocabulary"]:
+    """Scores where each completion token is the next, all rows in one batch."""
     rows = prefill(model, prompts)
-    rows.repeat(len(completions[0]))
+    rows.repeat([len(group) for group in completions])
     flat = [list(completion) for group in completions for completion in group]
     longest = max(len(completion) for completion in flat)
     inputs = [
@@ -35,10 +89,28 @@ def completion_logprobs(
         row * longest + t for row, completion in enumerate(flat) for t in range(len(completion))
     ]
     with wearing(model, rows):
-        logits = model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
-    tokens = mx.array([token for completion in flat for token in completion])
-    chosen = mx.take_along_axis(logits, tokens[:, None], axis=-1).squeeze(-1)
-    return chosen - mx.logsumexp(logits, axis=-1)
+        return model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
+
+
+def _logits_apart(
+    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
+) -> Float[mx.array, "N vocabulary"]:
+    """The same, each row in a pass of its own."""
+    rows = [
+        (list(prompt), list(completion))
+        for prompt, group in zip(prompts, completions, strict=True)
+        for completion in group
+    ]
+    return mx.concatenate(
+        [
+            model.logits_at(
+                mx.array([prompt + completion[:-1]]),
+                None,
+                mx.arange(len(prompt) - 1, len(prompt) + len(completion) - 1),
+            )
+            for prompt, completion in rows
+        ]
+    )
 
 
 def score(
@@ -61,6 +133,17 @@ def last_hidden(
     model: SVFModel, prompts: Sequence[Sequence[int]]
 ) -> Float[mx.array, "B hidden"]:
     """The state of each prompt's last token after the final norm, in float32."""
+    found: dict[int, mx.array] = {}
+    for batch in together(model, prompts):
+        states = _last_states(model, [prompts[i] for i in batch]).astype(mx.float32)
+        found |= dict(zip(batch, states, strict=True))
+    return mx.stack([found[i] for i in range(len(prompts))])
+
+
+def _last_states(
+    model: SVFModel, prompts: Sequence[Sequence[int]]
+) -> Float[mx.array, "B hidden"]:
+    if is_single(model):
+        return model.hidden(mx.array([list(prompt) for prompt in prompts]))[:, -1]
     rows = prefill(model, prompts)
-    states = model.hidden(mx.array(rows.last)[:, None], rows.caches)
-    return states[:, -1].astype(mx.float32)
+    return model.hidden(mx.array(rows.last)[:, None], rows.caches)[:, -1]

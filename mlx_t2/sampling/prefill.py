@@ -28,12 +28,13 @@ class Rows:
         self.caches.take(mx.array(list(rows)))
         self.last = [self.last[row] for row in rows]
 
-    def repeat(self, copies: int) -> None:
-        """Every row so many times in turn."""
-        copied = [row for row in range(len(self.last)) for _ in range(copies)]
+    def repeat(self, copies: Sequence[int]) -> None:
+        """Row b so many times as `copies[b]` says, each row's copies in turn."""
+        copied = [row for row, times in enumerate(copies) for _ in range(times)]
+        alike = len(set(copies)) == 1
         for cache in self.caches:
-            if isinstance(cache, RowCache):
-                cache.repeat(copies)
+            if alike and isinstance(cache, RowCache):
+                cache.repeat(copies[0])
             else:
                 cache.filter(mx.array(copied))
         self.caches.regroup(mx.array(copied))
@@ -48,15 +49,14 @@ def wearing(model: SVFModel, rows: Rows) -> Iterator[None]:
 
 
 def prefill(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Rows:
-    """Read all of each prompt but its last token.
-
-    Raises: ModelError where mlx-lm cannot batch this architecture's caches.
+    """Read all of each prompt but its last token, in one batch: which prompts come out right in
+    one is `batching`'s to say.
     """
     shared = 0 if model.has_rows else _common_prefix(prompts)
     rows = Rows(model.owned(batch_caches(model)), [prompts[0][-1]])
     if shared:
         model.extend(mx.array([list(prompts[0][:shared])]), rows.caches)
-    rows.repeat(len(prompts))
+    rows.repeat([len(prompts)])
     # From here on row b is prompt b, and wears row b of the scales.
     rows = Rows(model.owned(rows.caches), [prompt[-1] for prompt in prompts])
     _read_tails(model, [prompt[shared:-1] for prompt in prompts], rows)

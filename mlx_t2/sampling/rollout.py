@@ -27,12 +27,15 @@ def rollouts(
     problems: Sequence[Problem],
     attempts: int,
     config: SamplingConfig,
+    numbers: Sequence[int] | None = None,
 ) -> list[Rollout]:
     """`attempts` graded completions of every problem. One cut off by the limit earns 0: it has
     not answered.
+
+    numbers: of the problems, see `sample`.
     """
     prompts = [model.encode(problem.messages) for problem in problems]
-    groups = sample(model, prompts, config, attempts)
+    groups = sample(model, prompts, config, attempts, numbers)
     graded = task.grade(
         [(p, c.text) for p, group in zip(problems, groups, strict=True) for c in group]
     )

@@ -12,9 +12,7 @@ import mlx.core as mx
 from jaxtyping import Bool, Float
 from mlx_lm.models.cache import BatchKVCache, KVCache, make_prompt_cache
 
-from mlx_t2.errors import ModelError
 from mlx_t2.models import SVFModel
-from mlx_t2.svf import architecture
 
 _ROOM = 32
 """Columns added at a time while decoding."""
@@ -30,8 +28,10 @@ class RowCache:
         self.values: mx.array | None = None
         self.offset = mx.array([0])
         """The next position of each row."""
-        self._is_real = mx.zeros((1, 0), dtype=mx.bool_)
-        """Which columns hold a token of the row, not padding."""
+        self._is_real: mx.array | None = None
+        """(B, ≤ T): which columns hold a token of the row, not padding; those behind all do.
+        None where all do in every row: some attentions take no mask of several rows.
+        """
         self._used = 0
         self._padding: list[int] = []
 
@@ -51,7 +51,23 @@ class RowCache:
                 self.keys, self.values = _widened(self.keys), _widened(self.values)
             self.keys[..., start : self._used, :] = keys
             self.values[..., start : self._used, :] = values
+        return self.keys_and_values()
+
+    def keys_and_values(self) -> tuple[mx.array, mx.array]:
+        """All so far, for layers that read what another has written."""
+        assert self.keys is not None
+        assert self.values is not None
         return self.keys[..., : self._used, :], self.values[..., : self._used, :]
+
+    @property
+    def used(self) -> int:
+        """Columns so far, padding among them."""
+        return self._used
+
+    def hold(self, keys: mx.array, values: mx.array, used: int) -> None:
+        """These in place of what is held: what `update_and_fetch` would leave behind."""
+        self.offset = self.offset + (used - self._used)
+        self.keys, self.values, self._used = keys, values, used
 
     def make_mask(
         self, N: int, return_array: bool = False, window_size: int | None = None
@@ -59,18 +75,20 @@ class RowCache:
         """Which columns each of the next N tokens may see."""
         columns = mx.arange(self._used + N)
         tokens = mx.arange(self._used, self._used + N)[:, None]
-        new = mx.ones((self._is_real.shape[0], N), dtype=mx.bool_)
-        real = mx.concatenate([self._columns(), new], axis=1)
+        real = self._columns(self._used + N)
         seen = (tokens >= columns) & real[:, None, :]
         if window_size is not None:  # of positions: padding takes none
             position = mx.cumsum(real.astype(mx.int32), axis=1)
             seen = seen & (position[:, -N:, None] < position[:, None, :] + window_size)
         return seen[:, None]
 
-    def _columns(self) -> Bool[mx.array, "B T"]:
-        late = self._used - self._is_real.shape[1]
-        real = mx.ones((self._is_real.shape[0], late), dtype=mx.bool_)
-        return mx.concatenate([self._is_real, real], axis=1)
+    def _columns(self, count: int) -> Bool[mx.array, "B T"]:
+        """`_is_real` of so many columns; of one row where all rows are alike."""
+        if self._is_real is None:
+            return mx.ones((1, count), dtype=mx.bool_)
+        rows, known = self._is_real.shape
+        late = mx.ones((rows, count - known), dtype=mx.bool_)
+        return mx.concatenate([self._is_real, late], axis=1)
 
     def prepare(self, *, lengths: Sequence[int], right_padding: Sequence[int]) -> None:
         """The next columns end in so much padding a row."""
@@ -78,16 +96,22 @@ class RowCache:
 
     def finalize(self) -> None:
         """The padding announced has been read: hide it, and take it off the positions."""
-        padding = mx.array(self._padding)
-        self._is_real = self._columns() & (
-            mx.arange(self._used) < self._used - padding[:, None]
-        )
-        self.offset = self.offset - padding
+        if any(self._padding):
+            padding = mx.array(self._padding)
+            self._is_real = self._columns(self._used) & (
+                mx.arange(self._used) < self._used - padding[:, None]
+            )
+            self.offset = self.offset - padding
+        self._padding = []
 
-    def filter(self, rows: mx.array) -> None:
+    # Rows come, go and are copied
+
+    def filter(self, rows: mx.array | list[int]) -> None:
         """Keep these rows, in this order."""
-        self._is_real = self._columns()[rows]
+        rows = mx.array(rows)
         self.offset = self.offset[rows]
+        if self._is_real is not None:
+            self._is_real = self._is_real[rows]
         if self.keys is not None and self.values is not None:
             self.keys, self.values = self.keys[rows], self.values[rows]
 
@@ -95,11 +119,79 @@ class RowCache:
         """Every row so many times in turn. Unlike `filter`, its gradient is a sum, not a
         scatter.
         """
-        self._is_real = mx.repeat(self._columns(), copies, axis=0)
         self.offset = mx.repeat(self.offset, copies)
+        if self._is_real is not None:
+            self._is_real = mx.repeat(self._is_real, copies, axis=0)
         if self.keys is not None and self.values is not None:
             self.keys = mx.repeat(self.keys[..., : self._used, :], copies, axis=0)
             self.values = mx.repeat(self.values[..., : self._used, :], copies, axis=0)
+
+    def extract(self, row: int) -> "RowCache":
+        """One row's."""
+        one = RowCache()
+        one._used, one.offset = self._used, self.offset[row : row + 1]
+        if self._is_real is not None:
+            one._is_real = self._is_real[row : row + 1]
+        if self.keys is not None and self.values is not None:
+            one.keys, one.values = self.keys[row : row + 1], self.values[row : row + 1]
+        return one
+
+    @classmethod
+    def merge(cls, caches: Sequence["RowCache"]) -> "RowCache":
+        """One batch of these rows: padding in front makes all end in the same column."""
+        merged = cls()
+        merged._used = max(cache._used for cache in caches)
+        merged.offset = mx.concatenate([cache.offset for cache in caches])
+        even = len({cache._used for cache in caches}) == 1
+        if not even or any(cache._is_real is not None for cache in caches):
+            merged._is_real = mx.concatenate([c._in_front(merged._used) for c in caches])
+        if some := [cache for cache in caches if cache._used]:
+            pairs = [cache._all_of(some[0]) for cache in caches]
+            gaps = [merged._used - cache._used for cache in caches]
+            merged.keys, merged.values = (
+                mx.concatenate(
+                    [
+                        mx.pad(array, [(0, 0), (0, 0), (gap, 0), (0, 0)]) if gap else array
+                        for array, gap in zip(arrays, gaps, strict=True)
+                    ]
+                )
+                for arrays in zip(*pairs, strict=True)
+            )
+        return merged
+
+    def extend(self, other: "RowCache") -> None:
+        """More rows, behind the ones here."""
+        self.__dict__ = RowCache.merge([self, other]).__dict__
+
+    def _all_of(self, like: "RowCache") -> tuple[mx.array, mx.array]:
+        """Keys and values; of no columns, but of the shape that `like` has, where none came."""
+        if self._used:
+            return self.keys_and_values()
+        rows = self.offset.shape[0]
+        keys, values = (
+            mx.zeros((rows, a.shape[1], 0, a.shape[3]), a.dtype) for a in like.keys_and_values()
+        )
+        return keys, values
+
+    def _in_front(self, count: int) -> Bool[mx.array, "B T"]:
+        """Which of so many columns are real, padding in front."""
+        real = mx.broadcast_to(self._columns(self._used), (self.offset.shape[0], self._used))
+        return mx.pad(real, [(0, 0), (count - self._used, 0)])
+
+    @property
+    def state(self) -> list[mx.array]:
+        """What a prefill has to wait for."""
+        arrays = [self.keys, self.values, self.offset, self._is_real]
+        return [array for array in arrays if array is not None]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all arrays."""
+        return sum(array.nbytes for array in self.state)
+
+    def empty(self) -> bool:
+        """No token has been read."""
+        return self._used == 0
 
 
 def _widened(array: mx.array) -> mx.array:
@@ -116,30 +208,17 @@ UNBATCHED = {
         "rows that a batch pads come out wrong",
     ),
     **dict.fromkeys(
-        ("gemma2", "gemma3n", "gpt_bigcode", "nemotron-nas", "talkie"),
-        "its attention or its caches take one row",
+        ("gemma2", "gpt_bigcode", "nemotron-nas"),
+        "its attention or its caches take no padding",
     ),
 }
-"""mlx-lm's name of an architecture → what goes wrong in a batch in mlx-lm 0.32.2."""
-
-
-def check_batchable(model: SVFModel) -> None:
-    """Raise ModelError for an architecture that cannot be decoded in a batch."""
-    name = architecture(model.network)
-    caches = make_prompt_cache(model.network)
-    why = UNBATCHED.get(name)
-    if why is None and not all(hasattr(cache, "merge") for cache in caches):
-        why = "a cache of its cannot be merged"
-    if why:
-        raise ModelError(f"{model.name}: mlx-lm cannot decode {name} in a batch: {why}")
+"""mlx-lm's name of an architecture → what goes wrong in a batch of unequal rows in mlx-lm
+0.32.2.
+"""
 
 
 def batch_caches(model: SVFModel) -> list:
-    """Fresh caches of a batch that has one row so far.
-
-    Raises: ModelError where mlx-lm cannot batch this architecture.
-    """
-    check_batchable(model)
+    """Fresh caches of a batch that has one row so far."""
     return [
         RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c])
         for c in make_prompt_cache(model.network)

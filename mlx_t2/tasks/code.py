@@ -62,6 +62,9 @@ class Code:
     def grade(self, attempts: Sequence[tuple[str, str, str]]) -> list[float]:
         return [float(right) for right in are_equal([Candidate(*a) for a in attempts])]
 
+    def choice(self, identity: str, completion: str) -> str:
+        return completion.strip().lower()
+
 
 @cache
 def _questions(split: str) -> dict[str, list[Question]]:

@@ -61,6 +61,10 @@ class Domain(Protocol):
         """Rewards of (question id, reference answer, completion)."""
         ...
 
+    def choice(self, identity: str, completion: str) -> str:
+        """The class, position or text that the completion chose for the question of that id."""
+        ...
+
 
 def split_of(domain: str, identity: str) -> str:
     """60, 15 or 25 of 100, from a hash of what makes two questions the same one."""

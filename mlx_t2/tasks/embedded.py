@@ -3,7 +3,8 @@
 The own form has the domain's system message and two example turns. The shared form is one
 prompt for all domains, so that nothing but the question tells the domain: what a model does
 with it has to come from the expert. A `-both` task asks half of its problems, and every other
-step, in the shared form.
+step, in the shared form; a `-curriculum` task does so in the second half of a training, after a
+first half in the own form.
 
 Worked examples stand as chat turns since a small model then answers in the bare form at once;
 written inside the user message they do not help it.
@@ -66,6 +67,9 @@ class EmbeddedTask:
     name: str
     source: Domain
     forms: tuple[Form, ...]
+    """How held-out problems are asked, an equal share in each."""
+    stages: tuple[tuple[Form, ...], ...] = ()
+    """How training problems are asked in each part of a training; as above when empty."""
     splits: tuple[str, ...] = SPLITS
 
     @property
@@ -95,32 +99,53 @@ class EmbeddedTask:
             raise TaskDataError(
                 f"{self.name}: {n} problems asked for, the {split} split has {len(questions)}"
             )
-        return [self._problem(q, i * len(self.forms) // n) for i, q in enumerate(questions)]
+        return [
+            self._problem(q, self.forms[i * len(self.forms) // n])
+            for i, q in enumerate(questions)
+        ]
 
-    def step(self, n: int, seed: int) -> list[Problem]:
+    def step(
+        self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
+    ) -> list[Problem]:
         """The kinds in turn, starting at kind number `seed`: the short ones change with it.
+        Unbalanced: kinds and questions as chance has them.
 
         One form a step, in turn: problems that begin alike are read together.
         """
-        block = len(self.source.kinds)
-        kinds = [self.source.kinds[(seed + i) % block] for i in range(n)]
-        questions = self.source.step(kinds, Random(f"{self.domain}/step/{seed}"))
-        return [self._problem(q, seed % len(self.forms)) for q in questions]
+        stages = self.stages or (self.forms,)
+        forms = stages[min(int(progress * len(stages)), len(stages) - 1)]
+        kinds, rng = self.source.kinds, Random(f"{self.domain}/step/{seed}")
+        if balanced:
+            in_turn = [kinds[(seed + i) % len(kinds)] for i in range(n)]
+            questions = self.source.step(in_turn, rng)
+        else:
+            by_chance = iter(lambda: rng.choice(kinds), None)
+            questions = list(islice(self.source.draw("train", by_chance, rng), n))
+        return [self._problem(q, forms[seed % len(forms)]) for q in questions]
+
+    def choice(self, problem: Problem, completion: str) -> str:
+        return self.source.choice(problem.id, completion)
 
     def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[float]:
         return self.source.grade([(p.id, p.answer, completion) for p, completion in attempts])
 
-    def _problem(self, question: Question, form: int) -> Problem:
+    def _problem(self, question: Question, form: Form) -> Problem:
         asked = {"role": "user", "content": question.text}
-        messages = (*self.forms[form](self.source), asked)
+        messages = (*form(self.source), asked)
         return Problem(question.id, messages, question.answer, question.kind, self.domain)
 
 
 def embedded_tasks() -> list[EmbeddedTask]:
-    """Every domain in its own form, in the shared form, and in both."""
-    forms = {"": (own_prompt,), "-shared": (_shared,), "-both": (own_prompt, _shared)}
+    """Every domain in its own form, in the shared form, in both, and in one after the other."""
+    own, both = (own_prompt,), (own_prompt, _shared)
+    forms = {
+        "": (own, ()),
+        "-shared": ((_shared,), ()),
+        "-both": (both, ()),
+        "-curriculum": (both, (own, both)),
+    }
     return [
-        EmbeddedTask(f"{domain.name}{ending}", domain, used)
+        EmbeddedTask(f"{domain.name}{ending}", domain, *used)
         for ending, used in forms.items()
         for domain in DOMAINS
     ]

@@ -45,6 +45,12 @@ class Mathematics:
     def grade(self, attempts: Sequence[tuple[str, str, str]]) -> list[float]:
         return [float(completion.strip() == answer) for _, answer, completion in attempts]
 
+    def choice(self, identity: str, completion: str) -> str:
+        """The position of the number said."""
+        numbers = identity.partition("/")[2].split("-")
+        said = completion.strip()
+        return self.kinds[numbers.index(said)] if said in numbers else "none of them"
+
     def _question(self, largest_first: Sequence[int], kind: str) -> Question:
         shift = self.kinds.index(kind)
         numbers = [str(largest_first[(i - shift) % 3]) for i in range(3)]

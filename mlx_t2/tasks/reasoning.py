@@ -37,6 +37,9 @@ class Reasoning:
             for _, answer, completion in attempts
         ]
 
+    def choice(self, identity: str, completion: str) -> str:
+        return completion.strip().lower()
+
 
 def nouns_of(split: str, kind: str) -> list[str]:
     """The nouns of a kind that the split asks about."""

@@ -64,8 +64,21 @@ class Task(Protocol):
         """
         ...
 
-    def step(self, n: int, seed: int) -> list[Problem]:
-        """The n training problems of one update, with right answers as balanced as n allows."""
+    def step(
+        self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
+    ) -> list[Problem]:
+        """The n training problems of one update.
+
+        balanced: right answers as even as n allows over their classes or positions, so that no
+            constant answer pays in any one update.
+        progress: share of the training that is done, for a task whose prompt changes with it.
+        """
+        ...
+
+    def choice(self, problem: Problem, completion: str) -> str:
+        """What the completion chose: a class, a position, or its text. One choice for nearly
+        all problems is a collapse.
+        """
         ...
 
     def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[float]:

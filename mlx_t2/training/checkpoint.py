@@ -1,90 +1,140 @@
 """A training's whole state on disk, so that it can stop anywhere and go on to the same bytes.
 
-Knows files; knows no models. A checkpoint is one safetensors file written beside its place and
-renamed into it.
+Knows files; knows no models. A checkpoint is one safetensors file with a digest of its arrays,
+written beside its place and renamed into it; the one before it stays until the next.
 """
 
 import contextlib
+import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from mlx_t2.errors import CheckpointError
 from mlx_t2.svf import Scales
 
+KEPT = 2
+"""Generations on disk."""
+_ARRAYS = ("parameters", "best", "optimizer")
+
 
 @dataclass
 class State:
-    """Everything that the next step depends on. Randomness is drawn from (seed, step) and needs
-    no state.
+    """Everything that the next step depends on. Problems and completions are drawn from (seed,
+    step): the step is the random state and the data cursor in one.
     """
 
     step: int
-    scales: Scales
+    parameters: Scales
+    """What is trained."""
     optimizer: dict
     best: Scales
+    """The scales that were best on validation problems."""
     best_validation: float
     base_validation: float
-    skipped: int
+    skipped: int = 0
+    """Steps without a signal."""
+    stale: int = 0
+    """Evaluations since the best one."""
+    recent: list[dict[str, Any]] = field(default_factory=list)
+    """Signs of the last steps, see `health`."""
 
 
-def save_state(path: Path, state: State) -> None:
-    """Write atomically. Raises CheckpointError where the folder cannot take it."""
-    arrays = {f"scales/{k}": v for k, v in state.scales.items()}
-    arrays |= {f"best/{k}": v for k, v in state.best.items()}
-    arrays |= {f"optimizer/{k}": v for k, v in _flat(state.optimizer)}
-    numbers = {
-        "step": state.step,
-        "best_validation": state.best_validation,
-        "base_validation": state.base_validation,
-        "skipped": state.skipped,
-    }
+def save_state(folder: Path, state: State) -> None:
+    """Write atomically, and forget all but the last two. Raises CheckpointError where the
+    folder cannot take it.
+    """
+    path = folder / f"step-{state.step:06d}.safetensors"
     temporary = path.with_name(f".{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mx.save_safetensors(str(temporary), arrays, {"state": json.dumps(numbers)})
-        with temporary.open("rb+") as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(pack(state))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
+        for old in generations(folder)[KEPT:]:
+            old.unlink()
+    except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise CheckpointError(
-            f"{path}: cannot be written ({error}), expected a folder with room"
+            f"{path}: cannot be written ({error}), expected a folder with room; "
+            "the checkpoint before it is kept"
         ) from error
+
+
+def generations(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, newest first."""
+    return sorted(folder.glob("step-*.safetensors"), reverse=True)
+
+
+def newest_state(folder: Path) -> tuple[State, list[str]]:
+    """The newest checkpoint that is whole, and what is wrong with newer ones.
+
+    Raises: CheckpointError where none is whole.
+    """
+    faults: list[str] = []
+    for path in generations(folder):
+        try:
+            return load_state(path), faults
+        except CheckpointError as error:
+            faults.append(str(error))
+    raise CheckpointError("; ".join(faults) or f"{folder}: no checkpoint to resume from")
 
 
 def load_state(path: Path) -> State:
     """Read a checkpoint back. Raises CheckpointError where there is none or it is damaged."""
     try:
-        loaded: Any = mx.load(str(path), return_metadata=True)
-        arrays, metadata = loaded
-        numbers = json.loads(metadata["state"])
-        mx.eval(arrays)
-        part = {
-            # sorted, since sums over the layers round differently in another order
-            name: {
-                k.split("/", 1)[1]: v
-                for k, v in sorted(arrays.items())
-                if k.startswith(f"{name}/")
-            }
-            for name in ("scales", "best", "optimizer")
-        }
-        optimizer: dict = {}
-        for key, value in part["optimizer"].items():
-            name, _, leaf = key.partition("/")
-            if leaf:
-                optimizer.setdefault(name, {})[leaf] = value
-            else:
-                optimizer[name] = value
-        return State(scales=part["scales"], best=part["best"], optimizer=optimizer, **numbers)
+        return unpack(path.read_bytes())
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: no checkpoint to resume from ({error})") from error
+
+
+def pack(state: State) -> bytes:
+    """The state as the bytes of a safetensors file."""
+    arrays = {f"parameters/{k}": v for k, v in state.parameters.items()}
+    arrays |= {f"best/{k}": v for k, v in state.best.items()}
+    arrays |= {f"optimizer/{k}": v for k, v in _flat(state.optimizer)}
+    numbers = {k: v for k, v in vars(state).items() if k not in _ARRAYS}
+    file = io.BytesIO()
+    metadata = {"state": json.dumps(numbers), "digest": _digest(arrays)}
+    mx.save_safetensors(file, arrays, metadata)  # pyright: ignore[reportArgumentType]
+    return file.getvalue()
+
+
+def unpack(data: bytes) -> State:
+    """What `pack` packed; any of several errors for anything else."""
+    loaded: Any = mx.load(io.BytesIO(data), format="safetensors", return_metadata=True)
+    arrays, metadata = loaded
+    mx.eval(arrays)
+    numbers = json.loads(metadata["state"])
+    if _digest(arrays) != metadata["digest"]:
+        raise ValueError("its arrays are not what was written")
+    part: dict[str, Any] = {
+        # sorted, since sums over the layers round differently in another order
+        name: {
+            k.split("/", 1)[1]: v for k, v in sorted(arrays.items()) if k.startswith(f"{name}/")
+        }
+        for name in _ARRAYS
+    }
+    return State(**numbers | part | {"optimizer": _nested(part["optimizer"])})
+
+
+def _digest(arrays: dict[str, mx.array]) -> str:
+    """A flipped bit leaves a safetensors file readable; this notices."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.array(array).tobytes())
+    return digest.hexdigest()
 
 
 def _flat(optimizer: dict) -> Iterator[tuple[str, mx.array]]:
@@ -94,3 +144,14 @@ def _flat(optimizer: dict) -> Iterator[tuple[str, mx.array]]:
             yield from ((f"{name}/{leaf}", array) for leaf, array in value.items())
         else:
             yield name, value
+
+
+def _nested(flat: Scales) -> dict:
+    optimizer: dict = {}
+    for key, value in flat.items():
+        name, _, leaf = key.partition("/")
+        if leaf:
+            optimizer.setdefault(name, {})[leaf] = value
+        else:
+            optimizer[name] = value
+    return optimizer

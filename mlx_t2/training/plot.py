@@ -1,17 +1,27 @@
-"""A run folder's curves as a picture. Knows the folder's metrics file; needs matplotlib (extra
+"""A run folder's curves as a picture. Knows the folder's files; needs matplotlib (extra
 `plots`).
 """
 
+import re
 from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
 
 from mlx_t2.errors import CheckpointError, ConfigError
+from mlx_t2.experts import Expert
+from mlx_t2.svf import Scales
 
 from .log import read_lines
 
+_BINS = 24
+"""Along the singular values, the largest first."""
+
 
 def plot_run(out: Path) -> Path:
-    """Draw `plot.png` from `metrics.jsonl`: reward, validation accuracy, signal and |z − 1| by
-    step.
+    """Draw `plot.png` of a run folder: reward and accuracy, KL, signs of a collapse, and where
+    the expert differs from the base model.
 
     Raises: ConfigError without matplotlib or without metrics; CheckpointError where it cannot
     be written.
@@ -25,21 +35,23 @@ def plot_run(out: Path) -> Path:
     entries = read_lines(out / "metrics.jsonl")
     if not entries:
         raise ConfigError(f"{out}: no metrics.jsonl with steps in it, expected a run folder")
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    reward, signal, change = figure.subplots(1, 3)
-    steps = [entry["step"] for entry in entries]
-    reward.plot(
-        steps, [entry["reward"] for entry in entries], color="0.6", label="reward, sampled"
-    )
-    validated = [(e["step"], e["validation"]) for e in entries if e["validation"] is not None]
-    start = (0, entries[0]["base_validation"])
-    reward.plot(*zip(start, *validated, strict=True), "o-", label="validation accuracy, greedy")
-    reward.set(xlabel="step", ylim=(0, 1))
-    reward.legend(loc="lower right")
-    signal.bar(steps, [entry["signal_groups"] for entry in entries])
-    signal.set(xlabel="step", title="problems that carried a signal")
-    change.plot(steps, [entry["change"] for entry in entries])
-    change.set(xlabel="step", title="mean |z − 1|", ylim=(0, None))
+    expert = Expert.load(out / "expert.safetensors")
+    figure = Figure(figsize=(11, 6.2), layout="constrained")
+    (reward, kl, signs), (layers, indices, change) = figure.subplots(2, 3)
+    _draw_reward(reward, entries, int(expert.metrics["n_validation"]))
+    _draw_kl(kl, entries)
+    _draw_signs(signs, entries)
+    by_layer, by_index = changes(expert.scales)
+    for kind, values in by_layer.items():
+        layers.plot(*zip(*sorted(values), strict=True), ".-", label=kind)
+    layers.set(xlabel="layer", title="mean |z − 1| of the expert", ylim=(0, None))
+    layers.legend(fontsize="small")
+    for kind, values in by_index.items():
+        indices.plot(np.linspace(0, 1, len(values)), values, label=kind)
+    indices.set(xlabel="singular value: largest … smallest", title="mean |z − 1|")
+    indices.set_ylim(0, None)
+    change.plot([e["step"] for e in entries], [e["change"] for e in entries])
+    change.set(xlabel="step", title="mean |z − 1| in training", ylim=(0, None))
     path = out / "plot.png"
     try:
         figure.savefig(path, dpi=120)
@@ -48,3 +60,56 @@ def plot_run(out: Path) -> Path:
             f"{path}: cannot be written ({error}), expected a folder with room"
         ) from error
     return path
+
+
+def _draw_reward(axes: Any, entries: list[dict], n: int) -> None:
+    """Sampled reward, and greedy accuracy with its 95 % interval (normal approximation)."""
+    axes.plot([e["step"] for e in entries], [e["reward"] for e in entries], color="0.6")
+    points = [(0, entries[0]["base_validation"])]
+    points += [(e["step"], e["validation"]) for e in entries if e["validation"] is not None]
+    steps, accuracy = (np.array(column) for column in zip(*points, strict=True))
+    half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / n)
+    axes.errorbar(steps, accuracy, half, fmt="o-", capsize=2)
+    axes.set(xlabel="step", ylim=(0, 1), title="reward (grey), held-out accuracy")
+
+
+def _draw_kl(axes: Any, entries: list[dict]) -> None:
+    measured = [(e["step"], e["kl"]) for e in entries if e["kl"] is not None]
+    if measured:
+        axes.plot(*zip(*measured, strict=True), "o-")
+    axes.set(xlabel="step", title="KL from the base [nats a completion]")
+
+
+def _draw_signs(axes: Any, entries: list[dict]) -> None:
+    steps = [e["step"] for e in entries]
+    signal = [e["signal_groups"] / e["groups"] for e in entries]
+    axes.plot(steps, signal, label="problems with a signal")
+    axes.plot(steps, [e["commonest_share"] for e in entries], label="the commonest answer")
+    axes.set(xlabel="step", ylim=(0, 1), title="shares")
+    axes.legend(fontsize="small")
+
+
+def changes(
+    scales: Scales,
+) -> tuple[dict[str, list[tuple[int, float]]], dict[str, list[float]]]:
+    """Mean |z − 1|: {kind of matrix: (layer, value) of each}, and {kind: values along the
+    singular values, in equal parts}.
+
+    The kind is the last part of the module path, the layer the first number in it.
+    """
+    by_layer: dict[str, list[tuple[int, float]]] = {}
+    by_index: dict[str, list[np.ndarray]] = {}
+    for path, z in scales.items():
+        kind, change = path.rpartition(".")[2], np.abs(np.array(z.astype(mx.float32)) - 1)
+        found = re.search(r"\.(\d+)\.", path)
+        layer = int(found[1]) if found else 0
+        by_layer.setdefault(kind, []).append((layer, float(change.mean())))
+        flat = change.reshape(-1, change.shape[-1]).mean(axis=0)
+        parts = np.array_split(flat, min(_BINS, len(flat)))
+        by_index.setdefault(kind, []).append(np.array([part.mean() for part in parts]))
+    # layers of one kind may differ in rank: those with the most parts are averaged
+    longest = {kind: max(map(len, rows)) for kind, rows in by_index.items()}
+    return by_layer, {
+        kind: np.mean([r for r in rows if len(r) == longest[kind]], axis=0).tolist()
+        for kind, rows in by_index.items()
+    }

@@ -1,4 +1,4 @@
-"""The REINFORCE objective, as a function of arrays. Knows no models and no tasks."""
+"""The REINFORCE objective, as functions of arrays. Knows no models and no tasks."""
 
 import mlx.core as mx
 from jaxtyping import Float
@@ -21,8 +21,7 @@ def policy_loss(
     π_base) (the k2 estimator).
 
     sequences: all that were sampled, those dropped for lack of signal included, so that the
-    size of a step does
-        not depend on how many were dropped or on how long they are.
+        size of a step does not depend on how many were dropped or on how long they are.
     Source: Williams 1992; Sun, Cetin & Tang 2025, section 3.2; k2: Schulman 2020, Tang & Munos
     2025 (2506.09477).
     """
@@ -32,3 +31,18 @@ def policy_loss(
     change = logprobs - mx.stop_gradient(reference)
     penalty = kl * (0.5 * change * change).sum() / sequences
     return loss + penalty, change.sum() / sequences
+
+
+def divergence(
+    of: Float[mx.array, "N vocabulary"], other: Float[mx.array, "N vocabulary"], sequences: int
+) -> Float[mx.array, ""]:
+    """Σ_n KL(of_n ‖ other_n) / sequences, summed over the whole vocabulary at each position.
+
+    With of = π and other = π_base it is the paper's penalty; the other way round it is what the
+    reference code computes (`F.kl_div(log π, log π_base, log_target=True)`).
+
+    Shapes: log-probabilities, float32.
+    Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2; self-adaptive-llms at
+    03a41ae, `optim_modules/reinforce.py`.
+    """
+    return (mx.exp(of) * (of - other)).sum() / sequences

@@ -9,7 +9,8 @@ import yaml
 
 from mlx_t2.errors import CheckpointError, ConfigError
 
-from .train import TrainConfig
+from .config import MAY_CHANGE, PRESETS, TrainConfig
+from .ranks import Ranks
 
 _TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
 
@@ -17,18 +18,28 @@ _TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields
 def train_config(
     flags: dict[str, Any], file: Path | None = None, resumed: Path | None = None
 ) -> TrainConfig:
-    """The settings of a training: flags win over a YAML or JSON file, which wins over the
-    defaults.
+    """The settings of a training: flags win over a YAML or JSON file, which wins over what the
+    mode presets, which wins over the defaults.
 
-    resumed: a run folder to go on with; its settings hold, and flags may only repeat them.
+    resumed: a run folder to go on with; its settings hold, and flags may only repeat them, but
+        for memory_gb and rows.
+    Under `mlx.launch` the first machine's settings hold for all.
     Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a
     folder without a run.
     """
+    ranks = Ranks()
+    chosen = ranks.together(
+        lambda: dataclasses.asdict(_chosen(flags, file, resumed)) if ranks.is_first else {}
+    )
+    return TrainConfig(**ranks.share(chosen))
+
+
+def _chosen(flags: dict[str, Any], file: Path | None, resumed: Path | None) -> TrainConfig:
     if resumed is not None:
         return _resumed(resumed, flags)
     settings = (_read(file) if file else {}) | flags
     _check(settings, str(file or "flags"))
-    return TrainConfig(**settings)
+    return TrainConfig(**PRESETS.get(settings.get("mode", ""), {}) | settings)
 
 
 def _resumed(folder: Path, flags: dict[str, Any]) -> TrainConfig:
@@ -38,13 +49,15 @@ def _resumed(folder: Path, flags: dict[str, Any]) -> TrainConfig:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: no run to resume from ({error})") from error
     changed = [
-        f"{k}={v!r} (it has {settings[k]!r})" for k, v in flags.items() if settings[k] != v
+        f"{k}={v!r} (it has {settings[k]!r})"
+        for k, v in flags.items()
+        if settings[k] != v and k not in MAY_CHANGE
     ]
     if changed:
         raise ConfigError(
             f"{folder}: {', '.join(changed)} came, but a resumed run keeps its settings"
         )
-    return TrainConfig(**settings)
+    return TrainConfig(**settings | flags)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -56,7 +69,8 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConfigError(f"{file}: {type(settings).__name__} came, expected one key a setting")
     # YAML 1.1 takes 1e-3 for text; everybody means the number
-    return {k: _number(v) if _TYPES.get(k) is float else v for k, v in settings.items()}
+    floats = (float, float | None)
+    return {k: _number(v) if _TYPES.get(k) in floats else v for k, v in settings.items()}
 
 
 def _number(value: Any) -> Any:
@@ -75,11 +89,16 @@ def _check(settings: dict[str, Any], where: str) -> None:
     wrong = [
         f"{key} is {value!r}, expected {_worded(_TYPES[key])}"
         for key, value in settings.items()
-        if isinstance(value, bool)
-        or not isinstance(value, float | int if _TYPES[key] is float else _TYPES[key])
+        if not _fits(value, _TYPES[key])
     ]
     if wrong:
         raise ConfigError(f"{where}: {'; '.join(wrong)}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind | int if kind in (float, float | None) else kind)
 
 
 def _worded(kind: Any) -> str:

@@ -1,128 +1,37 @@
 """The training loop: a generator of one report a step. Knows no display; whoever reads the
 reports may stop.
 
-Differs from the paper (arXiv:2501.06252, section 3.2) and from the reference: (4) G completions
-a problem at temperature 1 instead of one greedy one, so there is something to compare; (5) z
-starts at exactly 1, in float32, without the sigmoid and the renormalisation of the reference;
-(6) the exact sampled ids are trained on, end token included, instead of the text tokenised
-again; (7) problems whose completions all earn the same are dropped, and a step without signal
-is skipped.
+Differs from the paper (arXiv:2501.06252, section 3.2) and from the reference, unless mode paper
+asks for theirs: (4) G completions a problem at temperature 1 instead of one greedy one, so
+there is something to compare; (5) z starts at exactly 1, in float32, without the sigmoid and
+the renormalisation of the reference; (6) the exact sampled ids are trained on, end token
+included, instead of the text tokenised again; (7) problems whose completions all earn the same
+are dropped, and a step without signal is skipped.
 """
 
 import dataclasses
-import json
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import mlx.optimizers as optim
 
-from mlx_t2.errors import CheckpointError, ConfigError
+from mlx_t2.errors import ConfigError
 from mlx_t2.experts import Expert
-from mlx_t2.models import SVFModel
-from mlx_t2.sampling import (
-    Rollout,
-    SamplingConfig,
-    completion_logprobs,
-    held_out_accuracy,
-    rollouts,
-)
-from mlx_t2.svf import Scales, check_trainable, ones
-from mlx_t2.tasks import Task
+from mlx_t2.models import SVFModel, wired_memory
+from mlx_t2.sampling import held_out_accuracy
+from mlx_t2.svf import Scales, check_trainable
+from mlx_t2.tasks import Problem, Task
 
-from .advantages import leave_one_out
-from .checkpoint import State, load_state, save_state
-from .log import append_line, drop_after, write_atomically
-from .reinforce import policy_loss
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How an expert is trained."""
-
-    steps: int = 20
-    """Updates."""
-    prompts: int = 9
-    """Problems a step."""
-    group: int = 8
-    """Completions a problem."""
-    lr: float = 2e-3
-    """Learning rate of Adam on z. 2e-3 is safe; 5e-3 and more are faster and sometimes fatal.
-    """
-    kl: float = 0.0
-    """Weight of the KL penalty to the base model."""
-    clip: float = 1.0
-    """Longest gradient (global norm)."""
-    temperature: float = 1.0
-    """Of the sampled completions."""
-    seed: int = 0
-    """Of problems and completions."""
-    eval_every: int = 5
-    """Steps between greedy evaluations on the validation split."""
-    validation: int = 120
-    """Problems of each such evaluation."""
-    test: int = 200
-    """Problems of the test split answered before and after; 0 is none."""
-    targets: str = "mlp"
-    """Which layers wear scales: mlp, attention, all, or a regular expression."""
-    rank: int | None = None
-    """Singular values scaled a weight, largest first; all when None."""
-    init: str | None = None
-    """An expert file to start from instead of z = 1."""
-
-    def __post_init__(self):
-        for name in ("steps", "prompts", "eval_every", "validation"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} came, expected 1 or more")
-        if self.group < 2:
-            raise ConfigError(
-                f"group: {self.group} came, expected 2 or more: one completion has no baseline"
-            )
-        for name in ("lr", "clip", "temperature"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}: {getattr(self, name)} came, expected more than 0")
-        if not 0 <= self.kl < math.inf or self.test < 0:
-            raise ConfigError(
-                f"kl and test: {self.kl} and {self.test} came, expected 0 or more"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepReport:
-    """What one step did."""
-
-    step: int
-    steps: int
-    reward: float
-    """Mean over all sampled completions."""
-    loss: float
-    kl: float
-    """Of the policy from the base, summed over a completion, mean over completions [nats]; 0
-    when not asked for.
-    """
-    groups: int
-    signal_groups: int
-    """Problems whose completions earned different rewards."""
-    truncated: int
-    """Completions cut off by the limit."""
-    is_skipped: bool
-    """No problem carried a signal, so nothing was changed."""
-    tokens: int
-    """Sampled in this step."""
-    change: float
-    """Mean |z − 1|."""
-    gradient_norm: float
-    seconds: float
-    validation: float | None
-    """Greedy accuracy on the validation split, where this step measured it."""
-    base_validation: float
-    best_validation: float
-    sample: dict[str, Any]
-    """The first problem with its completions and rewards."""
+from .checkpoint import State, pack, unpack
+from .config import TrainConfig
+from .folder import RunFolder, as_entry
+from .health import WINDOW, Signs, advice
+from .learner import Learner
+from .plan import TrainPlan, limit_bytes, plan_training
+from .ranks import Ranks
+from .report import StepReport, graded_entry, sample_line, signs_of
 
 
 def train(
@@ -135,19 +44,34 @@ def train(
     """Train an expert by REINFORCE; yields a report a step. The model must be decomposed as
     `config` says.
 
+    Under `mlx.launch`, every machine calls this alike; problems are split over them, and the
+    first one alone writes files.
+
     out: the run folder: config.json, metrics.jsonl, samples.jsonl, checkpoint/,
-    expert.safetensors (best on the validation split). Every step can be the last: with `resume`
-    the run goes on from there to the same numbers.
+        expert.safetensors (best on the validation split). Every step can be the last: with
+        `resume` the run goes on from there to the same numbers.
     Raises: CheckpointError for a folder that cannot be written or resumed; ConfigError for a
-    folder in use.
+    folder in use, settings that do not fit the model or the memory, or a loss that is no
+    number any more: the last good step is kept.
     """
     run = _Run(model, task, config, out)
-    state = run.resumed() if resume else run.started()
-    while state.step < config.steps:
-        report, samples = run.step(state)
-        run.record(report, samples, state)
-        yield report
-    run.finish(state)
+    with wired_memory():
+        state = run.resumed() if resume else run.started()
+        while not run.is_over(state):
+            report, samples = run.step(state)
+            run.record(report, samples, state)
+            yield report
+            run.check_memory(report)
+        run.finish(state)
+
+
+def plan(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan:
+    """What `train` would take on this machine, measured; nothing is trained, nothing written.
+
+    Raises: ConfigError where it does not fit.
+    """
+    learner = _Run(model, task, config, Path()).learner
+    return plan_training(model, task, learner.objective, learner.form.initial, config)
 
 
 class _Run:
@@ -160,8 +84,16 @@ class _Run:
                 f"{model.rank}, expected {config.targets!r} and {config.rank}"
             )
         check_trainable(model.network)
-        self.model, self.task, self.config, self.out = model, task, config, out
-        self.optimizer = optim.Adam(config.lr, betas=[0.9, 0.99], bias_correction=True)
+        self.ranks = Ranks()
+        if config.prompts < self.ranks.size:
+            raise ConfigError(
+                f"prompts: {config.prompts} came, expected one a machine or more, which are "
+                f"{self.ranks.size}"
+            )
+        self.model, self.task, self.config, self.folder = model, task, config, RunFolder(out)
+        self.learner = Learner(model, task, config, self.ranks)
+        self.faults: list[str] = []
+        """Of checkpoints passed over, until they have been told."""
         self.validation = task.problems("validation", config.validation)
         self.test = task.problems("test", config.test)
 
@@ -169,186 +101,177 @@ class _Run:
 
     def started(self) -> State:
         """A new run folder, and the state before the first step."""
-        scales = self._initial_scales()  # refuses an expert before there is a folder
-        self._open_folder()
-        return self._beginning(scales)
+        self.learner.fit()
+        self._on_first(lambda: self.folder.open(self._settings()))
+        return self._beginning()
 
-    def _initial_scales(self) -> Scales:
-        scales = ones(self.model.shapes)
-        if self.config.init:
-            expert = Expert.load(Path(self.config.init))
-            fingerprint = self.model.fingerprint(expert.targets)
-            expert.check(self.model.name, fingerprint, self.model.shapes)
-            scales |= expert.scales
-        return scales
+    def _on_first(self, work: Callable[[], Any]) -> Any:
+        """What rank 0 returns, there; where it fails, all do."""
+        return self.ranks.together(lambda: work() if self.ranks.is_first else None)
 
-    def _beginning(self, scales: Scales) -> State:
-        self.optimizer.init(scales)
-        with self.model.using({}):
-            base = held_out_accuracy(self.model, self.task, self.validation)[0]
-        best = self._validate(scales) if self.config.init else base
-        return State(0, scales, self.optimizer.state, scales, best, base, 0)
-
-    def _open_folder(self) -> None:
-        if (self.out / "config.json").exists():
-            raise ConfigError(
-                f"{self.out}: holds a run already; resume it or name another folder"
-            )
-        try:
-            (self.out / "checkpoint").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.out}: cannot be made ({error}), expected a writable folder"
-            ) from error
-        text = json.dumps(self._settings(), indent=2) + "\n"
-        write_atomically(self.out / "config.json", text)
+    def _beginning(self) -> State:
+        parameters = self.learner.form.initial
+        self.learner.optimizer.init(parameters)
+        start = self.learner.form.scales(parameters)
+        base = self._accuracy({}, self.validation)
+        is_base = self.config.parametrisation != "sigmoid" and not self.config.init
+        best = base if is_base else self._accuracy(start, self.validation)
+        return State(0, parameters, self.learner.optimizer.state, start, best, base)
 
     def _settings(self) -> dict[str, Any]:
-        """What has to stay the same from the first step of a run to the last."""
+        """What has to stay the same from the first step of a run to the last, and `fitted`."""
         return {
             "model": self.model.name,
             "fingerprint": self.model.fingerprint(self.config.targets),
             "task": self.task.name,
+            "fitted": self.learner.rows,
         } | dataclasses.asdict(self.config)
 
-    def _stored(self) -> dict[str, Any]:
-        try:
-            return json.loads((self.out / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-
     def resumed(self) -> State:
-        """The state of the last checkpoint, or the beginning where none was written yet."""
-        stored = self._stored()
-        changed = [k for k, v in self._settings().items() if stored and stored.get(k) != v]
-        if changed:
-            raise CheckpointError(
-                f"{self.out}: a run with another {', '.join(changed)}, expected what its "
-                "config.json has"
-            )
-        is_new = bool(stored) and not _checkpoint(self.out).exists()
-        state = (
-            self._beginning(self._initial_scales())
-            if is_new
-            else load_state(_checkpoint(self.out))
-        )
-        for name in ("metrics.jsonl", "samples.jsonl"):
-            drop_after(self.out / name, state.step)
-        self.optimizer.state = state.optimizer
+        """The state of the newest whole checkpoint, or the beginning where there is none."""
+        stored = self.ranks.share(self._on_first(self._stored))
+        is_anew = self.config.memory_gb != stored["memory_gb"]
+        self.learner.fit(None if is_anew else stored["fitted"])
+        self._on_first(lambda: self.folder.write_settings(self._settings()))
+        if stored["has_checkpoint"]:
+            return self._newest()
+        self._on_first(lambda: self.folder.forget_after(0))
+        return self._beginning()
+
+    def _stored(self) -> dict[str, Any]:
+        """The settings on disk, once it is sure that it is this run."""
+        stored = self.folder.settings()
+        self.learner.rows = stored.get("fitted", 0)
+        self.folder.check_same(self._settings())
+        return stored | {"has_checkpoint": self.folder.has_checkpoint}
+
+    def _newest(self) -> State:
+        found = self._on_first(self.folder.newest)
+        packed = b""
+        if found is not None:
+            state, self.faults = found
+            packed = pack(state)
+        state = unpack(self.ranks.broadcast(packed))
+        self.learner.optimizer.state = state.optimizer
         return state
 
     # One step
 
-    def step(self, state: State) -> tuple[StepReport, list[Rollout]]:
-        """Sample, grade, update `state`, and evaluate where it is time to."""
+    def is_over(self, state: State) -> bool:
+        """All steps are done, or validation has stopped to improve."""
+        patience = self.config.patience
+        return state.step >= self.config.steps or (
+            patience is not None and state.stale >= patience
+        )
+
+    def step(self, state: State) -> tuple[StepReport, list[dict]]:
+        """Sample, grade, update `state`, and evaluate where it is time to; the report, and all
+        groups as lines of samples.jsonl.
+        """
         start = time.perf_counter()
+        mx.reset_peak_memory()
         state.step += 1
-        seed = self.config.seed * 1_000_003 + state.step
-        with self.model.using(state.scales):
-            sampled = self._rollouts(seed)
-        used = [rollout for rollout in sampled if len(set(rollout.rewards)) > 1]
-        loss = kl = norm = 0.0
-        if used:
-            loss, kl, norm = self._update(state, used)
-        state.skipped += not used
-        validation = None
-        if state.step % self.config.eval_every == 0 or state.step == self.config.steps:
-            validation = self._validate(state.scales)
-            if validation > state.best_validation:
-                state.best, state.best_validation = dict(state.scales), validation
-        completions = [c for rollout in sampled for c in rollout.completions]
-        rewards = [reward for rollout in sampled for reward in rollout.rewards]
+        sampled = self.ranks.together(lambda: self.learner.sampled(state))
+        groups, kl = self.learner.weighted(state, sampled, self._is_evaluated(state))
+        sampling_seconds = time.perf_counter() - start
+        mine = zip(sampled, groups, strict=True)
+        entries = self.ranks.gather([graded_entry(self.task, *pair) for pair in mine])
+        signal = [e for e in entries if e["has_signal"]]
+        loss, norm = 0.0, 0.0
+        if signal:
+            loss, penalised, norm = self.learner.update(state, groups)
+            kl = penalised if kl is None else kl
+        state.skipped += not signal
+        gradient_seconds = time.perf_counter() - start - sampling_seconds
+        signs, scales = signs_of(entries), self.learner.scales(state)
+        state.recent = [*state.recent, vars(signs)][-WINDOW:]
+        validation = self._validated(state, scales)
+        commonest, share = signs.commonest
+        faults, self.faults = self.faults, []
         report = StepReport(
             step=state.step,
             steps=self.config.steps,
-            reward=sum(rewards) / len(rewards),
+            reward=signs.reward,
             loss=loss,
             kl=kl,
-            groups=len(sampled),
-            signal_groups=len(used),
-            truncated=sum(not c.is_finished for c in completions),
-            is_skipped=not used,
-            tokens=sum(len(c.tokens) for c in completions),
-            change=_mean_change(state.scales),
+            groups=len(entries),
+            signal_groups=len(signal),
+            truncated=sum(not is_finished for e in entries for is_finished in e["finished"]),
+            is_skipped=not signal,
+            tokens=sum(e["tokens"] for e in entries),
+            entropy=signs.entropy,
+            commonest=commonest,
+            commonest_share=share,
+            change=_mean_change(scales),
             gradient_norm=norm,
             seconds=time.perf_counter() - start,
+            sampling_seconds=sampling_seconds,
+            gradient_seconds=gradient_seconds,
+            peak_gb=mx.get_peak_memory() / 1e9,
             validation=validation,
             base_validation=state.base_validation,
             best_validation=state.best_validation,
-            sample=_sample_entry(state.step, (used or sampled)[0]),
+            warning="; ".join(faults) or advice([Signs(**one) for one in state.recent]),
+            sample=sample_line(state.step, (signal or entries)[0]),
         )
-        return report, sampled
+        mx.clear_cache()  # the next step's shapes are others
+        return report, [sample_line(state.step, e) for e in entries]
 
-    def _rollouts(self, seed: int) -> list[Rollout]:
-        config = SamplingConfig(
-            temperature=self.config.temperature, max_tokens=self.task.max_tokens, seed=seed
-        )
-        problems = self.task.step(self.config.prompts, seed)
-        return rollouts(self.model, self.task, problems, self.config.group, config)
+    def _is_evaluated(self, state: State) -> bool:
+        return state.step % self.config.eval_every == 0 or state.step == self.config.steps
 
-    def _update(self, state: State, used: list[Rollout]) -> tuple[float, float, float]:
-        """One Adam step on the scales of `state`; returns loss, KL and the gradient's norm
-        before clipping.
-        """
-        (loss, kl), gradient = mx.value_and_grad(self._loss)(state.scales, used)
-        gradient, norm = optim.clip_grad_norm(gradient, self.config.clip)
-        state.scales = self.optimizer.apply_gradients(gradient, state.scales)
-        state.optimizer = self.optimizer.state
-        mx.eval(
-            state.scales, state.optimizer, loss, kl, norm
-        )  # one step's graph must not grow into the next
-        numbers: Any = mx.stack([loss, kl, norm]).tolist()
-        return numbers[0], numbers[1], numbers[2]
+    def _validated(self, state: State, scales: Scales) -> float | None:
+        if not self._is_evaluated(state):
+            return None
+        validation = self._accuracy(scales, self.validation)
+        state.stale += 1
+        if validation > state.best_validation:
+            state.best, state.best_validation, state.stale = dict(scales), validation, 0
+        return validation
 
-    def _loss(self, scales: Scales, used: list[Rollout]) -> tuple[mx.array, mx.array]:
-        prompts = [rollout.prompt for rollout in used]
-        completions = [[c.tokens for c in rollout.completions] for rollout in used]
-        with self.model.using(scales):
-            logprobs = completion_logprobs(self.model, prompts, completions)
-        reference = None
-        if self.config.kl:
-            with self.model.using({}):
-                reference = completion_logprobs(self.model, prompts, completions)
-        advantages = [
-            advantage
-            for rollout in used
-            for advantage, c in zip(
-                leave_one_out(rollout.rewards), rollout.completions, strict=True
+    def _accuracy(self, scales: Scales, problems: Sequence[Problem]) -> float:
+        """Greedy, over all machines."""
+
+        def right() -> float:
+            mine = self.ranks.mine(problems)
+            if not mine:
+                return 0.0
+            with self.model.using(scales):
+                return held_out_accuracy(self.model, self.task, mine)[0] * len(mine)
+
+        counts = self.ranks.gather_all(round(self.ranks.together(right)))
+        return sum(counts) / len(problems)
+
+    def check_memory(self, report: StepReport) -> None:
+        """Raise ConfigError where the step took more than there is."""
+        limit = limit_bytes(self.config) / 1e9
+        if report.peak_gb > limit:
+            raise ConfigError(
+                f"memory: step {report.step} took {report.peak_gb:.1f} GB at its peak, "
+                f"{limit:.1f} GB are there. It is kept: go on with --resume and fewer rows "
+                f"than {self.learner.rows} (--rows), or more memory (--memory-gb)"
             )
-            for _ in c.tokens
-        ]
-        sequences = self.config.prompts * self.config.group
-        return policy_loss(logprobs, reference, mx.array(advantages), sequences, self.config.kl)
-
-    def _validate(self, scales: Scales) -> float:
-        with self.model.using(scales):
-            return held_out_accuracy(self.model, self.task, self.validation)[0]
 
     # Files
 
-    def record(self, report: StepReport, sampled: list[Rollout], state: State) -> None:
-        """Log lines first, then the checkpoint: what comes after the checkpoint is dropped on
-        resume.
-        """
-        entry = dataclasses.asdict(report)
-        del entry["sample"]
-        append_line(self.out / "metrics.jsonl", entry)
-        for rollout in sampled:
-            append_line(self.out / "samples.jsonl", _sample_entry(report.step, rollout))
-        save_state(_checkpoint(self.out), state)
-        if report.validation is not None:
-            self._save_expert(state, {})
+    def record(self, report: StepReport, samples: list[dict], state: State) -> None:
+        """Write what the step did."""
+
+        def write() -> None:
+            self.folder.record(as_entry(report), samples, state)
+            if report.validation is not None:
+                self._save_expert(state, {})
+
+        self._on_first(write)
 
     def finish(self, state: State) -> None:
         """Answer the test problems before and after, and write the expert with the result."""
-        test = {}
+        test: dict[str, float] = {}
         if self.test:
-            with self.model.using({}):
-                test["base_accuracy"] = held_out_accuracy(self.model, self.task, self.test)[0]
-            with self.model.using(state.best):
-                test["final_accuracy"] = held_out_accuracy(self.model, self.task, self.test)[0]
+            test["base_accuracy"] = self._accuracy({}, self.test)
+            test["final_accuracy"] = self._accuracy(state.best, self.test)
             test["n_eval"] = len(self.test)
-        self._save_expert(state, test)
+        self._on_first(lambda: self._save_expert(state, test))
 
     def _save_expert(self, state: State, test: dict[str, float]) -> None:
         metrics = {
@@ -358,36 +281,23 @@ class _Run:
             "steps": state.step,
             "skipped_steps": state.skipped,
         } | test
-        Expert(
-            name=self.task.domain,
-            scales=state.best,
-            base_model=self.model.name,
-            base_fingerprint=self.model.fingerprint(self.config.targets),
-            targets=self.config.targets,
-            rank=str(self.config.rank or "full"),
-            task=self.task.name,
-            seed=self.config.seed,
-            config=dataclasses.asdict(self.config) | {"prompt": list(self.task.prompt)},
-            metrics=metrics,
-        ).save(self.out / "expert.safetensors")
-
-
-def _checkpoint(out: Path) -> Path:
-    return out / "checkpoint" / "state.safetensors"
+        self.folder.save_expert(
+            Expert(
+                name=self.task.domain,
+                scales=state.best,
+                base_model=self.model.name,
+                base_fingerprint=self.model.fingerprint(self.config.targets),
+                targets=self.config.targets,
+                rank=str(self.config.rank or "full"),
+                task=self.task.name,
+                seed=self.config.seed,
+                config=dataclasses.asdict(self.config) | {"prompt": list(self.task.prompt)},
+                metrics=metrics,
+            )
+        )
 
 
 def _mean_change(scales: Scales) -> float:
-    change: Any = mx.mean(mx.abs(mx.concatenate(list(scales.values())) - 1)).item()
+    flat = mx.concatenate([z.reshape(-1) for z in scales.values()])
+    change: Any = mx.mean(mx.abs(flat - 1)).item()
     return change
-
-
-def _sample_entry(step: int, rollout: Rollout) -> dict[str, Any]:
-    return {
-        "step": step,
-        "problem": rollout.problem.id,
-        "question": rollout.problem.messages[-1]["content"],
-        "answer": rollout.problem.answer,
-        "completions": [c.text for c in rollout.completions],
-        "finished": [c.is_finished for c in rollout.completions],
-        "rewards": list(rollout.rewards),
-    }

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -229,10 +230,61 @@ def test_ctrl_c_tells_the_command_that_goes_on(t2, trained, place, tmp_path, mon
     assert (stopped.code, stopped.stdout) == (130, "")
     assert "Traceback" not in stopped.stderr
     assert not (tmp_path / "run/expert.safetensors").exists()
-    command = re.search(r"stopped\. To go on: t2 (.*)", stopped.stderr)[1]
+    command = re.search(r"every finished step is kept\. To go on: t2 (.*)", stopped.stderr)[1]
     assert t2(command).code == 0
     whole = place / "run/expert.safetensors"
     assert (tmp_path / "run/expert.safetensors").read_bytes() == whole.read_bytes()
+
+
+def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(t2, tmp_path):
+    line = (
+        f"train mathematics --model tiny --out {tmp_path}/run --prompts 3 --group 2 --dry-run"
+    )
+    plan = t2(f"{line} --json").result
+    assert plan["rows"] == plan["completions"] == 6
+    assert 0 < plan["gradient"] < plan["limit"]
+    assert "gradient pass over 6 of 6 completions" in t2(line).stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resumed_run_may_take_its_work_in_smaller_parts(t2, trained, place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    line = f"train mathematics --model tiny --out {tmp_path}/run --resume"
+    assert t2(f"{line} --rows 2 --memory-gb 1").code == 0
+    settings = json.loads((tmp_path / "run/config.json").read_text())
+    assert (settings["rows"], settings["fitted"], settings["memory_gb"]) == (2, 2, 1.0)
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(t2, trained, place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    newest = max((tmp_path / "run/checkpoint").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-9])
+    again = t2(f"train mathematics --model tiny --out {tmp_path}/run --resume")
+    assert again.code == 0
+    assert "! " in again.stderr
+    assert "step-000002.safetensors: no checkpoint to resume from" in again.said
+    for path in (place / "run").glob("expert*"):
+        assert (tmp_path / "run" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_steps_are_reported_to_the_services_of_mlx_lm(t2, tmp_path, monkeypatch):
+    """wandb itself is the network: a stand-in takes what mlx-lm's callback hands it."""
+    logged, started = [], []
+    wandb = SimpleNamespace(
+        init=lambda **settings: started.append(settings),
+        log=lambda numbers, step: logged.append((step, numbers)),
+    )
+    monkeypatch.setattr("mlx_lm.tuner.callbacks.wandb", wandb)
+    line = "--steps 2 --prompts 3 --group 2 --validation 4 --test 0"
+    ran = t2(
+        f"train mathematics --model tiny --out {tmp_path}/run {line} --report-to wandb "
+        "--project-name largest"
+    )
+    assert ran.code == 0
+    assert started[0]["project"] == "largest"
+    assert started[0]["config"]["prompts"] == 3
+    assert [step for step, _ in logged] == [1, 2]
+    assert {"reward", "signal_groups", "change"} <= logged[0][1].keys()
 
 
 def test_flags_win_over_a_settings_file(t2, tmp_path):

@@ -25,8 +25,8 @@ def score(task, problems, completion):
     return sum(task.grade([(p, completion(p)) for p in problems])) / len(problems)
 
 
-def test_every_domain_comes_in_three_forms():
-    endings = ("", "-shared", "-both")
+def test_every_domain_comes_in_four_forms():
+    endings = ("", "-shared", "-both", "-curriculum")
     assert set(task_names()) == {
         f"{domain}{ending}" for domain in DOMAINS for ending in endings
     }
@@ -170,6 +170,41 @@ def test_both_asks_half_in_each_form(domain):
     assert systems.count("Answer.") == 50
     by_step = [{p.messages[0]["content"] for p in task.step(8, seed)} for seed in range(4)]
     assert by_step[0] == by_step[2] != by_step[1] == by_step[3] == {"Answer."}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_curriculum_changes_the_prompt_on_the_way(domain):
+    task = get_task(f"{domain}-curriculum")
+
+    def systems(progress: float) -> set[str]:
+        steps = (task.step(6, seed, progress=progress) for seed in range(4))
+        return {p.messages[0]["content"] for step in steps for p in step}
+
+    assert "Answer." not in systems(0.0) | systems(0.49)
+    assert len(systems(0.5)) == len(systems(1.0)) == 2
+    assert "Answer." in systems(0.5)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_an_unbalanced_step_has_kinds_as_chance_has_them(domain):
+    task = get_task(domain)
+    steps = [task.step(20, seed, balanced=False) for seed in range(20)]
+    counts = [Counter(p.kind for p in step) for step in steps]
+    assert max(max(count.values()) - min(count.values()) for count in counts) > 1
+    assert all(is_for_training(p) for step in steps for p in step)
+    assert steps[3] == task.step(20, 3, balanced=False)
+
+
+def test_a_choice_is_a_position_in_mathematics_and_the_text_elsewhere():
+    mathematics = get_task("mathematics")
+    problem = mathematics.problems("train", 1)[0]
+    for place, number in zip(("first", "second", "third"), words(problem), strict=True):
+        assert mathematics.choice(problem, f" {number.rstrip(',')}\n") == place
+    assert mathematics.choice(problem, "I think 7") == "none of them"
+    assert mathematics.choice(problem, problem.answer) == problem.kind
+    reasoning = get_task("reasoning")
+    problem = reasoning.problems("train", 1)[0]
+    assert reasoning.choice(problem, " Animal") == "animal"
 
 
 @settings(deadline=None, max_examples=30)

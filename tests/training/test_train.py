@@ -1,93 +1,31 @@
 import dataclasses
 import errno
 import json
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 import pytest
+from toy_task import CONFIG, StartHigh, files
 
 from mlx_t2.errors import CheckpointError, ConfigError, ExpertFileError
 from mlx_t2.experts import Expert
-from mlx_t2.models import SVFModel
-from mlx_t2.tasks import Problem
 from mlx_t2.training import TrainConfig, train
 from mlx_t2.training.checkpoint import load_state
 
-CONFIG = TrainConfig(steps=6, prompts=4, group=8, lr=2e-2, eval_every=2, validation=8, test=8)
 
-
-class HalfTheTokensEnd:
-    """A tokenizer whose lower half of the vocabulary ends an answer, so that a random model
-    finishes.
-    """
-
-    eos_token_ids = frozenset(range(32))
-
-    def apply_chat_template(self, messages, add_generation_prompt):
-        return [33, *(32 + ord(c) % 32 for c in messages[-1]["content"])]
-
-    def decode(self, ids, skip_special_tokens):
-        return " ".join(map(str, ids))
-
-
-@dataclass(frozen=True)
-class StartHigh:
-    """Right: a first token in the upper quarter, as a random model has it every fourth time."""
-
-    name: str = "start-high"
-    domain: str = "toy"
-    description: str = "start with a high token"
-    splits: tuple[str, ...] = ("train", "validation", "test")
-    max_tokens: int = 6
-    prompt: tuple = ()
-    pays: bool = True
-
-    def problems(self, split, n, seed=0):
-        return [self._problem(f"{split} {i}") for i in range(n)]
-
-    def step(self, n, seed):
-        return [self._problem(f"train {seed} {i}") for i in range(n)]
-
-    def grade(self, attempts):
-        return [float(self.pays and int(text.split()[0]) >= 48) for _, text in attempts]
-
-    def _problem(self, text):
-        return Problem(f"toy/{text}", ({"role": "user", "content": text},), "", "only", "toy")
-
-
-@pytest.fixture
-def model(tiny_model) -> SVFModel:
-    toy = SVFModel("tiny", tiny_model.network, HalfTheTokensEnd())
-    for _ in toy.decompose():
-        pass
-    return toy
-
-
-def entries(path: Path) -> list[dict]:
-    timed = ("seconds",)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{k: v for k, v in entry.items() if k not in timed} for entry in lines]
-
-
-def files(folder: Path) -> tuple:
-    return (
-        entries(folder / "metrics.jsonl"),
-        entries(folder / "samples.jsonl"),
-        (folder / "expert.safetensors").read_bytes(),
-    )
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_reward_rises_and_z_moves(model, tmp_path):
-    config = TrainConfig(steps=40, prompts=4, group=8, lr=6e-2, eval_every=40, validation=4)
+    config = TrainConfig(steps=60, prompts=8, group=8, lr=6e-2, eval_every=60, validation=4)
     reports = list(train(model, StartHigh(), config, tmp_path / "run"))
     early = sum(r.reward for r in reports[:5]) / 5
-    late = sum(r.reward for r in reports[-5:]) / 5
-    assert late > early + 0.2  # 160 completions each: 3.5 standard errors of the difference
+    late = sum(r.reward for r in reports[-10:]) / 10
+    assert (
+        late > early + 0.1
+    )  # 320 and 640 completions: three standard errors of the difference
     assert reports[-1].change > 0
     assert model.worn == {}
 
@@ -126,8 +64,8 @@ def test_truncated_completions_are_counted_and_earn_nothing(model, tmp_path):
 def test_a_run_folder_tells_the_whole_story(model, tmp_path):
     out = tmp_path / "run"
     reports = list(train(model, StartHigh(), CONFIG, out))
-    assert [e["step"] for e in entries(out / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
-    samples = entries(out / "samples.jsonl")
+    assert [e["step"] for e in lines(out / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    samples = lines(out / "samples.jsonl")
     assert len(samples) == CONFIG.steps * CONFIG.prompts
     assert all(len(s["completions"]) == len(s["rewards"]) == CONFIG.group for s in samples)
     expert = Expert.load(out / "expert.safetensors")
@@ -175,44 +113,6 @@ def test_resuming_a_finished_run_changes_nothing(model, tmp_path):
     assert files(tmp_path / "run") == whole
 
 
-_PROGRAM = """
-import sys; sys.path[:0] = sys.argv[2:]
-import mlx.core, pytest
-from pathlib import Path
-from test_train import CONFIG, StartHigh, HalfTheTokensEnd
-from helpers import tiny_network
-from mlx_t2.models import SVFModel
-from mlx_t2.training import train
-model = SVFModel("tiny", tiny_network(), HalfTheTokensEnd())
-for _ in model.decompose(): pass
-out = Path(sys.argv[1])
-begun = (out / "checkpoint/state.safetensors").exists()
-for report in train(model, StartHigh(), CONFIG, out, resume=begun):
-    print(report.step, flush=True)
-"""
-
-
-def test_kill_minus_nine_then_resume_gives_the_undisturbed_runs_files(tmp_path):
-    here = Path(__file__).parent
-    command = [sys.executable, "-c", _PROGRAM]
-    paths = [str(here), str(here.parent)]
-
-    def run(out: Path, kill_at: str | None = None) -> None:
-        started = [*command, str(out), *paths]
-        with subprocess.Popen(started, stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout:
-                if line.strip() == kill_at:
-                    time.sleep(0.02)  # somewhere inside the next step
-                    process.send_signal(signal.SIGKILL)
-        assert process.wait() == (0 if kill_at is None else -9)
-
-    run(tmp_path / "whole" / "run")
-    run(tmp_path / "killed" / "run", kill_at="2")
-    run(tmp_path / "killed" / "run", kill_at="4")
-    run(tmp_path / "killed" / "run")
-    assert files(tmp_path / "killed" / "run") == files(tmp_path / "whole" / "run")
-
-
 def test_an_expert_can_be_trained_further(model, tmp_path):
     list(train(model, StartHigh(), CONFIG, tmp_path / "run"))
     start = str(tmp_path / "run" / "expert.safetensors")
@@ -225,14 +125,20 @@ def _change(expert: Expert) -> float:
     return mx.mean(mx.abs(mx.concatenate(list(expert.scales.values())) - 1)).item()
 
 
-def test_kl_to_the_base_is_reported_and_pulls_back(model, tmp_path):
+@pytest.mark.parametrize("form", ["k1", "k2", "paper", "reference"])
+def test_kl_to_the_base_is_reported_and_pulls_back(model, tmp_path, form):
     longer = TrainConfig(**vars(CONFIG) | {"steps": 12})
     free = list(train(model, StartHigh(), longer, tmp_path / "free"))
     held = list(
-        train(model, StartHigh(), dataclasses.replace(longer, kl=5.0), tmp_path / "held")
+        train(
+            model,
+            StartHigh(),
+            dataclasses.replace(longer, kl=5.0, kl_form=form),
+            tmp_path / "held",
+        )
     )
-    assert free[-1].kl == 0
-    assert held[-1].kl != 0
+    assert [r.kl is None for r in free] == [step % 2 == 0 for step in range(12)]  # evaluations
+    assert all(r.kl is not None for r in held)
     assert held[-1].change < free[-1].change
 
 
@@ -253,7 +159,7 @@ def test_a_run_stopped_before_its_first_checkpoint_resumes_from_the_beginning(mo
     whole = files(tmp_path / "run")
     out = tmp_path / "again" / "run"
     next(train(model, StartHigh(), CONFIG, out))
-    (out / "checkpoint" / "state.safetensors").unlink()
+    (out / "checkpoint" / "step-000001.safetensors").unlink()
     list(train(model, StartHigh(), CONFIG, out, resume=True))
     assert files(out) == whole
 
@@ -269,8 +175,8 @@ def test_a_full_disk_at_a_checkpoint_leaves_nothing_half_written(model, tmp_path
     with pytest.raises(CheckpointError, match="No space left"):
         next(running)
     names = {path.name for path in (tmp_path / "run" / "checkpoint").iterdir()}
-    assert names == {"state.safetensors"}
-    assert load_state(tmp_path / "run" / "checkpoint" / "state.safetensors").step == 1
+    assert names == {"step-000001.safetensors"}
+    assert load_state(tmp_path / "run" / "checkpoint" / "step-000001.safetensors").step == 1
 
 
 def test_nothing_to_resume_is_one_clear_error(model, tmp_path):
@@ -284,12 +190,59 @@ def test_a_run_of_another_task_is_not_resumed(model, tmp_path):
         next(train(model, StartHigh(name="other"), CONFIG, tmp_path / "run", resume=True))
 
 
-def test_a_truncated_checkpoint_is_one_clear_error(model, tmp_path):
+def test_two_checkpoints_are_kept(model, tmp_path):
     list(train(model, StartHigh(), CONFIG, tmp_path / "run"))
-    path = tmp_path / "run" / "checkpoint" / "state.safetensors"
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(CheckpointError, match="no checkpoint to resume from"):
-        load_state(path)
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir())
+    assert names == ["step-000005.safetensors", "step-000006.safetensors"]
+
+
+def cut(data: bytes) -> bytes:
+    return data[:-40]
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit of an array: the file is as readable as before."""
+    return data[:-3] + bytes([data[-3] ^ 1]) + data[-2:]
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, lambda data: b""])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_older_one(model, tmp_path, damage):
+    out = tmp_path / "run"
+    list(train(model, StartHigh(), CONFIG, out))
+    whole = files(out)
+    newest = out / "checkpoint" / "step-000006.safetensors"
+    newest.write_bytes(damage(newest.read_bytes()))
+    again = list(train(model, StartHigh(), CONFIG, out, resume=True))
+    assert [report.step for report in again] == [6]
+    assert "step-000006.safetensors: no checkpoint to resume from" in again[0].warning
+    assert files(out)[1:] == whole[1:]
+
+
+def test_two_damaged_checkpoints_are_one_error_that_names_both(model, tmp_path):
+    out = tmp_path / "run"
+    list(train(model, StartHigh(), CONFIG, out))
+    for path in (out / "checkpoint").iterdir():
+        path.write_bytes(cut(path.read_bytes()))
+    with pytest.raises(CheckpointError, match=r"step-000006.*step-000005"):
+        next(train(model, StartHigh(), CONFIG, out, resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_step_kept(model, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    running = train(model, StartHigh(), CONFIG, out)
+    next(running)
+    monkeypatch.setattr(
+        "mlx_t2.training.gradient.policy_loss",
+        lambda logprobs, *_: (logprobs.sum() * float("nan"), mx.array(0.0)),
+    )
+    with pytest.raises(ConfigError, match="step 2: the loss is nan"):
+        next(running)
+    state = load_state(out / "checkpoint" / "step-000001.safetensors")
+    assert all(mx.isfinite(p).all().item() for p in state.parameters.values())
+    monkeypatch.undo()
+    list(train(model, StartHigh(), CONFIG, out, resume=True))
+    list(train(model, StartHigh(), CONFIG, tmp_path / "whole"))
+    assert files(out) == files(tmp_path / "whole")
 
 
 def test_a_model_decomposed_otherwise_is_refused(model, tmp_path):

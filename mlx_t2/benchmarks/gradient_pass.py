@@ -1,0 +1,171 @@
+"""The gradient of a step: prompts shared, against rows on their own, and against mlx-lm's LoRA.
+
+Completions and advantages are made up from a seed, the same for every side; nothing is sampled.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+from mlx_lm.tuner.trainer import default_loss
+from mlx_lm.tuner.utils import linear_to_lora_layers
+
+from mlx_t2.models import SVFModel, decompose, load
+from mlx_t2.sampling import completion_logprobs
+from mlx_t2.svf import Scales, Shapes
+from mlx_t2.tasks import get_task
+from mlx_t2.training import policy_loss
+
+from .measure import Row, interleaved, peak_mb
+
+_LORA = {
+    "rank": 8,
+    "scale": 20.0,
+    "dropout": 0.0,
+    "keys": ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
+}
+_SIDES = ("svf_pass", "lora_pass")
+_THIS = "from mlx_t2.benchmarks import gradient_pass as g"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts with completions of one length, and an advantage each."""
+
+    prompts: list[list[int]]
+    completions_P_G: list[list[list[int]]]
+    advantages_PG: list[float]
+
+    @property
+    def rows(self) -> list[tuple[list[int], list[int], float]]:
+        """(prompt, completion, advantage) of each completion."""
+        pairs = [
+            (prompt, completion)
+            for prompt, group in zip(self.prompts, self.completions_P_G, strict=True)
+            for completion in group
+        ]
+        return [(*pair, a) for pair, a in zip(pairs, self.advantages_PG, strict=True)]
+
+
+def made_up(
+    prompts: list[list[int]], group: int, length: int, vocabulary: int, seed: int = 0
+) -> Batch:
+    """`group` completions a prompt, of `length` random tokens."""
+    random = np.random.default_rng(seed)
+    tokens = random.integers(0, vocabulary, (len(prompts), group, length))
+    advantages = random.standard_normal(len(prompts) * group)
+    return Batch(prompts, tokens.tolist(), advantages.tolist())
+
+
+def off_one(shapes: Shapes, seed: int = 0) -> Scales:
+    """Scales as a training leaves them: near 1, but not 1."""
+    random = np.random.default_rng(seed)
+    return {path: mx.array(random.normal(1, 0.02, shape)) for path, shape in shapes.items()}
+
+
+def together(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
+    """The gradient as a training takes it: each prompt is read once for all its completions."""
+    length = len(batch.completions_P_G[0][0])
+    advantages = mx.repeat(mx.array(batch.advantages_PG), length)
+
+    def loss(scales: Scales) -> mx.array:
+        with model.using(scales):
+            logprobs = completion_logprobs(model, batch.prompts, batch.completions_P_G)
+        return policy_loss(logprobs, None, advantages, len(batch.rows), 0.0)[0]
+
+    gradient: Any = mx.grad(loss)(scales)
+    mx.eval(gradient)
+    return gradient
+
+
+def one_at_a_time(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
+    """The same gradient as a sum over rows, each read whole: prompt and completion."""
+
+    def loss(
+        scales: Scales, prompt: list[int], completion: list[int], advantage: float
+    ) -> mx.array:
+        tokens = [*prompt, *completion]
+        at = mx.arange(len(prompt) - 1, len(tokens) - 1)
+        with model.using(scales):
+            logits = model.logits_at(mx.array([tokens[:-1]]), None, at)
+        logprobs = -nn.losses.cross_entropy(logits, mx.array(completion))
+        return -advantage * logprobs.sum() / len(batch.rows)
+
+    total: Scales = {path: mx.zeros_like(z) for path, z in scales.items()}
+    for row in batch.rows:
+        part: Any = mx.grad(loss)(scales, *row)
+        total = {path: total[path] + part[path] for path in total}
+        mx.eval(total)  # a row's graph must not outlive it
+    return total
+
+
+def difference(got: Scales, expected: Scales) -> float:
+    """‖got − expected‖ / ‖expected‖ of two gradients, each as one vector."""
+    gap, whole = (
+        mx.linalg.norm(mx.concatenate([part.flatten() for part in parts]))
+        for parts in ([got[path] - expected[path] for path in expected], expected.values())
+    )
+    ratio: Any = (gap / whole).item()
+    return ratio
+
+
+def measure(runs: int) -> Iterator[Row]:
+    """Seconds, exactness and memory of the default model's gradient pass, 8 × 8 × 12 tokens."""
+    model = decompose(load())
+    batch, scales = _batch(model), off_one(model.shapes)
+    gradients: dict[str, Scales] = {}
+
+    def ours() -> None:
+        gradients["ours"] = together(model, batch, scales)
+
+    def other() -> None:
+        gradients["other"] = one_at_a_time(model, batch, scales)
+
+    name, against = "gradient pass, 8 problems × 8 × 12 tokens", "each row on its own"
+    yield Row(name, *interleaved(ours, other, runs), against, target="≥ 3")
+    error = difference(gradients["ours"], gradients["other"])
+    yield Row(f"{name}, difference", error, None, against, "relative error", "≤ 1e-5")
+    if sys.platform != "linux":
+        return  # the peak of a process's memory is read from /proc
+    mine, theirs = (peak_mb(f"{_THIS}\nrun = g.{side}()", "run()") for side in _SIDES)
+    against = "mlx-lm's LoRA and loss, same layers and rows"
+    yield Row(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
+
+
+def svf_pass() -> Callable[[], object]:
+    """Our gradient pass on the default model, ready to run."""
+    model = decompose(load())
+    batch, scales = _batch(model), off_one(model.shapes)
+    with model.using(scales):
+        mx.eval(model.network(mx.array([[0]])))  # the bases are read from disk here
+    return lambda: together(model, batch, scales)
+
+
+def lora_pass() -> Callable[[], object]:
+    """The gradient of mlx-lm's LoRA on the same rows and layers, ready to run."""
+    model = load()
+    rows, network = _batch(model).rows, model.network
+    network.freeze()
+    layers: Any = network.layers
+    linear_to_lora_layers(network, len(layers), _LORA)
+    mx.eval(network.parameters())
+    return lambda: mx.eval(lora_gradient(network, rows))
+
+
+def lora_gradient(
+    network: nn.Module, rows: Sequence[tuple[list[int], list[int], float]]
+) -> Any:
+    """((loss, tokens), gradient) by mlx-lm's own loss: whole rows, padded on the right."""
+    longest = max(len(prompt) + len(completion) for prompt, completion, _ in rows)
+    tokens = mx.array([(p + c + [0] * longest)[:longest] for p, c, _ in rows])
+    lengths = mx.array([[len(p), len(p) + len(c) - 1] for p, c, _ in rows])
+    return nn.value_and_grad(network, default_loss)(network, tokens, lengths)
+
+
+def _batch(model: SVFModel) -> Batch:
+    prompts = [model.encode(problem.messages) for problem in get_task("code").step(8, 0)]
+    return made_up(prompts, 8, 12, model.tokenizer.vocab_size)

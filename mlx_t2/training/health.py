@@ -1,0 +1,79 @@
+"""Has the policy shut? Signs of a collapse in the last steps, and what to change. Pure
+functions; know no models.
+
+A run dies by a constant answer that happens to pay: the policy shuts on it, sampled completions
+agree, and no baseline finds a gradient any more. The reward alone does not show it.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+WINDOW = 3
+"""Steps looked at together."""
+_SHUT = 0.85
+"""Share of the commonest choice at which a policy counts as shut."""
+_LITTLE_SIGNAL = 0.15
+"""Share of problems with a signal below which there is little to learn from."""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What one step's completions were like."""
+
+    choices: Mapping[str, int]
+    """How often each class, position or text was chosen."""
+    wanted: Mapping[str, int]
+    """How often each would have been right."""
+    groups: int
+    signal_groups: int
+    reward: float
+    """Mean."""
+
+    @property
+    def entropy(self) -> float:
+        """Of the choices [nats]; 0 is one choice for everything."""
+        total = sum(self.choices.values())
+        return -sum(n / total * math.log(n / total) for n in self.choices.values())
+
+    @property
+    def commonest(self) -> tuple[str, float]:
+        """The commonest choice, and its share."""
+        return _commonest(Counter(self.choices))
+
+
+def advice(recent: Sequence[Signs]) -> str | None:
+    """One line that says what is wrong with the last steps and what to change, or None."""
+    if len(recent) < WINDOW:
+        return None
+    last = recent[-WINDOW:]
+    choice, share = _commonest(sum((Counter(s.choices) for s in last), Counter()))
+    _, fair = _commonest(sum((Counter(s.wanted) for s in last), Counter()))
+    reward = sum(s.reward for s in last) / WINDOW
+    signal = sum(s.signal_groups for s in last) / sum(s.groups for s in last)
+    if share >= _SHUT and share > fair + 0.3:
+        return (
+            f"collapse? {share:.0%} of the last {WINDOW} steps' completions chose {choice!r}, "
+            f"which is right at most {fair:.0%} of the time. If it stays so: start again with "
+            "a lower --lr, or with --kl 0.05, and keep steps balanced"
+        )
+    if signal > _LITTLE_SIGNAL or reward > 1 - _LITTLE_SIGNAL:
+        return None
+    found = f"{signal:.0%} of the last {WINDOW} steps' problems carried a signal"
+    if reward < _LITTLE_SIGNAL:
+        return (
+            f"too hard: {found}, mean reward {reward:.2f}. Take a larger --group, show worked "
+            "examples in the prompt, or start from an expert (--init)"
+        )
+    return (
+        f"no signal: {found}, mean reward {reward:.2f}: completions of a problem agree. Lower "
+        "--lr, raise --temperature, or stop here"
+    )
+
+
+def _commonest(counts: Counter[str]) -> tuple[str, float]:
+    if not counts:
+        return "", 0.0
+    choice, n = max(sorted(counts.items()), key=lambda item: item[1])
+    return choice, n / sum(counts.values())

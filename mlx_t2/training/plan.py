@@ -1,0 +1,191 @@
+"""What a training will take on this machine: memory by part, time a step, and how many
+completions fit in one gradient pass.
+
+Measured on the model itself by a few passes over a few tokens, which fit wherever the model
+does. Memory is taken to grow in proportion to tokens; attention's own scores grow faster, which
+the margin covers up to some thousand tokens. Knows models and settings; writes nothing.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from mlx_t2.errors import ConfigError
+from mlx_t2.models import SVFModel, memory_bytes
+from mlx_t2.sampling import SamplingConfig, sample
+from mlx_t2.svf import Scales
+from mlx_t2.tasks import Task
+
+from .config import TrainConfig
+from .gradient import Objective, Weighted
+
+_MARGIN = 1.25
+"""Of what is measured on few tokens."""
+_FEW, _MORE = 8, 24
+"""Tokens of the passes that are measured."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Memory of a gradient pass [bytes]."""
+
+    fixed: float
+    prompt_token: float
+    """Of each prompt in the pass."""
+    completion_token: float
+    copied_token: float
+    """A token of the prompt, once more for every completion of it."""
+
+    def of(self, rows: int, group: int, prompt: int, completion: int) -> float:
+        """Of a pass over so many completions in groups of `group`."""
+        prompts = -(-rows // group) * prompt * self.prompt_token
+        each = completion * self.completion_token + prompt * self.copied_token
+        return _MARGIN * (self.fixed + prompts + rows * each)
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What a training takes; bytes and seconds."""
+
+    weights: int
+    bases: int
+    trained: int
+    """Parameters, gradient, optimiser, best: a few numbers a singular value."""
+    sampling: int
+    """Keys and values of all completions of a step."""
+    gradient: int
+    """Of a pass over `rows` completions."""
+    limit: int
+    rows: int
+    """Completions in one gradient pass."""
+    completions: int
+    """A step."""
+    step_seconds: float
+    """Where every completion is as long as may be and every problem carries a signal."""
+    total_seconds: float
+    """Of all steps with their evaluations, likewise."""
+
+
+def rows_that_fit(
+    model: SVFModel, task: Task, objective: Objective, parameters: Scales, config: TrainConfig
+) -> int:
+    """How many completions one gradient pass takes at once.
+
+    Raises: ConfigError where not even one fits.
+    """
+    if config.rows is not None:
+        return config.rows
+    return _fitted(model, task, measured_costs(objective, parameters), config)[0]
+
+
+def _fitted(
+    model: SVFModel, task: Task, costs: Costs, config: TrainConfig
+) -> tuple[int, int, int]:
+    """(rows, bytes of such a pass, bytes that there are for it)."""
+    mx.eval(model.network.parameters())
+    limit, held = limit_bytes(config), mx.get_active_memory()
+    prompt = len(model.encode(task.step(1, config.seed)[0].messages))
+
+    def needed(rows: int) -> float:
+        return costs.of(rows, config.group, prompt, task.max_tokens)
+
+    if held + needed(1) > limit:
+        raise ConfigError(
+            f"memory: {held / 1e9:.1f} GB for the model and {needed(1) / 1e9:.1f} GB for one "
+            f"completion of {task.max_tokens} tokens came, {limit / 1e9:.1f} GB are there. "
+            "Take a quantised or smaller model, fewer --targets, a lower --rank, or "
+            "--checkpointing"
+        )
+    most = config.prompts * config.group
+    rows = next(k for k in range(most, 0, -1) if k == 1 or held + needed(k) <= limit)
+    rows = rows // config.group * config.group if rows >= config.group else rows
+    return config.rows or rows, int(needed(config.rows or rows)), limit
+
+
+def limit_bytes(config: TrainConfig) -> int:
+    """The most that a run may fill."""
+    return memory_bytes() if config.memory_gb is None else int(config.memory_gb * 1e9)
+
+
+def measured_costs(objective: Objective, parameters: Scales) -> Costs:
+    """Four gradient passes over a few tokens each, and what each of them took at its peak."""
+
+    def peak(prompt: int, completion: int, rows: int) -> float:
+        tokens = (1,) * completion
+        group = Weighted((1,) * prompt, (tokens,) * rows, (1.0,) * rows)
+        mx.clear_cache()
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        objective.gradient(parameters, [group], rows)
+        return mx.get_peak_memory() - before
+
+    peak(_FEW, _FEW, 1)  # whatever is made once is made here
+    least = peak(_FEW, _FEW, 1)
+    completion = max(0.0, peak(_FEW, _MORE, 1) - least) / (_MORE - _FEW)
+    long = peak(_MORE, _FEW, 1)
+    prompt = max(0.0, long - least) / (_MORE - _FEW)
+    copied = max(0.0, peak(_MORE, _FEW, 2) - long - _FEW * completion) / _MORE
+    fixed = max(0.0, least - _FEW * (completion + prompt))
+    return Costs(fixed, prompt, completion, copied)
+
+
+def plan_training(
+    model: SVFModel, task: Task, objective: Objective, parameters: Scales, config: TrainConfig
+) -> TrainPlan:
+    """Measure, and tell what the whole would take. Nothing is trained, nothing written.
+
+    Raises: ConfigError where it does not fit.
+    """
+    costs = measured_costs(objective, parameters)
+    rows, pass_bytes, limit = _fitted(model, task, costs, config)
+    completions = config.prompts * config.group
+    prompts = [model.encode(p.messages) for p in task.step(config.prompts, config.seed)]
+    sampling = _sampling_seconds(model, prompts, task.max_tokens, config)
+    one = Weighted(
+        tuple(prompts[0]),
+        ((1,) * task.max_tokens,) * min(rows, config.group),
+        (1.0,) * min(rows, config.group),
+    )
+    objective.gradient(parameters, [one], rows)  # warm
+    gradient = _seconds(lambda: objective.gradient(parameters, [one], rows))
+    step = sampling + gradient * completions / len(one.completions)
+    evaluations = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
+    numbers = sum(array.nbytes for array in parameters.values())
+    flat: Any = tree_flatten(model.network.parameters())
+    weights = sum(array.nbytes for _, array in flat)
+    return TrainPlan(
+        weights=weights,
+        bases=model.basis_bytes,
+        trained=5 * numbers,
+        sampling=int(completions * (len(prompts[0]) + task.max_tokens) * costs.copied_token),
+        gradient=pass_bytes,
+        limit=limit,
+        rows=rows,
+        completions=completions,
+        step_seconds=step,
+        total_seconds=config.steps * step + sampling * evaluations / completions,
+    )
+
+
+def _sampling_seconds(
+    model: SVFModel, prompts: list[list[int]], longest: int, config: TrainConfig
+) -> float:
+    """Of a step's completions, from the time for two tokens and for four."""
+
+    def sampled(tokens: int) -> Callable[[], Any]:
+        drawing = SamplingConfig(temperature=config.temperature, max_tokens=tokens)
+        return lambda: sample(model, prompts, drawing, config.group)
+
+    sampled(1)()  # warm
+    two, four = _seconds(sampled(2)), _seconds(sampled(4))
+    return four + max(0, longest - 4) * max(0.0, four - two) / 2
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

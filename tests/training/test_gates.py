@@ -1,0 +1,136 @@
+"""What every trainer should be held to, on a dense, a quantised, a mixture-of-experts and two
+recurrent models: peers have shipped trainers that silently did nothing.
+"""
+
+import dataclasses
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import pytest
+from architectures import tiny
+from helpers import assert_close, random_scales, tiny_network
+from toy_task import CONFIG, HalfTheTokensEnd, StartHigh
+
+from mlx_t2.models import SVFModel, decompose
+from mlx_t2.sampling import SamplingConfig, completion_logprobs, sample
+from mlx_t2.training import TrainConfig, train
+from mlx_t2.training.gradient import Objective, Weighted
+from mlx_t2.training.parametrisation import direct
+
+
+def quantised():
+    network = tiny_network(hidden=64)
+    nn.quantize(network, group_size=32, bits=4)
+    return network
+
+
+NETWORKS = {
+    "dense": tiny_network,
+    "quantised": quantised,
+    "mixture of experts": lambda: tiny("qwen3_moe"),
+    "recurrent": lambda: tiny("mamba2"),
+    "recurrent, equal lengths": lambda: tiny("jamba"),
+}
+PROMPTS = [[33, 40, 41, 42, 43], [33, 40, 50], [33, 40, 41, 60, 61, 62]]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def model(request) -> SVFModel:
+    network = NETWORKS[request.param]()
+    return decompose(SVFModel("tiny", network, HalfTheTokensEnd()), "all")
+
+
+@pytest.fixture(scope="module")
+def scales(model):
+    return random_scales(model.shapes, spread=0.05)
+
+
+def drawn(model, scales, copies=3):
+    config = SamplingConfig(temperature=1, max_tokens=6, seed=5)
+    with model.using(scales):
+        return sample(model, PROMPTS, config, copies)
+
+
+def alone(model, tokens, start):
+    """log π of what comes after `start` tokens, in one plain forward pass without a cache."""
+    logits = model.network(mx.array([tokens]))[0].astype(mx.float32)
+    logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+    return [logprobs[i - 1, tokens[i]].item() for i in range(start, len(tokens))]
+
+
+def test_a_batch_samples_what_each_prompt_samples_alone(model, scales):
+    together = drawn(model, scales)
+    config = SamplingConfig(temperature=1, max_tokens=6, seed=5)
+    with model.using(scales):
+        for number, prompt in enumerate(PROMPTS):
+            (group,) = sample(model, [prompt], config, 3, [number])
+            assert group == together[number]
+
+
+def test_fresh_samples_have_ratio_one(model, scales):
+    groups = drawn(model, scales)
+    completions = [[c.tokens for c in group] for group in groups]
+    with model.using(scales):
+        scored = completion_logprobs(model, PROMPTS, completions)
+        plain = [
+            logprob
+            for prompt, group in zip(PROMPTS, completions, strict=True)
+            for tokens in group
+            for logprob in alone(model, [*prompt, *tokens], len(prompt))
+        ]
+    assert_close(mx.exp(scored - mx.array(plain)), np.ones(scored.shape), 1e-4)
+
+
+def weighted(model, scales):
+    rng = np.random.default_rng(0)
+    return [
+        Weighted(tuple(p), tuple(c.tokens for c in g), tuple(rng.normal(size=3).tolist()))
+        for p, g in zip(PROMPTS, drawn(model, scales), strict=True)
+    ]
+
+
+def objective(model, **settings):
+    config = TrainConfig(prompts=3, group=3, targets="all", **settings)
+    return Objective(model, direct(model.shapes, {}), config)
+
+
+def test_the_gradient_is_the_finite_difference(model, scales):
+    of, groups = objective(model, kl=0.1), weighted(model, scales)
+    gradient = of.gradient(scales, groups, 9).arrays
+    norm = sum((g * g).sum().item() for g in gradient.values()) ** 0.5
+    direction = {k: g / norm for k, g in gradient.items()}  # where the slope is steepest
+    step = 2e-3  # small, so that no router changes its mind on the way
+
+    def loss(sign):
+        moved = {k: scales[k] + sign * step * direction[k] for k in scales}
+        return of.gradient(moved, groups, 9).loss.item()
+
+    assert (loss(1) - loss(-1)) / (2 * step) == pytest.approx(norm, rel=2e-2)
+
+
+def test_parts_add_up_to_the_whole(model, scales):
+    of, groups = objective(model, kl=0.1), weighted(model, scales)
+    whole = of.gradient(scales, groups, 9).arrays
+    for rows in (1, 4):
+        cut = of.gradient(scales, groups, rows).arrays
+        for path in scales:
+            assert_close(cut[path], whole[path], 1e-4)
+
+
+def test_recomputed_activations_leave_the_gradient_as_it_is(model, scales):
+    groups = weighted(model, scales)
+    plain, again = (
+        objective(model, checkpointing=on).gradient(scales, groups, 9).arrays
+        for on in (False, True)
+    )
+    for path in scales:
+        assert_close(again[path], plain[path], 1e-4)
+
+
+def test_every_scale_that_the_answer_depends_on_moves(model, tmp_path):
+    config = dataclasses.replace(CONFIG, steps=2, test=0, targets="all", validation=4)
+    reports = list(train(model, StartHigh(), config, tmp_path / "run"))
+    assert all(r.gradient_norm > 0 and r.change > 0 for r in reports if not r.is_skipped)
+    assert not all(r.is_skipped for r in reports)
+    assert model.worn == {}

@@ -1,0 +1,82 @@
+import dataclasses
+
+import mlx.core as mx
+import pytest
+from toy_task import CONFIG, StartHigh
+
+from mlx_t2.errors import ConfigError
+from mlx_t2.models import memory_bytes, wired_memory
+from mlx_t2.training import plan, train
+from mlx_t2.training.plan import Costs
+
+
+def test_costs_by_hand():
+    """Two groups of 4 that share prompts of 10 tokens, 5 tokens each, and a quarter on top."""
+    costs = Costs(fixed=100, prompt_token=3, completion_token=7, copied_token=2)
+    assert costs.of(8, 4, 10, 5) == 1.25 * (100 + 2 * 10 * 3 + 8 * (5 * 7 + 10 * 2))
+
+
+def test_a_plan_fits_everything_where_there_is_room(model):
+    found = plan(model, StartHigh(), CONFIG)
+    assert found.rows == found.completions == CONFIG.prompts * CONFIG.group
+    assert found.weights + found.bases + found.gradient < found.limit == memory_bytes()
+    assert found.total_seconds > CONFIG.steps * found.step_seconds > 0
+    assert model.worn == {}
+
+
+def held_gb(model) -> float:
+    mx.eval(model.network.parameters())
+    return mx.get_active_memory() / 1e9
+
+
+def test_less_memory_means_fewer_rows_and_the_estimate_holds(model):
+    whole = plan(model, StartHigh(), CONFIG)
+    room = held_gb(model) + 0.5 * whole.gradient / 1e9
+    half = plan(model, StartHigh(), dataclasses.replace(CONFIG, memory_gb=room))
+    assert half.rows < whole.rows
+    assert half.rows % CONFIG.group == 0 or half.rows < CONFIG.group
+    assert half.gradient <= 0.5 * whole.gradient
+
+
+def test_a_step_stays_below_what_was_planned_for_it(model, tmp_path):
+    planned = plan(model, StartHigh(), CONFIG).gradient
+    before = held_gb(model)
+    report = next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+    assert report.peak_gb - before < planned / 1e9
+
+
+def test_what_cannot_fit_is_refused_before_there_is_a_folder(model, tmp_path):
+    tight = dataclasses.replace(CONFIG, memory_gb=1e-6)
+    with pytest.raises(ConfigError, match=r"memory: .* GB for the model and .* one completion"):
+        plan(model, StartHigh(), tight)
+    with pytest.raises(ConfigError, match="memory: "):
+        next(train(model, StartHigh(), tight, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_step_that_takes_too_much_stops_the_run_and_is_kept(model, tmp_path):
+    out = tmp_path / "run"
+    tight = dataclasses.replace(CONFIG, memory_gb=1e-6, rows=32)
+    running = train(model, StartHigh(), tight, out)
+    next(running)
+    with pytest.raises(ConfigError, match=r"memory: step 1 took .* --resume and fewer rows"):
+        next(running)
+    wider = dataclasses.replace(tight, memory_gb=None)
+    assert next(train(model, StartHigh(), wider, out, resume=True)).step == 2
+
+
+def test_fewer_rows_train_the_same_expert_up_to_rounding(model, tmp_path):
+    from mlx_t2.experts import Expert
+
+    for rows in (32, 8, 3):
+        config = dataclasses.replace(CONFIG, rows=rows, lr=2e-3)
+        list(train(model, StartHigh(), config, tmp_path / str(rows)))
+    whole, *parts = (Expert.load(tmp_path / str(r) / "expert.safetensors") for r in (32, 8, 3))
+    for part in parts:
+        for path, z in whole.scales.items():
+            assert mx.abs(z - part.scales[path]).max().item() < 1e-5
+
+
+def test_wired_memory_is_given_back():
+    with wired_memory():
+        assert memory_bytes() > 1e9
