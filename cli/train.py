@@ -109,6 +109,7 @@ def train(
 
     On several machines: mlx.launch --hostfile HOSTS -- t2 train …
     """
+    from mlx_t2.sampling import batching
     from mlx_t2.tasks import get_task
     from mlx_t2.training import TrainConfig, plan, reporter, train_config
 
@@ -118,6 +119,8 @@ def train(
     settings = train_config(flags, config, out if resume else None)
     worn = opened(model)
     decomposed(worn, settings.targets, settings.rank)
+    if slower := batching(worn).why:
+        note(slower)
     if dry_run:
         _show_plan(plan(worn, chosen, settings), json)
         return

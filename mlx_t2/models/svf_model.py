@@ -345,8 +345,8 @@ def _split(network: nn.Module) -> tuple[Callable, Callable] | None:
     body = network.get("model")
     if body is None:
         return None
-    head = network.get("lm_head") or getattr(body.get("embed_tokens"), "as_linear", None)
-    if head is None:
+    head: Any = network.get("lm_head", getattr(body.get("embed_tokens"), "as_linear", None))
+    if not callable(head):  # absent, or a bare array
         return None
     token = mx.array([[0]])
     try:

@@ -17,24 +17,32 @@ Completions = Sequence[Sequence[Sequence[int]]]
 
 
 def completion_logprobs(
-    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    completions: Completions,
+    temperature: float = 1.0,
 ) -> Float[mx.array, " N"]:
     """log π of every completion token in turn (prompt by prompt, completion by completion), in
     float32.
 
     Each prompt is read once for all its completions. Padding and prompt tokens are not among
     the N.
+
+    temperature: that the completions were drawn at: π is what they were drawn from.
     """
-    return _each(model, prompts, completions, _chosen)
+    return _each(model, prompts, completions, lambda x, t: _chosen(x / temperature, t))
 
 
 def completion_distributions(
-    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    completions: Completions,
+    temperature: float = 1.0,
 ) -> Float[mx.array, "N vocabulary"]:
     """log π of every token of the vocabulary, where `completion_logprobs` has that of the one
     that came; in float32. What an exact divergence of two policies needs.
     """
-    return _each(model, prompts, completions, _all)
+    return _each(model, prompts, completions, lambda x, t: _all(x / temperature, t))
 
 
 def _chosen(

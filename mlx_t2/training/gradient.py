@@ -51,6 +51,7 @@ class Objective:
 
     def __init__(self, model: SVFModel, parametrisation: Parametrisation, config: TrainConfig):
         self._model, self._scales = model, parametrisation.scales
+        self._temperature = config.temperature or 1.0  # greedy ones are scored as sampled ones
         self._sequences = config.prompts * config.group
         self._kl = 0.0 if config.kl_form == "k1" else config.kl
         self._part = self._exact if config.kl_form in ("paper", "reference") else self._sampled
@@ -117,7 +118,8 @@ class Objective:
 
     def _under(self, scales: Scales, read: Callable, part: list[Weighted]) -> mx.array:
         with self._model.using(scales):
-            return read(self._model, [g.prompt for g in part], [g.completions for g in part])
+            prompts, completions = [g.prompt for g in part], [g.completions for g in part]
+            return read(self._model, prompts, completions, self._temperature)
 
 
 def parts(groups: Sequence[Weighted], rows: int) -> Iterator[list[Weighted]]:

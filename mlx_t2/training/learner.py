@@ -23,7 +23,7 @@ from .config import TrainConfig
 from .gradient import Objective, Weighted
 from .optimizer import make_optimizer
 from .parametrisation import Parametrisation, bands, direct, sigmoid
-from .plan import rows_that_fit
+from .plan import Fit, fit
 from .ranks import Ranks
 
 _MEASURED = 2
@@ -41,8 +41,7 @@ class Learner:
         self.optimizer = make_optimizer(config)
         self.form = self._parametrisation()
         self.objective = Objective(model, self.form, config)
-        self.rows = 0
-        """Completions in one gradient pass."""
+        self.at_once = Fit(0, 0)
 
     def _parametrisation(self) -> Parametrisation:
         if self.config.parametrisation == "sigmoid":
@@ -60,15 +59,10 @@ class Learner:
         expert.check(self.model.name, fingerprint, self.model.shapes)
         return expert.scales
 
-    def fit(self, before: int | None = None) -> None:
-        """How many completions a gradient pass takes: as before, or as many as fit."""
-        self.rows = self.ranks.share(
-            self.config.rows
-            or before
-            or rows_that_fit(
-                self.model, self.task, self.objective, self.form.initial, self.config
-            )
-        )
+    def fit(self) -> None:
+        """Find out how much is done at once: the same on all machines."""
+        found = fit(self.model, self.task, self.objective, self.form.initial, self.config)
+        self.at_once = Fit(**self.ranks.share(vars(found)))
 
     def scales(self, state: State) -> Scales:
         """The z that the parameters stand for."""
@@ -81,7 +75,10 @@ class Learner:
             config.prompts, seed, config.balanced, (state.step - 1) / config.steps
         )
         sampling = SamplingConfig(
-            temperature=config.temperature, max_tokens=self.task.max_tokens, seed=seed
+            temperature=config.temperature,
+            max_tokens=self.task.max_tokens,
+            seed=seed,
+            max_rows=self.at_once.decoded,
         )
         numbers, mine = self.ranks.mine(range(config.prompts)), self.ranks.mine(problems)
         with self.model.using(self.scales(state)):
@@ -100,7 +97,7 @@ class Learner:
             bare = [_weigh(r, [0.0] * len(r.rewards), few) for r in sampled]
             scales = self.scales(state)
             ratios = self.ranks.together(
-                lambda: self.objective.log_ratios(scales, bare, self.rows)
+                lambda: self.objective.log_ratios(scales, bare, self.at_once.rows)
             )
             everywhere = [r for part in self.ranks.gather_all(ratios) for r in part]
             kl = sum(everywhere) / len(everywhere)
@@ -129,7 +126,7 @@ class Learner:
         penalised = self.config.kl and self.config.kl_form != "k1"
         used = [g for g in groups if penalised or any(g.advantages)]
         mine = self.ranks.together(
-            lambda: self.objective.gradient(state.parameters, used, self.rows)
+            lambda: self.objective.gradient(state.parameters, used, self.at_once.rows)
         )
         whole = self.ranks.sum(mine.arrays | {"": mx.stack([mine.loss, mine.kl])})
         numbers: Any = whole.pop("").tolist()

@@ -56,12 +56,14 @@ class TrainPlan:
     trained: int
     """Parameters, gradient, optimiser, best: a few numbers a singular value."""
     sampling: int
-    """Keys and values of all completions of a step."""
+    """Keys and values of the completions that are decoded together."""
     gradient: int
     """Of a pass over `rows` completions."""
     limit: int
     rows: int
     """Completions in one gradient pass."""
+    decoded: int
+    """Completions decoded together."""
     completions: int
     """A step."""
     step_seconds: float
@@ -70,22 +72,32 @@ class TrainPlan:
     """Of all steps with their evaluations, likewise."""
 
 
-def rows_that_fit(
-    model: SVFModel, task: Task, objective: Objective, parameters: Scales, config: TrainConfig
-) -> int:
-    """How many completions one gradient pass takes at once.
+@dataclass(frozen=True)
+class Fit:
+    """How much work is done at once."""
 
-    Raises: ConfigError where not even one fits.
+    rows: int
+    """Completions in one gradient pass."""
+    decoded: int
+    """Completions decoded together; the others wait."""
+
+
+def fit(
+    model: SVFModel, task: Task, objective: Objective, parameters: Scales, config: TrainConfig
+) -> Fit:
+    """What the settings say, or as much as there is memory for.
+
+    Raises: ConfigError where not even one completion fits.
     """
     if config.rows is not None:
-        return config.rows
+        return Fit(config.rows, config.prompts * config.group)
     return _fitted(model, task, measured_costs(objective, parameters), config)[0]
 
 
 def _fitted(
     model: SVFModel, task: Task, costs: Costs, config: TrainConfig
-) -> tuple[int, int, int]:
-    """(rows, bytes of such a pass, bytes that there are for it)."""
+) -> tuple[Fit, int, int]:
+    """What is done at once, bytes of such a gradient pass, bytes that there are."""
     mx.eval(model.network.parameters())
     limit, held = limit_bytes(config), mx.get_active_memory()
     prompt = len(model.encode(task.step(1, config.seed)[0].messages))
@@ -103,7 +115,10 @@ def _fitted(
     most = config.prompts * config.group
     rows = next(k for k in range(most, 0, -1) if k == 1 or held + needed(k) <= limit)
     rows = rows // config.group * config.group if rows >= config.group else rows
-    return config.rows or rows, int(needed(config.rows or rows)), limit
+    rows = config.rows or rows
+    row = _MARGIN * (prompt + task.max_tokens) * costs.copied_token
+    decoded = max(1, min(most, int((limit - held) / max(row, 1))))
+    return Fit(rows, decoded), int(needed(rows)), limit
 
 
 def limit_bytes(config: TrainConfig) -> int:
@@ -141,17 +156,14 @@ def plan_training(
     Raises: ConfigError where it does not fit.
     """
     costs = measured_costs(objective, parameters)
-    rows, pass_bytes, limit = _fitted(model, task, costs, config)
+    found, pass_bytes, limit = _fitted(model, task, costs, config)
     completions = config.prompts * config.group
     prompts = [model.encode(p.messages) for p in task.step(config.prompts, config.seed)]
     sampling = _sampling_seconds(model, prompts, task.max_tokens, config)
-    one = Weighted(
-        tuple(prompts[0]),
-        ((1,) * task.max_tokens,) * min(rows, config.group),
-        (1.0,) * min(rows, config.group),
-    )
-    objective.gradient(parameters, [one], rows)  # warm
-    gradient = _seconds(lambda: objective.gradient(parameters, [one], rows))
+    copies = min(found.rows, config.group)
+    one = Weighted(tuple(prompts[0]), ((1,) * task.max_tokens,) * copies, (1.0,) * copies)
+    objective.gradient(parameters, [one], copies)  # warm
+    gradient = _seconds(lambda: objective.gradient(parameters, [one], copies))
     step = sampling + gradient * completions / len(one.completions)
     evaluations = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
     numbers = sum(array.nbytes for array in parameters.values())
@@ -161,10 +173,11 @@ def plan_training(
         weights=weights,
         bases=model.basis_bytes,
         trained=5 * numbers,
-        sampling=int(completions * (len(prompts[0]) + task.max_tokens) * costs.copied_token),
+        sampling=int(found.decoded * (len(prompts[0]) + task.max_tokens) * costs.copied_token),
         gradient=pass_bytes,
         limit=limit,
-        rows=rows,
+        rows=found.rows,
+        decoded=found.decoded,
         completions=completions,
         step_seconds=step,
         total_seconds=config.steps * step + sampling * evaluations / completions,

@@ -25,11 +25,11 @@ from mlx_t2.svf import Scales, check_trainable
 from mlx_t2.tasks import Problem, Task
 
 from .checkpoint import State, pack, unpack
-from .config import TrainConfig
+from .config import MAY_CHANGE, TrainConfig
 from .folder import RunFolder, as_entry
 from .health import WINDOW, Signs, advice
 from .learner import Learner
-from .plan import TrainPlan, limit_bytes, plan_training
+from .plan import Fit, TrainPlan, limit_bytes, plan_training
 from .ranks import Ranks
 from .report import StepReport, graded_entry, sample_line, signs_of
 
@@ -124,14 +124,16 @@ class _Run:
             "model": self.model.name,
             "fingerprint": self.model.fingerprint(self.config.targets),
             "task": self.task.name,
-            "fitted": self.learner.rows,
+            "fitted": vars(self.learner.at_once),
         } | dataclasses.asdict(self.config)
 
     def resumed(self) -> State:
         """The state of the newest whole checkpoint, or the beginning where there is none."""
         stored = self.ranks.share(self._on_first(self._stored))
-        is_anew = self.config.memory_gb != stored["memory_gb"]
-        self.learner.fit(None if is_anew else stored["fitted"])
+        if any(getattr(self.config, name) != stored[name] for name in MAY_CHANGE):
+            self.learner.fit()
+        else:
+            self.learner.at_once = Fit(**stored["fitted"])
         self._on_first(lambda: self.folder.write_settings(self._settings()))
         if stored["has_checkpoint"]:
             return self._newest()
@@ -141,8 +143,9 @@ class _Run:
     def _stored(self) -> dict[str, Any]:
         """The settings on disk, once it is sure that it is this run."""
         stored = self.folder.settings()
-        self.learner.rows = stored.get("fitted", 0)
-        self.folder.check_same(self._settings())
+        settings = self._settings()
+        del settings["fitted"]  # of the machine, not of the run
+        self.folder.check_same(settings)
         return stored | {"has_checkpoint": self.folder.has_checkpoint}
 
     def _newest(self) -> State:
@@ -249,7 +252,7 @@ class _Run:
             raise ConfigError(
                 f"memory: step {report.step} took {report.peak_gb:.1f} GB at its peak, "
                 f"{limit:.1f} GB are there. It is kept: go on with --resume and fewer rows "
-                f"than {self.learner.rows} (--rows), or more memory (--memory-gb)"
+                f"than {self.learner.at_once.rows} (--rows), or more memory (--memory-gb)"
             )
 
     # Files

@@ -35,9 +35,7 @@ MODES = {
     **dict.fromkeys(("deepseek_v41", "gpt_bigcode", "llama4"), "single"),
 }
 """All others are `padded`."""
-UNSPLIT = {"talkie"}
-"""Its head is a bare array, which `SVFModel` does not expect: no forward pass of it works."""
-PADDED = sorted(set(ARCHITECTURES) - set(REFUSED) - set(MODES) - UNSPLIT)
+PADDED = sorted(set(ARCHITECTURES) - set(REFUSED) - set(MODES))
 PROMPTS = [
     list(range(5, 16)),
     [*range(5, 11), 22],

@@ -90,6 +90,16 @@ def test_loss_and_gradient_are_those_of_the_formulas_row_by_row(tiny_model, scal
         assert_close(found.arrays[path], gradient[path])
 
 
+def test_at_another_temperature_the_policy_is_what_was_sampled_from(tiny_model, scales):
+    """softmax(logits / T) of every token, in the loss as in the draw."""
+    of = objective(tiny_model, temperature=0.7)
+    with tiny_model.using(scales):
+        logits = tiny_model.network(mx.array([[5, 6, 7]]))[0, 1:] / 0.7
+    expected = mx.take_along_axis(_log_softmax(logits), mx.array([[7], [9]]), axis=-1).sum()
+    group = Weighted((5, 6), ((7, 9),), (1.0,))
+    assert_close(of.gradient(scales, [group], 1).loss, np.array(-expected / 6))
+
+
 def test_log_ratios_are_sums_over_each_completion(tiny_model, scales):
     of = objective(tiny_model)
     args = [g.prompt for g in GROUPS], [g.completions for g in GROUPS]
