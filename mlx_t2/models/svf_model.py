@@ -346,7 +346,7 @@ def _split(network: nn.Module) -> tuple[Callable, Callable] | None:
     if body is None:
         return None
     head: Any = network.get("lm_head", getattr(body.get("embed_tokens"), "as_linear", None))
-    if not callable(head):  # absent, or a bare array
+    if head is None or isinstance(head, mx.array):
         return None
     token = mx.array([[0]])
     try:
