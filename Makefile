@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
+# a process a core, each multiplying with one thread
+TEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml
@@ -12,13 +14,13 @@ demo: setup
 	$(BIN)/t2 demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(TEST)
 
 slow: setup
 	$(BIN)/python -m pytest -m slow
 
 check: setup
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/python -m pytest
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(TEST)
 
 format: setup
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

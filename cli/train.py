@@ -26,14 +26,15 @@ def train(
     group: Annotated[
         int | None, typer.Option("--group", "-G", help="Completions a problem (8).")
     ] = None,
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate (2e-3, which is safe).")
-    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate (2e-3).")] = None,
     warmup: Annotated[
         int | None, typer.Option(help="Updates over which the learning rate rises (0).")
     ] = None,
     kl: Annotated[
-        float | None, typer.Option(help="Weight of the KL penalty to the base model (0).")
+        float | None,
+        typer.Option(
+            help="Weight of the KL penalty to the base model; 0.05 keeps a policy open (0)."
+        ),
     ] = None,
     kl_form: Annotated[
         str | None,

@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SITE = Path(sysconfig.get_path("purelib"))
-_OPENBLAS = "cmeel.prefix/lib/libopenblas.so.0"
+_OPENBLAS = "ngsolve_openblas/libopenblas*.so"
+"""Of PyPI's builds the one whose symbols have their plain names and which has kernels for every
+processor: others are compiled for one, and end the process on the rest.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,19 @@ def interpose() -> Blas:
         return Blas("reference", "unset MLX_T2_NO_OPENBLAS")
     if "mlx.core" in sys.modules:
         return Blas("reference", "import mlx_t2 before mlx.core")
-    library = _SITE / _OPENBLAS
-    if not library.exists():
-        return Blas("reference", "pip install cmeel-openblas")
+    library = installed()
+    if library is None:
+        return Blas("reference", "pip install ngsolve-openblas (for x86-64)")
     try:
         _load(library)
     except OSError as error:
         return Blas("reference", f"install libgfortran5 (the loader said: {error})")
     return Blas("openblas", None)
+
+
+def installed() -> Path | None:
+    """Where OpenBLAS is, if it is installed."""
+    return next(iter(sorted(_SITE.glob(_OPENBLAS))), None)
 
 
 def _load(library: Path) -> None:
@@ -86,7 +94,7 @@ def threads(count: int) -> Iterator[None]:
     if BLAS.name != "openblas":
         yield
         return
-    library = ctypes.CDLL(str(_SITE / _OPENBLAS))
+    library = ctypes.CDLL(str(installed()))
     before = library.openblas_get_num_threads()
     library.openblas_set_num_threads(count)
     try:

@@ -4,7 +4,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 install_import_hook("mlx_t2", "shapes.check")
 
@@ -24,6 +24,16 @@ def own_home(tmp_path_factory, monkeypatch):
     it is.
     """
     monkeypatch.setenv("MLX_T2_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(autouse=True)
+def shapes_are_checked(request):
+    """In every test, but not in those of whole trainings, whose parts have tests of their own:
+    it takes twice their time.
+    """
+    config.update("jaxtyping_disable", "whole_runs" in request.keywords)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

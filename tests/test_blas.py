@@ -68,12 +68,24 @@ def test_matrix_products_of_mlx_are_at_least_five_times_faster():
     assert slow >= 5 * fast, f"{slow:.3f} s with the reference BLAS, {fast:.3f} s with OpenBLAS"
 
 
+def test_it_chooses_its_kernels_for_the_processor_it_runs_on():
+    printed = run("""
+import ctypes
+from mlx_t2 import blas
+
+config = ctypes.CDLL(str(blas.installed())).openblas_get_config
+config.restype = ctypes.c_char_p
+print(config().decode())
+""")
+    assert "DYNAMIC_ARCH" in printed
+
+
 def test_threads_restores_the_count_after_the_block_and_after_an_error_in_it():
     printed = run("""
 import ctypes
 from mlx_t2 import blas
 
-library = ctypes.CDLL(str(blas._SITE / blas._OPENBLAS))
+library = ctypes.CDLL(str(blas.installed()))
 count = library.openblas_get_num_threads
 library.openblas_set_num_threads(2)  # not 1, whatever the machine has
 counts = [count()]

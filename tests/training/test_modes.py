@@ -14,6 +14,8 @@ from mlx_t2.training.checkpoint import load_state
 from mlx_t2.training.parametrisation import direct, sigmoid
 from mlx_t2.training.settings import train_config
 
+pytestmark = pytest.mark.whole_runs
+
 LR = 1e-3
 
 

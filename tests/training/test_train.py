@@ -13,6 +13,8 @@ from mlx_t2.experts import Expert
 from mlx_t2.training import TrainConfig, train
 from mlx_t2.training.checkpoint import load_state
 
+pytestmark = pytest.mark.whole_runs
+
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
