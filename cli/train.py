@@ -125,10 +125,14 @@ def train(
     if dry_run:
         _show_plan(plan(worn, chosen, settings), json)
         return
-    send = reporter(report_to, project_name, out, settings) if report_to else None
+    send = reporter(report_to, project_name, out, settings) if report_to else _nowhere
     trained = _trained(worn, chosen, settings, out, resume, send)
     if trained is not None:
         _show_result(task, out, *trained, json)
+
+
+def _nowhere(_: Any) -> None:
+    """No service to report to."""
 
 
 def _show_result(task: str, out: Path, expert: Any, seconds: float, json: bool) -> None:
@@ -168,7 +172,7 @@ def _show_plan(plan: Any, json: bool) -> None:
             ("weights", _gb(plan.weights)),
             ("singular vectors", _gb(plan.bases)),
             ("z, its gradient and optimiser", _gb(plan.trained)),
-            ("sampling: keys and values", _gb(plan.sampling)),
+            ("sampling: keys, values, scores", _gb(plan.sampling)),
             (f"gradient pass over {rows}", f"at most {_gb(plan.gradient)}"),
             ("together", f"{_gb(held + plan.gradient)}, there are {_gb(plan.limit)}"),
             ("a step", f"at most {plan.step_seconds:.1f} s"),
@@ -187,28 +191,36 @@ def _trained(
     """Run to the end with a display; Ctrl-C says how to go on. Nothing comes back where another
     machine has the files.
     """
+    import shlex
     import time
 
-    from mlx_t2.errors import ConfigError
+    from mlx_t2.errors import ConfigError, T2Error
     from mlx_t2.experts import Expert
     from mlx_t2.training import Ranks, plot_run, train
 
     start, is_first = time.perf_counter(), Ranks().is_first
-    again = f"t2 train {task.name} --model {worn.name} --out {out} --resume"
+    again = shlex.join(
+        ["t2", "train", task.name, "--model", worn.name, "--out", str(out), "--resume"]
+    )
     try:
         with TrainingDisplay(f"training {task.name} on {worn.name}", is_first) as display:
             for report in train(worn, task, settings, out, resume):
                 display.show(report)
-                if send and is_first:
-                    send(report)
+                try:
+                    (send if is_first else _nowhere)(report)
+                except ConfigError as error:  # the training is worth more than its log
+                    note(f"{error}; nothing more is reported there")
+                    send = _nowhere
     except KeyboardInterrupt:
-        if is_first:
+        if is_first and (out / "config.json").exists():
             complain(f"stopped; every finished step is kept. To go on: {again}")
+        elif is_first:
+            complain("stopped before the run began; nothing was written")
         raise typer.Exit(130) from None
     if not is_first:
         return None
     try:
         note(f"curves: {plot_run(out)}")
-    except ConfigError as error:
+    except T2Error as error:  # the expert is there all the same
         note(str(error))
     return Expert.load(out / "expert.safetensors"), time.perf_counter() - start

@@ -22,7 +22,7 @@ from mlx_t2.training import policy_loss
 
 from .measure import Row, interleaved, peak_mb
 
-_LORA = {
+LORA = {
     "rank": 8,
     "scale": 20.0,
     "dropout": 0.0,
@@ -151,7 +151,7 @@ def lora_pass() -> Callable[[], object]:
     rows, network = _batch(model).rows, model.network
     network.freeze()
     layers: Any = network.layers
-    linear_to_lora_layers(network, len(layers), _LORA)
+    linear_to_lora_layers(network, len(layers), LORA)
     mx.eval(network.parameters())
     return lambda: mx.eval(lora_gradient(network, rows))
 

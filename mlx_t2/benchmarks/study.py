@@ -58,8 +58,8 @@ def _paper(task: str, **changes: Any) -> dict[str, Any]:
 
 SETTINGS = (
     *(Setting("rloo (default)", task, {}) for task in _PROBLEMS),
+    *(Setting("KL 0.05 (k2)", task, {"kl": 0.05}) for task in _PROBLEMS),
     Setting("warm-up over 5 steps", "mathematics", {"warmup": 5}),
-    Setting("KL 0.05 (k2)", "mathematics", {"kl": 0.05}),
     *(
         Setting(f"lr {lr:g}, {'' if balanced else 'un'}balanced", "mathematics", changes)
         for lr in (2e-3, 5e-3, 1e-2)
@@ -84,7 +84,7 @@ SETTINGS = (
         for lr in (2e-4, 1e-3)
     ),
 )
-_FIRST = 5
+_FIRST = 7
 """Settings whose seeds are all trained before the others begin."""
 
 

@@ -13,47 +13,71 @@ from tempfile import TemporaryDirectory
 
 from mlx_t2.models import decompose, load
 from mlx_t2.tasks import get_task
-from mlx_t2.training import TrainConfig, train
+from mlx_t2.training import StepReport, TrainConfig, train
 
 from . import gradient_pass
 from .measure import Row, interleaved
 
 _NAME = "training step, 64 completions"
-_AGAINST = "the reference's algorithm in PyTorch, 64 problems × 1"
+_REFERENCE = "the reference's algorithm in PyTorch, 64 problems × 1"
+_GRPO = "mlx-lm-lora's GRPO, LoRA rank 8, 8 problems × 8"
+_TARGET = "≥ 6"
 
 
 def measure(runs: int = 5) -> Iterator[Row]:
     """Every row, one after another."""
     yield from gradient_pass.measure(runs)
-    yield from _step(runs)
+    yield _against_reference(runs)
+    yield _against_grpo(runs)
 
 
-def _step(runs: int) -> Iterator[Row]:
-    """8 problems × 8 from the sampling to the checkpoint, in turn with the reference's step."""
+def _against_reference(runs: int) -> Row:
+    if importlib.util.find_spec("torch") is None:
+        return _unmeasured(_REFERENCE, runs, _TARGET)
+    with _training(runs) as ours, _process("reference") as (start, step):
+        taken: list[dict[str, float]] = []
+        both = interleaved(ours, lambda: taken.append(step()), runs)
+    sampling, update = (median(s[part] for s in taken[1:]) for part in ("sampling", "update"))
+    of = f"sampling {sampling:.1f} s, update {update:.1f} s; SVD {start['svd']:.1f} s before"
+    return Row(_NAME, *both, f"{_REFERENCE} ({of})", target=_TARGET)
+
+
+def _against_grpo(runs: int) -> Row:
+    if importlib.util.find_spec("mlx_lm_lora") is None:
+        return _unmeasured(_GRPO, runs)
+    steps = str(runs + 2)  # the last, after which it answers test problems, is never asked for
+    with _training(runs) as ours, _process("grpo", "code", steps, "8") as (_, step):
+        return Row(_NAME, *interleaved(ours, step, runs), _GRPO)
+
+
+def _unmeasured(against: str, runs: int, target: str = "") -> Row:
+    with _training(runs) as ours:
+        seconds = [ours().seconds for _ in range(runs + 1)]
+    why = "not measured: pip install 'mlx_t2[reference]'"
+    return Row(_NAME, median(seconds[1:]), None, f"{against} ({why})", target=target)
+
+
+@contextmanager
+def _training(runs: int) -> Iterator[Callable[[], StepReport]]:
+    """A step of 8 problems × 8, from the sampling to the checkpoint."""
     steps = runs + 2  # the last, which evaluates, is never taken
     config = TrainConfig(
         steps=steps, prompts=8, group=8, eval_every=steps, validation=8, test=0
     )
     with TemporaryDirectory() as folder:
         ours = train(decompose(load()), get_task("code"), config, Path(folder) / "run")
-        if importlib.util.find_spec("torch") is None:
-            seconds = median([next(ours).seconds for _ in range(runs + 1)][1:])
-            why = "not measured: pip install 'mlx_t2[reference]'"
-            yield Row(_NAME, seconds, None, f"{_AGAINST} ({why})", target="≥ 6")
-            return
-        with _reference() as (start, step):
-            taken: list[dict[str, float]] = []
-            both = interleaved(lambda: next(ours), lambda: taken.append(step()), runs)
-    sampling, update = (median(s[part] for s in taken[1:]) for part in ("sampling", "update"))
-    of = f"sampling {sampling:.1f} s, update {update:.1f} s; SVD {start['svd']:.1f} s before"
-    yield Row(_NAME, *both, f"{_AGAINST} ({of})", target="≥ 6")
+        yield lambda: next(ours)
 
 
 @contextmanager
-def _reference() -> Iterator[tuple[dict[str, float], Callable[[], dict[str, float]]]]:
-    """The reference's training in its own process: what it said first, and a step of it."""
-    environment = os.environ | {"MLX_T2_NO_OPENBLAS": "1"}  # PyTorch has a BLAS of its own
-    command = [sys.executable, "-m", "mlx_t2.benchmarks.reference"]
+def _process(
+    module: str, *arguments: str
+) -> Iterator[tuple[dict[str, float], Callable[[], dict[str, float]]]]:
+    """Another's training in its own process: what it said first, and a step of it."""
+    environment = os.environ | (
+        {"MLX_T2_NO_OPENBLAS": "1"} if module == "reference" else {}
+    )  # PyTorch has a BLAS of its own
+    command = [sys.executable, "-m", f"mlx_t2.benchmarks.{module}", *arguments]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:

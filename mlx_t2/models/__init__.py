@@ -9,8 +9,8 @@ from .bundled import bundled_model_path as bundled_model_path
 from .bundled import find_gguf as find_gguf
 from .kv_cache import OwnedCache as OwnedCache
 from .load import load as load
+from .memory import limited_memory as limited_memory
 from .memory import memory_bytes as memory_bytes
-from .memory import wired_memory as wired_memory
 from .svf_model import Decomposed as Decomposed
 from .svf_model import SVFModel as SVFModel
 from .svf_model import decompose as decompose

@@ -25,20 +25,24 @@ def memory_bytes() -> int:
     return int(_SHARE * physical)
 
 
-@contextmanager
-def wired_memory() -> Iterator[None]:
-    """On Metal, keep weights in wired memory inside the block, so that they are not paged out;
-    elsewhere nothing.
+_CACHE_SHARE = 0.25
+"""Of it, for arrays that are freed and may be used again: shapes change from step to step."""
 
-    Entered and left between steps only: the limit must not change while work is under way.
+
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """Inside the block MLX keeps no more than a quarter of the memory for reuse, and on Metal
+    weights stay in wired memory, so that they are not paged out.
+
+    Entered and left between steps only: limits must not change while work is under way.
     """
     recommended = mx.device_info().get("max_recommended_working_set_size")
-    if not recommended:
-        yield
-        return
-    before = mx.set_wired_limit(int(recommended))
+    wired = mx.set_wired_limit(int(recommended)) if recommended else None
+    cache = mx.set_cache_limit(int(_CACHE_SHARE * memory_bytes()))
     try:
         yield
     finally:
         mx.synchronize()
-        mx.set_wired_limit(before)
+        mx.set_cache_limit(cache)
+        if wired is not None:
+            mx.set_wired_limit(wired)

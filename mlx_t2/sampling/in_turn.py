@@ -84,7 +84,9 @@ class _Drawing(nn.Module):
         """The next token of every row of the last call, from its scores as they came."""
         assert self._last is not None
         rows, logits = self._last
-        tokens = draw(logits, self._temperature, self._uniforms[rows.drawn, rows.rows])
+        # mlx-lm is a token ahead: a row at its limit draws once more, which is thrown away
+        at = mx.minimum(rows.drawn, self._uniforms.shape[0] - 1)
+        tokens = draw(logits, self._temperature, self._uniforms[at, rows.rows])
         rows.drawn = rows.drawn + 1
         return tokens
 

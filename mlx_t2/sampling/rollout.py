@@ -54,7 +54,10 @@ def rollouts(
 def held_out_accuracy(
     model: SVFModel, task: Task, problems: Sequence[Problem], batch: int = 64
 ) -> tuple[float, list[Rollout]]:
-    """Share of problems answered rightly by greedy decoding, and the answers."""
+    """Share of problems answered rightly by greedy decoding, and the answers.
+
+    batch: problems answered together.
+    """
     config = SamplingConfig(temperature=0, max_tokens=task.max_tokens)
     done: list[Rollout] = []
     for start in range(0, len(problems), batch):

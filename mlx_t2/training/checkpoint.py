@@ -1,6 +1,6 @@
 """A training's whole state on disk, so that it can stop anywhere and go on to the same bytes.
 
-Knows files; knows no models. A checkpoint is one safetensors file with a digest of its arrays,
+Knows files; knows no models. A checkpoint is one safetensors file with a digest,
 written beside its place and renamed into it; the one before it stays until the next.
 """
 
@@ -105,7 +105,8 @@ def pack(state: State) -> bytes:
     arrays |= {f"optimizer/{k}": v for k, v in _flat(state.optimizer)}
     numbers = {k: v for k, v in vars(state).items() if k not in _ARRAYS}
     file = io.BytesIO()
-    metadata = {"state": json.dumps(numbers), "digest": _digest(arrays)}
+    told = json.dumps(numbers)
+    metadata = {"state": told, "digest": _digest(arrays, told)}
     mx.save_safetensors(file, arrays, metadata)  # pyright: ignore[reportArgumentType]
     return file.getvalue()
 
@@ -116,8 +117,8 @@ def unpack(data: bytes) -> State:
     arrays, metadata = loaded
     mx.eval(arrays)
     numbers = json.loads(metadata["state"])
-    if _digest(arrays) != metadata["digest"]:
-        raise ValueError("its arrays are not what was written")
+    if _digest(arrays, metadata["state"]) != metadata["digest"]:
+        raise ValueError("it is not what was written")
     part: dict[str, Any] = {
         # sorted, since sums over the layers round differently in another order
         name: {
@@ -128,9 +129,9 @@ def unpack(data: bytes) -> State:
     return State(**numbers | part | {"optimizer": _nested(part["optimizer"])})
 
 
-def _digest(arrays: dict[str, mx.array]) -> str:
+def _digest(arrays: dict[str, mx.array], numbers: str) -> str:
     """A flipped bit leaves a safetensors file readable; this notices."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(numbers.encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.array(array).tobytes())

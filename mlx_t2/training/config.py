@@ -87,6 +87,7 @@ class TrainConfig:
             self._check(name, 0 <= getattr(self, name) < math.inf, "0 or more")
         for name in ("test", "warmup", "overlong"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
+        self._check("seed", 0 <= self.seed < 2**43, "0 or more, and less than 2^43")
         memory = self.memory_gb
         self._check("memory_gb", memory is None or 0 < memory < math.inf, "more than 0")
         for name, known in CHOICES.items():

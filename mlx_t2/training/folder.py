@@ -23,10 +23,7 @@ class RunFolder:
         """Make the folder. Raises: ConfigError where a run is in it; CheckpointError where it
         cannot be made.
         """
-        if (self.path / "config.json").exists():
-            raise ConfigError(
-                f"{self.path}: holds a run already; resume it or name another folder"
-            )
+        self.check_free()
         try:
             (self.path / "checkpoint").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -34,6 +31,14 @@ class RunFolder:
                 f"{self.path}: cannot be made ({error}), expected a writable folder"
             ) from error
         self.write_settings(settings)
+
+    def check_free(self) -> None:
+        """Raise ConfigError where a run is in it, or what is left of one."""
+        logs = (self.path / name for name in ("config.json", "metrics.jsonl", "samples.jsonl"))
+        if self.has_checkpoint or any(path.exists() for path in logs):
+            raise ConfigError(
+                f"{self.path}: holds a run already; resume it or name another folder"
+            )
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Replace config.json."""

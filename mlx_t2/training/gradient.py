@@ -116,6 +116,15 @@ class Objective:
             sums += [sum(next(each) for _ in c) for group in part for c in group.completions]
         return sums
 
+    def is_finite(self, parameters: Scales, group: Weighted) -> bool:
+        """Whether the first completion still has a probability: numbers may be finite whose
+        model is not, and then it samples nothing that carries a signal, for ever.
+        """
+        one = Weighted(group.prompt, group.completions[:1], group.advantages[:1])
+        scores = self._under(self._scales(parameters), completion_logprobs, [one])
+        found: Any = mx.all(mx.isfinite(scores)).item()
+        return found
+
     def _under(self, scales: Scales, read: Callable, part: list[Weighted]) -> mx.array:
         with self._model.using(scales):
             prompts, completions = [g.prompt for g in part], [g.completions for g in part]

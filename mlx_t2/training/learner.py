@@ -23,7 +23,7 @@ from .config import TrainConfig
 from .gradient import Objective, Weighted
 from .optimizer import make_optimizer
 from .parametrisation import Parametrisation, bands, direct, sigmoid
-from .plan import Fit, fit
+from .plan import Fit, fit, least
 from .ranks import Ranks
 
 _MEASURED = 2
@@ -36,8 +36,17 @@ _ADVANTAGES = {"rloo": by_group, "reinforce": against_batch, "paper": without_ba
 class Learner:
     """What a step works with, the same in every step; `State` is what changes."""
 
-    def __init__(self, model: SVFModel, task: Task, config: TrainConfig, ranks: Ranks):
+    def __init__(
+        self,
+        model: SVFModel,
+        task: Task,
+        config: TrainConfig,
+        ranks: Ranks,
+        has_checkpoint: bool = False,
+    ):
+        """has_checkpoint: parameters come from there, no expert to start from is read."""
         self.model, self.task, self.config, self.ranks = model, task, config, ranks
+        self._init = None if has_checkpoint else config.init
         self.optimizer = make_optimizer(config)
         self.form = self._parametrisation()
         self.objective = Objective(model, self.form, config)
@@ -52,17 +61,21 @@ class Learner:
 
     def _start(self) -> Scales:
         """The scales of the expert to start from, where there is one."""
-        if not self.config.init:
+        if not self._init:
             return {}
-        expert = Expert.load(Path(self.config.init))
+        expert = Expert.load(Path(self._init))
         fingerprint = self.model.fingerprint(expert.targets)
         expert.check(self.model.name, fingerprint, self.model.shapes)
         return expert.scales
 
     def fit(self) -> None:
-        """Find out how much is done at once: the same on all machines."""
-        found = fit(self.model, self.task, self.objective, self.form.initial, self.config)
-        self.at_once = Fit(**self.ranks.share(vars(found)))
+        """Find out how much is done at once: on all machines what the smallest can take."""
+        model, config = self.model, self.config
+        found = self.ranks.together(
+            lambda: fit(model, self.task, self.objective, self.form.initial, config)
+        )
+        everywhere = [Fit(**one) for one in self.ranks.gather_all(vars(found))]
+        self.at_once = least(everywhere)
 
     def scales(self, state: State) -> Scales:
         """The z that the parameters stand for."""
@@ -133,15 +146,22 @@ class Learner:
         gradient, norm = optim.clip_grad_norm(whole, self.config.clip)
         loss, kl, length = *numbers, float(norm)
         if not (math.isfinite(loss) and math.isfinite(length)):
-            raise ConfigError(
-                f"step {state.step}: the loss is {loss} and the gradient's norm {length}, "
-                "expected numbers. The step before is kept; try a lower lr, from an earlier "
-                "expert (init)"
-            )
+            raise _diverged(state, f"the loss is {loss} and the gradient's norm {length}")
         state.parameters = self.optimizer.apply_gradients(gradient, state.parameters)
         state.optimizer = self.optimizer.state
         mx.eval(state.parameters, state.optimizer)  # the next step's graph begins here
+        if not self.ranks.together(
+            lambda: self.objective.is_finite(state.parameters, groups[0])
+        ):
+            raise _diverged(state, "the updated model's scores are no numbers")
         return loss, kl if penalised else None, length
+
+
+def _diverged(state: State, what: str) -> ConfigError:
+    return ConfigError(
+        f"step {state.step}: {what}, expected numbers. The step before is kept; try a lower "
+        "lr, from an earlier expert (init)"
+    )
 
 
 def _weigh(rollout: Rollout, advantages: Sequence[float], few: int | None = None) -> Weighted:

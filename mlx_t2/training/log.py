@@ -27,7 +27,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    # as bytes: a line may be cut inside a character, and text has other ends of lines in it
+    for line in path.read_bytes().split(b"\n"):
         try:
             entries.append(json.loads(line))
         except ValueError:
@@ -47,7 +48,10 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace a file's text in one go."""
     temporary = path.with_name(f".{path.name}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ the margin covers up to some thousand tokens. Knows models and settings; writes 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,8 @@ class Costs:
     completion_token: float
     copied_token: float
     """A token of the prompt, once more for every completion of it."""
+    scores: float
+    """Of the next token of a row that is decoded: logits, and what drawing makes of them."""
 
     def of(self, rows: int, group: int, prompt: int, completion: int) -> float:
         """Of a pass over so many completions in groups of `group`."""
@@ -56,7 +58,7 @@ class TrainPlan:
     trained: int
     """Parameters, gradient, optimiser, best: a few numbers a singular value."""
     sampling: int
-    """Keys and values of the completions that are decoded together."""
+    """Keys, values and scores of the completions that are decoded together."""
     gradient: int
     """Of a pass over `rows` completions."""
     limit: int
@@ -89,9 +91,12 @@ def fit(
 
     Raises: ConfigError where not even one completion fits.
     """
-    if config.rows is not None:
-        return Fit(config.rows, config.prompts * config.group)
-    return _fitted(model, task, measured_costs(objective, parameters), config)[0]
+    return _fitted(model, task, measured_costs(model, objective, parameters), config)[0]
+
+
+def least(fits: Sequence[Fit]) -> Fit:
+    """What fits wherever each of these does."""
+    return Fit(min(f.rows for f in fits), min(f.decoded for f in fits))
 
 
 def _fitted(
@@ -100,25 +105,37 @@ def _fitted(
     """What is done at once, bytes of such a gradient pass, bytes that there are."""
     mx.eval(model.network.parameters())
     limit, held = limit_bytes(config), mx.get_active_memory()
-    prompt = len(model.encode(task.step(1, config.seed)[0].messages))
+    prompt = _longest_prompt(model, task, config)
 
     def needed(rows: int) -> float:
         return costs.of(rows, config.group, prompt, task.max_tokens)
 
-    if held + needed(1) > limit:
+    least_rows = config.rows or 1
+    if held + needed(least_rows) > limit:
         raise ConfigError(
-            f"memory: {held / 1e9:.1f} GB for the model and {needed(1) / 1e9:.1f} GB for one "
-            f"completion of {task.max_tokens} tokens came, {limit / 1e9:.1f} GB are there. "
-            "Take a quantised or smaller model, fewer --targets, a lower --rank, or "
-            "--checkpointing"
+            f"memory: {held / 1e9:.1f} GB for the model and {needed(least_rows) / 1e9:.1f} GB "
+            f"for {least_rows} completion(s) of {task.max_tokens} tokens at once came, "
+            f"{limit / 1e9:.1f} GB are there. Take a quantised or smaller model, fewer "
+            "--targets, a lower --rank, --checkpointing, or fewer --rows"
         )
     most = config.prompts * config.group
     rows = next(k for k in range(most, 0, -1) if k == 1 or held + needed(k) <= limit)
     rows = rows // config.group * config.group if rows >= config.group else rows
     rows = config.rows or rows
-    row = _MARGIN * (prompt + task.max_tokens) * costs.copied_token
+    row = _MARGIN * ((prompt + task.max_tokens) * costs.copied_token + costs.scores)
     decoded = max(1, min(most, int((limit - held) / max(row, 1))))
     return Fit(rows, decoded), int(needed(rows)), limit
+
+
+def _longest_prompt(model: SVFModel, task: Task, config: TrainConfig) -> int:
+    """Of some steps at the beginning and at the end of a training, whose prompts may differ."""
+    problems = [
+        problem
+        for progress in (0.0, 1 - 1e-9)
+        for step in (1, 2)
+        for problem in task.step(config.prompts, config.seed + step, config.balanced, progress)
+    ]
+    return max(len(model.encode(problem.messages)) for problem in problems)
 
 
 def limit_bytes(config: TrainConfig) -> int:
@@ -126,7 +143,7 @@ def limit_bytes(config: TrainConfig) -> int:
     return memory_bytes() if config.memory_gb is None else int(config.memory_gb * 1e9)
 
 
-def measured_costs(objective: Objective, parameters: Scales) -> Costs:
+def measured_costs(model: SVFModel, objective: Objective, parameters: Scales) -> Costs:
     """Four gradient passes over a few tokens each, and what each of them took at its peak."""
 
     def peak(prompt: int, completion: int, rows: int) -> float:
@@ -145,7 +162,8 @@ def measured_costs(objective: Objective, parameters: Scales) -> Costs:
     prompt = max(0.0, long - least) / (_MORE - _FEW)
     copied = max(0.0, peak(_MORE, _FEW, 2) - long - _FEW * completion) / _MORE
     fixed = max(0.0, least - _FEW * (completion + prompt))
-    return Costs(fixed, prompt, completion, copied)
+    vocabulary = model.logits_at(mx.array([[1]]), None, mx.array([0])).shape[-1]
+    return Costs(fixed, prompt, completion, copied, scores=4 * 4 * vocabulary)
 
 
 def plan_training(
@@ -155,11 +173,11 @@ def plan_training(
 
     Raises: ConfigError where it does not fit.
     """
-    costs = measured_costs(objective, parameters)
+    costs = measured_costs(model, objective, parameters)
     found, pass_bytes, limit = _fitted(model, task, costs, config)
     completions = config.prompts * config.group
     prompts = [model.encode(p.messages) for p in task.step(config.prompts, config.seed)]
-    sampling = _sampling_seconds(model, prompts, task.max_tokens, config)
+    sampling = _sampling_seconds(model, prompts, task.max_tokens, config, found.decoded)
     copies = min(found.rows, config.group)
     one = Weighted(tuple(prompts[0]), ((1,) * task.max_tokens,) * copies, (1.0,) * copies)
     objective.gradient(parameters, [one], copies)  # warm
@@ -173,7 +191,10 @@ def plan_training(
         weights=weights,
         bases=model.basis_bytes,
         trained=5 * numbers,
-        sampling=int(found.decoded * (len(prompts[0]) + task.max_tokens) * costs.copied_token),
+        sampling=int(
+            found.decoded
+            * ((len(prompts[0]) + task.max_tokens) * costs.copied_token + costs.scores)
+        ),
         gradient=pass_bytes,
         limit=limit,
         rows=found.rows,
@@ -185,12 +206,18 @@ def plan_training(
 
 
 def _sampling_seconds(
-    model: SVFModel, prompts: list[list[int]], longest: int, config: TrainConfig
+    model: SVFModel,
+    prompts: list[list[int]],
+    longest: int,
+    config: TrainConfig,
+    max_rows: int,
 ) -> float:
     """Of a step's completions, from the time for two tokens and for four."""
 
     def sampled(tokens: int) -> Callable[[], Any]:
-        drawing = SamplingConfig(temperature=config.temperature, max_tokens=tokens)
+        drawing = SamplingConfig(
+            temperature=config.temperature, max_tokens=tokens, max_rows=max_rows
+        )
         return lambda: sample(model, prompts, drawing, config.group)
 
     sampled(1)()  # warm

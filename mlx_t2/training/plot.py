@@ -2,6 +2,7 @@
 `plots`).
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -44,17 +45,23 @@ def plot_run(out: Path) -> Path:
     by_layer, by_index = changes(expert.scales)
     for kind, values in by_layer.items():
         layers.plot(*zip(*sorted(values), strict=True), ".-", label=kind)
-    layers.set(xlabel="layer", title="mean |z − 1| of the expert", ylim=(0, None))
+    layers.set(xlabel="layer", title="mean |z − 1| of the expert")
     layers.legend(fontsize="small")
     for kind, values in by_index.items():
         indices.plot(np.linspace(0, 1, len(values)), values, label=kind)
-    indices.set(xlabel="singular value: largest … smallest", title="mean |z − 1|")
-    indices.set_ylim(0, None)
+    indices.set(xlabel="singular value: largest … smallest", title="mean |z − 1| of the expert")
+    indices.legend(fontsize="small")
     change.plot([e["step"] for e in entries], [e["change"] for e in entries])
-    change.set(xlabel="step", title="mean |z − 1| in training", ylim=(0, None))
+    change.set(xlabel="step", title="mean |z − 1| in training")
+    for axes in (layers, indices, change):
+        axes.set_ylim(0, 1.1 * axes.dataLim.ymax or 1)
+    for axes in (reward, kl, signs, layers, change):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     path = out / "plot.png"
     try:
-        figure.savefig(path, dpi=120)
+        temporary = path.with_name(f".{path.name}")
+        figure.savefig(temporary, dpi=120, format="png")
+        os.replace(temporary, path)
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be written ({error}), expected a folder with room"

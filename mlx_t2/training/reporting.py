@@ -4,11 +4,10 @@ reports; knows no models.
 
 import dataclasses
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mlx_lm.tuner.callbacks import get_reporting_callbacks
+from mlx_lm.tuner import callbacks
 
 from mlx_t2.errors import ConfigError
 
@@ -20,31 +19,33 @@ SERVICES = ("wandb", "swanlab")
 def reporter(
     services: str, project: str | None, out: Path, config: TrainConfig
 ) -> Callable[[Any], None]:
-    """A function that sends a step's report on.
+    """A function that sends a step's report on, and connects when it is first called.
 
     services: names joined by commas, as mlx-lm's --report-to.
-    Raises: ConfigError for an unknown service or one that is not installed.
+    Raises: ConfigError for an unknown service or one that is not installed; the function, for
+    whatever a service says when it is sent to.
     """
-    unknown = [s for s in services.lower().split(",") if s.strip() not in SERVICES]
-    if unknown:
+    names = [name.strip() for name in services.lower().split(",")]
+    if unknown := [name for name in names if name not in SERVICES]:
         raise ConfigError(
             f"report-to: {', '.join(unknown)!r} came, expected some of {', '.join(SERVICES)}"
         )
-    out.mkdir(parents=True, exist_ok=True)  # wandb wants its folder to be there
-    try:
-        callbacks: Any = get_reporting_callbacks(
-            services,
-            project,
-            str(out),
-            dataclasses.asdict(config),  # pyright: ignore[reportArgumentType]  it is logged
+    if missing := [name for name in names if vars(callbacks).get(name) is None]:
+        raise ConfigError(
+            f"report-to: {', '.join(missing)} came, which is not installed. "
+            f"pip install {' '.join(missing)}"
         )
-    except ImportError as error:
-        with suppress(OSError):
-            out.rmdir()  # which is only possible where nothing is in it
-        raise ConfigError(f"report-to: {error}") from error
+    connected: list[Any] = []  # filled when the first step is done
 
     def send(report: Any) -> None:
-        numbers = {k: v for k, v in vars(report).items() if isinstance(v, int | float)}
-        callbacks.on_train_loss_report({"iteration": report.step} | numbers)
+        try:
+            if not connected:
+                settings: Any = dataclasses.asdict(config)
+                new = callbacks.get_reporting_callbacks(services, project, str(out), settings)
+                connected.append(new)
+            numbers = {k: v for k, v in vars(report).items() if isinstance(v, int | float)}
+            connected[0].on_train_loss_report({"iteration": report.step} | numbers)
+        except Exception as error:  # a service's own, of any kind
+            raise ConfigError(f"report-to: {services} failed ({error})") from error
 
     return send

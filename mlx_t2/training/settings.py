@@ -21,8 +21,8 @@ def train_config(
     """The settings of a training: flags win over a YAML or JSON file, which wins over what the
     mode presets, which wins over the defaults.
 
-    resumed: a run folder to go on with; its settings hold, and flags may only repeat them, but
-        for memory_gb and rows.
+    resumed: a run folder to go on with; its settings hold, and flags and file may only repeat
+        them, but for memory_gb and rows.
     Under `mlx.launch` the first machine's settings hold for all.
     Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a
     folder without a run.
@@ -35,10 +35,10 @@ def train_config(
 
 
 def _chosen(flags: dict[str, Any], file: Path | None, resumed: Path | None) -> TrainConfig:
-    if resumed is not None:
-        return _resumed(resumed, flags)
     settings = (_read(file) if file else {}) | flags
     _check(settings, str(file or "flags"))
+    if resumed is not None:
+        return _resumed(resumed, settings)
     return TrainConfig(**PRESETS.get(settings.get("mode", ""), {}) | settings)
 
 
@@ -48,6 +48,7 @@ def _resumed(folder: Path, flags: dict[str, Any]) -> TrainConfig:
         settings = {name: stored[name] for name in _TYPES}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: no run to resume from ({error})") from error
+    _check(settings, str(folder / "config.json"))
     changed = [
         f"{k}={v!r} (it has {settings[k]!r})"
         for k, v in flags.items()

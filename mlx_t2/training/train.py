@@ -12,14 +12,15 @@ are dropped, and a step without signal is skipped.
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
-from mlx_t2.errors import ConfigError
+from mlx_t2.errors import CheckpointError, ConfigError
 from mlx_t2.experts import Expert
-from mlx_t2.models import SVFModel, wired_memory
+from mlx_t2.models import SVFModel, limited_memory
 from mlx_t2.sampling import held_out_accuracy
 from mlx_t2.svf import Scales, check_trainable
 from mlx_t2.tasks import Problem, Task
@@ -29,7 +30,7 @@ from .config import MAY_CHANGE, TrainConfig
 from .folder import RunFolder, as_entry
 from .health import WINDOW, Signs, advice
 from .learner import Learner
-from .plan import Fit, TrainPlan, limit_bytes, plan_training
+from .plan import Fit, TrainPlan, least, limit_bytes, plan_training
 from .ranks import Ranks
 from .report import StepReport, graded_entry, sample_line, signs_of
 
@@ -54,8 +55,8 @@ def train(
     folder in use, settings that do not fit the model or the memory, or a loss that is no
     number any more: the last good step is kept.
     """
-    run = _Run(model, task, config, out)
-    with wired_memory():
+    run = _Run(model, task, config, out, resume)
+    with limited_memory(), _allocation_told():
         state = run.resumed() if resume else run.started()
         while not run.is_over(state):
             report, samples = run.step(state)
@@ -63,6 +64,20 @@ def train(
             yield report
             run.check_memory(report)
         run.finish(state)
+
+
+@contextmanager
+def _allocation_told() -> Iterator[None]:
+    """Where MLX gets no memory, a ConfigError that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "malloc" not in str(error) and "allocate" not in str(error):
+            raise
+        raise ConfigError(
+            f"memory: MLX got none ({error}). Every finished step is kept: go on with --resume "
+            "and a smaller --memory-gb, which does less at once"
+        ) from error
 
 
 def plan(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan:
@@ -74,10 +89,16 @@ def plan(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan:
     return plan_training(model, task, learner.objective, learner.form.initial, config)
 
 
+_ANSWERED = 64
+"""Held-out problems answered together, where memory allows it."""
+
+
 class _Run:
     """One training: what stays the same over its steps."""
 
-    def __init__(self, model: SVFModel, task: Task, config: TrainConfig, out: Path):
+    def __init__(
+        self, model: SVFModel, task: Task, config: TrainConfig, out: Path, resume: bool = False
+    ):
         if (model.targets, model.rank) != (config.targets, config.rank):
             raise ConfigError(
                 f"targets and rank: the model is decomposed for {model.targets!r} and "
@@ -91,7 +112,10 @@ class _Run:
                 f"{self.ranks.size}"
             )
         self.model, self.task, self.config, self.folder = model, task, config, RunFolder(out)
-        self.learner = Learner(model, task, config, self.ranks)
+        self.has_checkpoint = resume and self.ranks.share(
+            self._on_first(lambda: self.folder.has_checkpoint)
+        )
+        self.learner = Learner(model, task, config, self.ranks, self.has_checkpoint)
         self.faults: list[str] = []
         """Of checkpoints passed over, until they have been told."""
         self.validation = task.problems("validation", config.validation)
@@ -101,6 +125,7 @@ class _Run:
 
     def started(self) -> State:
         """A new run folder, and the state before the first step."""
+        self._on_first(self.folder.check_free)
         self.learner.fit()
         self._on_first(lambda: self.folder.open(self._settings()))
         return self._beginning()
@@ -130,12 +155,12 @@ class _Run:
     def resumed(self) -> State:
         """The state of the newest whole checkpoint, or the beginning where there is none."""
         stored = self.ranks.share(self._on_first(self._stored))
-        if any(getattr(self.config, name) != stored[name] for name in MAY_CHANGE):
-            self.learner.fit()
-        else:
-            self.learner.at_once = Fit(**stored["fitted"])
+        self.learner.fit()
+        if all(getattr(self.config, name) == stored[name] for name in MAY_CHANGE):
+            # the same numbers as before, bit for bit, where this machine can do as much at once
+            self.learner.at_once = least([self.learner.at_once, Fit(**stored["fitted"])])
         self._on_first(lambda: self.folder.write_settings(self._settings()))
-        if stored["has_checkpoint"]:
+        if self.has_checkpoint:
             return self._newest()
         self._on_first(lambda: self.folder.forget_after(0))
         return self._beginning()
@@ -146,7 +171,9 @@ class _Run:
         settings = self._settings()
         del settings["fitted"]  # of the machine, not of the run
         self.folder.check_same(settings)
-        return stored | {"has_checkpoint": self.folder.has_checkpoint}
+        if not _is_fit(stored.get("fitted")):
+            raise CheckpointError(f"{self.folder.path}: config.json has no 'fitted' of a run")
+        return stored
 
     def _newest(self) -> State:
         found = self._on_first(self.folder.newest)
@@ -175,6 +202,7 @@ class _Run:
         mx.reset_peak_memory()
         state.step += 1
         sampled = self.ranks.together(lambda: self.learner.sampled(state))
+        mx.clear_cache()  # arrays of decoding's shapes: gradients want others
         groups, kl = self.learner.weighted(state, sampled, self._is_evaluated(state))
         sampling_seconds = time.perf_counter() - start
         mine = zip(sampled, groups, strict=True)
@@ -239,21 +267,26 @@ class _Run:
             mine = self.ranks.mine(problems)
             if not mine:
                 return 0.0
+            batch = min(_ANSWERED, self.learner.at_once.decoded)
             with self.model.using(scales):
-                return held_out_accuracy(self.model, self.task, mine)[0] * len(mine)
+                return held_out_accuracy(self.model, self.task, mine, batch)[0] * len(mine)
 
         counts = self.ranks.gather_all(round(self.ranks.together(right)))
         return sum(counts) / len(problems)
 
     def check_memory(self, report: StepReport) -> None:
-        """Raise ConfigError where the step took more than there is."""
+        """Raise ConfigError where the step took more than there is, on any machine."""
         limit = limit_bytes(self.config) / 1e9
-        if report.peak_gb > limit:
-            raise ConfigError(
-                f"memory: step {report.step} took {report.peak_gb:.1f} GB at its peak, "
-                f"{limit:.1f} GB are there. It is kept: go on with --resume and fewer rows "
-                f"than {self.learner.at_once.rows} (--rows), or more memory (--memory-gb)"
-            )
+
+        def check() -> None:
+            if report.peak_gb > limit:
+                raise ConfigError(
+                    f"memory: step {report.step} took {report.peak_gb:.1f} GB at its peak, "
+                    f"{limit:.1f} GB are there. It is kept: go on with --resume and fewer rows "
+                    f"than {self.learner.at_once.rows} (--rows), or more memory (--memory-gb)"
+                )
+
+        self.ranks.together(check)
 
     # Files
 
@@ -298,6 +331,15 @@ class _Run:
                 metrics=metrics,
             )
         )
+
+
+def _is_fit(stored: Any) -> bool:
+    names = {field.name for field in dataclasses.fields(Fit)}
+    return (
+        isinstance(stored, dict)
+        and stored.keys() == names
+        and all(isinstance(number, int) for number in stored.values())
+    )
 
 
 def _mean_change(scales: Scales) -> float:

@@ -89,10 +89,13 @@ CANNOT_BE_DONE = [  # command, what stderr says
     (f"{TRAIN} --rows 0", "rows: 0 came, expected 1 or more"),
     (f"{TRAIN} --patience 0", "patience: 0 came, expected 1 or more"),
     (f"{TRAIN} --memory-gb 0", "memory_gb: 0.0 came, expected more than 0"),
-    (f"{TRAIN} --memory-gb 1e-6", "GB for one completion of 6 tokens came, 0.0 GB are there"),
-    (f"{TRAIN} --memory-gb 1e-6 --dry-run", "memory: 0.0 GB for the model and 0.0 GB for one"),
+    (
+        f"{TRAIN} --memory-gb 1e-6",
+        "GB for 1 completion(s) of 6 tokens at once came, 0.0 GB are there",
+    ),
+    (f"{TRAIN} --memory-gb 1e-6 --dry-run", "memory: 0.0 GB for the model and 0.0 GB for 1"),
     (f"{TRAIN} --report-to excel", "report-to: 'excel' came, expected some of wandb, swanlab"),
-    (f"{TRAIN} --report-to wandb", "report-to: wandb is not installed"),
+    (f"{TRAIN} --report-to wandb", "report-to: wandb came, which is not installed"),
     # Folders
     (f"{TRAIN} --out taken", "taken: cannot be made (["),
     (f"{TRAIN} --out taken/new", "taken/new: cannot be made (["),

@@ -288,6 +288,18 @@ def test_steps_are_reported_to_the_services_of_mlx_lm(t2, tmp_path, monkeypatch)
     assert {"reward", "signal_groups", "change"} <= logged[0][1].keys()
 
 
+def test_a_service_that_fails_does_not_end_the_training(t2, tmp_path, monkeypatch):
+    def refused(**_: object):
+        raise OSError("no network")
+
+    wandb = SimpleNamespace(init=refused, log=lambda *_: None)
+    monkeypatch.setattr("mlx_lm.tuner.callbacks.wandb", wandb)
+    line = "--steps 2 --prompts 3 --group 2 --validation 4 --test 0 --report-to wandb"
+    ran = t2(f"train mathematics --model tiny --out {tmp_path}/run {line}")
+    assert ran.code == 0
+    assert ran.said.count("report-to: wandb failed (no network); nothing more") == 1
+
+
 def test_flags_win_over_a_settings_file(t2, tmp_path):
     (tmp_path / "few.yaml").write_text(
         "steps: 9\nprompts: 3\ngroup: 2\nvalidation: 3\ntest: 0\nlr: 1e-3\n"

@@ -15,6 +15,7 @@ from toy_task import CONFIG, HalfTheTokensEnd, StartHigh
 from mlx_t2.models import SVFModel, decompose
 from mlx_t2.sampling import SamplingConfig, completion_logprobs, sample
 from mlx_t2.training import TrainConfig, train
+from mlx_t2.training.checkpoint import load_state
 from mlx_t2.training.gradient import Objective, Weighted
 from mlx_t2.training.parametrisation import direct
 
@@ -134,3 +135,5 @@ def test_every_scale_that_the_answer_depends_on_moves(model, tmp_path):
     assert all(r.gradient_norm > 0 and r.change > 0 for r in reports if not r.is_skipped)
     assert not all(r.is_skipped for r in reports)
     assert model.worn == {}
+    trained = load_state(tmp_path / "run" / "checkpoint" / "step-000002.safetensors").parameters
+    assert [path for path, z in trained.items() if mx.all(z == 1).item()] == []

@@ -5,14 +5,14 @@ import pytest
 from toy_task import CONFIG, StartHigh
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.models import memory_bytes, wired_memory
+from mlx_t2.models import limited_memory, memory_bytes
 from mlx_t2.training import plan, train
-from mlx_t2.training.plan import Costs
+from mlx_t2.training.plan import Costs, Fit, least
 
 
 def test_costs_by_hand():
     """Two groups of 4 that share prompts of 10 tokens, 5 tokens each, and a quarter on top."""
-    costs = Costs(fixed=100, prompt_token=3, completion_token=7, copied_token=2)
+    costs = Costs(100, prompt_token=3, completion_token=7, copied_token=2, scores=0)
     assert costs.of(8, 4, 10, 5) == 1.25 * (100 + 2 * 10 * 3 + 8 * (5 * 7 + 10 * 2))
 
 
@@ -47,22 +47,44 @@ def test_a_step_stays_below_what_was_planned_for_it(model, tmp_path):
 
 def test_what_cannot_fit_is_refused_before_there_is_a_folder(model, tmp_path):
     tight = dataclasses.replace(CONFIG, memory_gb=1e-6)
-    with pytest.raises(ConfigError, match=r"memory: .* GB for the model and .* one completion"):
+    with pytest.raises(
+        ConfigError, match=r"memory: .* GB for the model and .* for 1 completion"
+    ):
         plan(model, StartHigh(), tight)
-    with pytest.raises(ConfigError, match="memory: "):
-        next(train(model, StartHigh(), tight, tmp_path / "run"))
+    for rows in (None, 32):
+        asked = dataclasses.replace(tight, rows=rows)
+        with pytest.raises(ConfigError, match="memory: "):
+            next(train(model, StartHigh(), asked, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_step_that_takes_too_much_stops_the_run_and_is_kept(model, tmp_path):
+def test_a_step_that_takes_too_much_stops_the_run_and_is_kept(model, tmp_path, monkeypatch):
     out = tmp_path / "run"
-    tight = dataclasses.replace(CONFIG, memory_gb=1e-6, rows=32)
-    running = train(model, StartHigh(), tight, out)
+    running = train(model, StartHigh(), CONFIG, out)
     next(running)
-    with pytest.raises(ConfigError, match=r"memory: step 1 took .* --resume and fewer rows"):
+    monkeypatch.setattr(mx, "get_peak_memory", lambda: 10**15)
+    next(running)
+    with pytest.raises(ConfigError, match=r"memory: step 2 took .* --resume and fewer rows"):
         next(running)
-    wider = dataclasses.replace(tight, memory_gb=None)
-    assert next(train(model, StartHigh(), wider, out, resume=True)).step == 2
+    monkeypatch.undo()
+    fewer = dataclasses.replace(CONFIG, rows=8)
+    assert next(train(model, StartHigh(), fewer, out, resume=True)).step == 3
+
+
+def test_memory_that_mlx_does_not_get_is_one_clear_error(model, tmp_path, monkeypatch):
+    running = train(model, StartHigh(), CONFIG, tmp_path / "run")
+    next(running)
+
+    def refused(*_: object):
+        raise RuntimeError("[malloc] Unable to allocate 9 bytes")
+
+    monkeypatch.setattr("mlx_t2.training.learner.rollouts", refused)
+    with pytest.raises(ConfigError, match=r"memory: MLX got none .* --resume"):
+        next(running)
+
+
+def test_all_machines_do_what_the_smallest_can():
+    assert least([Fit(64, 30), Fit(8, 72)]) == Fit(8, 30)
 
 
 def test_fewer_rows_train_the_same_expert_up_to_rounding(model, tmp_path):
@@ -77,6 +99,16 @@ def test_fewer_rows_train_the_same_expert_up_to_rounding(model, tmp_path):
             assert mx.abs(z - part.scales[path]).max().item() < 1e-5
 
 
-def test_wired_memory_is_given_back():
-    with wired_memory():
-        assert memory_bytes() > 1e9
+def test_limits_are_set_inside_and_given_back(monkeypatch):
+    set_to: list[tuple[str, int]] = []
+
+    def noted(name, before):
+        return lambda limit: set_to.append((name, limit)) or before
+
+    device = {"max_recommended_working_set_size": 8000}
+    monkeypatch.setattr(mx, "device_info", lambda: device)
+    monkeypatch.setattr(mx, "set_wired_limit", noted("wired", 11))
+    monkeypatch.setattr(mx, "set_cache_limit", noted("cache", 22))
+    with limited_memory():
+        assert set_to == [("wired", 8000), ("cache", 2000)]
+    assert set_to[2:] == [("cache", 22), ("wired", 11)]

@@ -12,6 +12,7 @@ from mlx_t2.errors import CheckpointError, ConfigError, ExpertFileError
 from mlx_t2.experts import Expert
 from mlx_t2.training import TrainConfig, train
 from mlx_t2.training.checkpoint import load_state
+from mlx_t2.training.log import append_line, drop_after, read_lines
 
 pytestmark = pytest.mark.whole_runs
 
@@ -247,6 +248,60 @@ def test_a_loss_that_is_no_number_stops_with_the_last_step_kept(model, tmp_path,
     assert files(out) == files(tmp_path / "whole")
 
 
+def test_a_model_whose_scores_are_no_numbers_stops_with_the_last_step_kept(model, tmp_path):
+    out = tmp_path / "run"
+    next(train(model, StartHigh(), CONFIG, out))
+    far = dataclasses.replace(CONFIG, lr=1e30)
+    with pytest.raises(
+        ConfigError, match=r"step \d: the updated model's scores are no numbers"
+    ):
+        list(train(model, StartHigh(), far, tmp_path / "far"))
+    assert not list((tmp_path / "far" / "checkpoint").iterdir())
+
+
+def test_any_text_in_the_logs_survives_a_resume(tmp_path):
+    entries = [{"step": 1, "text": "a\u2028b\u0085c"}, {"step": 2, "text": "\x0b�"}]
+    for entry in entries:
+        append_line(tmp_path / "log.jsonl", entry)
+    assert read_lines(tmp_path / "log.jsonl") == entries
+    drop_after(tmp_path / "log.jsonl", 1)
+    assert read_lines(tmp_path / "log.jsonl") == entries[:1]
+
+
+def test_a_line_cut_inside_a_character_is_left_out(tmp_path):
+    path = tmp_path / "log.jsonl"
+    append_line(path, {"step": 1})
+    append_line(path, {"step": 2, "text": "�"})
+    path.write_bytes(path.read_bytes().rpartition(b"\xef")[0] + b"\xef")
+    assert read_lines(path) == [{"step": 1}]
+
+
+def test_a_resumed_run_needs_the_expert_it_began_from_no_more(model, tmp_path):
+    list(train(model, StartHigh(), CONFIG, tmp_path / "first"))
+    start = tmp_path / "first" / "expert.safetensors"
+    config = dataclasses.replace(CONFIG, init=str(start))
+    next(train(model, StartHigh(), config, tmp_path / "run"))
+    start.unlink()
+    assert next(train(model, StartHigh(), config, tmp_path / "run", resume=True)).step == 2
+
+
+def test_a_folder_with_what_is_left_of_a_run_is_refused(model, tmp_path):
+    next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(ConfigError, match="holds a run already"):
+        next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+
+
+def test_a_checkpoint_whose_numbers_were_changed_is_damaged(model, tmp_path):
+    next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+    path = tmp_path / "run" / "checkpoint" / "step-000001.safetensors"
+    changed = path.read_bytes().replace(b'{\\"step\\": 1,', b'{\\"step\\": 4,')
+    assert changed != path.read_bytes()
+    path.write_bytes(changed)
+    with pytest.raises(CheckpointError, match="not what was written"):
+        load_state(path)
+
+
 def test_a_model_decomposed_otherwise_is_refused(model, tmp_path):
     with pytest.raises(ConfigError, match="the model is decomposed for 'mlp'"):
         next(train(model, StartHigh(), TrainConfig(targets="attention"), tmp_path))
@@ -275,6 +330,8 @@ def test_an_expert_of_another_model_cannot_be_trained_further(model, tmp_path):
         ("temperature", 0.0),
         ("kl", -0.1),
         ("validation", 0),
+        ("seed", -1),
+        ("seed", 10**17),
     ],
 )
 def test_settings_out_of_range_are_named(setting, value):
