@@ -33,7 +33,7 @@ def train(
     kl: Annotated[
         float | None,
         typer.Option(
-            help="Weight of the KL penalty to the base model; 0.05 keeps a policy open (0)."
+            help="Weight of the KL penalty to the base model; 0.05 where a policy shuts (0)."
         ),
     ] = None,
     kl_form: Annotated[

@@ -22,7 +22,7 @@ from mlx_t2.training import policy_loss
 
 from .measure import Row, interleaved, peak_mb
 
-LORA = {
+_LORA = {
     "rank": 8,
     "scale": 20.0,
     "dropout": 0.0,
@@ -149,11 +149,16 @@ def lora_pass() -> Callable[[], object]:
     """The gradient of mlx-lm's LoRA on the same rows and layers, ready to run."""
     model = load()
     rows, network = _batch(model).rows, model.network
+    train_lora_alone(network)
+    return lambda: mx.eval(lora_gradient(network, rows))
+
+
+def train_lora_alone(network: nn.Module) -> None:
+    """Put mlx-lm's LoRA on the layers that wear scales here; nothing else trains."""
     network.freeze()
     layers: Any = network.layers
-    linear_to_lora_layers(network, len(layers), LORA)
+    linear_to_lora_layers(network, len(layers), _LORA)
     mx.eval(network.parameters())
-    return lambda: mx.eval(lora_gradient(network, rows))
 
 
 def lora_gradient(

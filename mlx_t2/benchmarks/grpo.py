@@ -22,9 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mlx.core as mx
 from mlx.optimizers import Adam
-from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm_lora.trainer.grpo_trainer import (  # pyright: ignore[reportMissingImports]
     GRPOTrainingArgs,
     train_grpo,
@@ -34,26 +32,17 @@ from mlx_t2.models import SVFModel, load
 from mlx_t2.sampling import held_out_accuracy
 from mlx_t2.tasks import Task, get_task
 
-from .gradient_pass import LORA
+from .gradient_pass import train_lora_alone
 
 LR = 2e-4
 GROUP = 8
 TEST = 200
 
 
-def with_lora(model: SVFModel) -> None:
-    """Make mlx-lm's LoRA the only thing that trains."""
-    network = model.network
-    network.freeze()
-    layers: Any = network.layers
-    linear_to_lora_layers(network, len(layers), LORA)
-    mx.eval(network.parameters())
-
-
 def run(task_name: str, steps: int, problems: int) -> None:
     """Train a step for every line read; write seconds, at last the accuracies."""
     model, task = load(), get_task(task_name)
-    with_lora(model)
+    train_lora_alone(model.network)
     test = task.problems("test", TEST)
     before = held_out_accuracy(model, task, test)[0]
     _tell({"base_accuracy": before, "n_eval": len(test)})
