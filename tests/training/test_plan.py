@@ -1,4 +1,6 @@
 import dataclasses
+import sys
+from dataclasses import dataclass
 
 import mlx.core as mx
 import pytest
@@ -6,6 +8,7 @@ from toy_task import CONFIG, StartHigh
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import limited_memory, memory_bytes
+from mlx_t2.sampling import held_out_accuracy
 from mlx_t2.training import plan, train
 from mlx_t2.training.plan import Costs, Fit, least
 
@@ -81,6 +84,45 @@ def test_memory_that_mlx_does_not_get_is_one_clear_error(model, tmp_path, monkey
     monkeypatch.setattr("mlx_t2.training.learner.rollouts", refused)
     with pytest.raises(ConfigError, match=r"memory: MLX got none .* --resume"):
         next(running)
+
+
+def test_more_rows_than_fit_are_refused(model, tmp_path):
+    whole = plan(model, StartHigh(), CONFIG)
+    room = held_gb(model) + 0.5 * whole.gradient / 1e9
+    tight = dataclasses.replace(CONFIG, memory_gb=room, rows=32)
+    with pytest.raises(ConfigError, match="for 32 completion"):
+        next(train(model, StartHigh(), tight, tmp_path / "run"))
+
+
+def test_no_more_held_out_problems_are_answered_together_than_are_decoded(
+    model, tmp_path, monkeypatch
+):
+    module, batches = sys.modules["mlx_t2.training.train"], []
+
+    def noted(model, task, problems, batch):
+        batches.append(batch)
+        return held_out_accuracy(model, task, problems, batch)
+
+    monkeypatch.setattr(module, "held_out_accuracy", noted)
+    monkeypatch.setattr("mlx_t2.training.learner.fit", lambda *_: Fit(8, 3))
+    next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+    assert set(batches) == {3}
+
+
+@dataclass(frozen=True)
+class LongerLater(StartHigh):
+    """Prompts of the second half of a training are longer."""
+
+    def step(self, n, seed, balanced=True, progress=0.0):
+        return [
+            self._problem(f"train {seed} {i}" + " again" * 20 * (progress > 0.5))
+            for i in range(n)
+        ]
+
+
+def test_the_longest_prompt_of_a_training_is_planned_for(model):
+    short, long = (plan(model, task, CONFIG).gradient for task in (StartHigh(), LongerLater()))
+    assert long > 1.5 * short
 
 
 def test_all_machines_do_what_the_smallest_can():

@@ -285,9 +285,11 @@ def test_a_resumed_run_needs_the_expert_it_began_from_no_more(model, tmp_path):
     assert next(train(model, StartHigh(), config, tmp_path / "run", resume=True)).step == 2
 
 
-def test_a_folder_with_what_is_left_of_a_run_is_refused(model, tmp_path):
-    next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
-    (tmp_path / "run" / "config.json").unlink()
+@pytest.mark.parametrize("left", ["checkpoint", "metrics.jsonl"])
+def test_a_folder_with_what_is_left_of_a_run_is_refused(model, tmp_path, left):
+    next(train(model, StartHigh(), CONFIG, tmp_path / "whole"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "whole" / left).rename(tmp_path / "run" / left)
     with pytest.raises(ConfigError, match="holds a run already"):
         next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
 
