@@ -19,7 +19,7 @@ def bench(
     from mlx_t2.benchmarks import SUITES
 
     if suite is not None and suite not in SUITES:
-        raise typer.BadParameter(f"{suite!r} came, expected one of {', '.join(SUITES)}")
+        raise typer.BadParameter(f"got {suite!r}, expected one of {', '.join(SUITES)}")
     measured = {}
     for name in [suite] if suite else SUITES:
         with stderr.status(f"measuring {name}"):

@@ -13,11 +13,11 @@ from .options import DEFAULT_MODEL, Json, Seed
 from .render import TrainingDisplay, emit, interval, note, percent, say, sparkline, table
 from .session import decomposed, experts_for, opened, router_for
 
-DOMAINS = ("mathematics", "code", "reasoning")
+DOMAINS = ("largest", "expression", "kind")
 
 
 def demo(
-    task: Annotated[str, typer.Option(help="What to learn live.")] = "mathematics",
+    task: Annotated[str, typer.Option(help="What to learn live.")] = "largest",
     steps: Annotated[int, typer.Option(min=1, help="Updates of the live training.")] = 20,
     limit: Annotated[int, typer.Option(min=1, help="Test problems of each measurement.")] = 200,
     seed: Seed = 0,

@@ -20,7 +20,7 @@ def export(
 ) -> None:
     """Write an expert as one portable safetensors file."""
     if to != "safetensors":
-        raise typer.BadParameter(f"--to: {to!r} came, expected safetensors")
+        raise typer.BadParameter(f"--to: got {to!r}, expected safetensors")
     from mlx_t2.exporting import to_safetensors
 
     library = library_in(experts)

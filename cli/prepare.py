@@ -35,7 +35,7 @@ def decompose(
 
     if precision not in PRECISIONS:
         raise typer.BadParameter(
-            f"--precision: {precision!r} came, expected one of {', '.join(PRECISIONS)}"
+            f"--precision: got {precision!r}, expected one of {', '.join(PRECISIONS)}"
         )
     chosen: Any = precision
     recipe = Recipe(targets=targets, rank=rank, precision=chosen, bits=basis_bits)

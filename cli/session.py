@@ -57,7 +57,7 @@ def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None
         raise typer.BadParameter(f"{' and '.join(given)} exclude each other; give one")
     if adapt is not None and adapt not in STRATEGIES:
         raise typer.BadParameter(
-            f"--adapt: {adapt!r} came, expected one of {', '.join(STRATEGIES)}"
+            f"--adapt: got {adapt!r}, expected one of {', '.join(STRATEGIES)}"
         )
 
 

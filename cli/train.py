@@ -110,7 +110,7 @@ def train(
 
     On several machines: mlx.launch --hostfile HOSTS -- t2 train …
     """
-    from mlx_t2.sampling import batching
+    from mlx_t2.reading import batching
     from mlx_t2.tasks import get_task
     from mlx_t2.training import TrainConfig, plan, reporter, train_config
 

@@ -1,7 +1,7 @@
 """Every error a user can meet; each is also the standard error nearest in meaning.
 
-A message says where, what came, what was expected. The command line prints it in one line and
-exits with 1.
+A class says what the user can do. A message says where, what it got and what it expected. The
+command line prints it in one line and exits with 1.
 """
 
 
@@ -29,9 +29,13 @@ class TaskDataError(T2Error, ValueError):
     """A task or its data is unknown or malformed."""
 
 
-class SandboxError(T2Error, RuntimeError):
-    """Code cannot be run safely on this machine."""
+class FileError(T2Error, OSError):
+    """A file cannot be written or read: give another place, or make room."""
+
+
+class TrainingError(T2Error, RuntimeError):
+    """A training cannot go on: it has diverged, memory is short, or a machine is gone."""
 
 
 class CheckpointError(T2Error, RuntimeError):
-    """A run folder cannot be written, read or resumed."""
+    """A run folder cannot be resumed, or another run is in it: give another one."""

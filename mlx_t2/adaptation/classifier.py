@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import last_hidden
+from mlx_t2.reading import last_hidden
 
 from .router import Router
 from .strategy import Adapted, Conversation, Experts, check_labels, choose

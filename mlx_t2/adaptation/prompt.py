@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import score
+from mlx_t2.reading import score
 from mlx_t2.tasks import Message
 
 from .strategy import OTHER, Adapted, Conversation, Experts, check_labels, choose, question_in

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import last_hidden
+from mlx_t2.reading import last_hidden
 from mlx_t2.tasks import Problem
 
 from .head import Head, fit
@@ -56,7 +56,7 @@ class Router:
         if OTHER not in domains or len(domains) < 2:
             came = ", ".join(sorted(domains)) or "nothing"
             raise ConfigError(
-                f"router: examples of {came} came, expected one or more domains and {OTHER!r}, "
+                f"router: got examples of {came}, expected one or more domains and {OTHER!r}, "
                 "which means the base model"
             )
         labels = (*sorted(domains - {OTHER}), OTHER)

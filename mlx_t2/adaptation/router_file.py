@@ -7,7 +7,7 @@ Metadata, all strings:
     format_version    1
     base_model        HuggingFaceTB/SmolLM2-135M-Instruct
     base_fingerprint  hash of the weights whose states it reads
-    labels            ["code", "mathematics", "other"]
+    labels            ["expression", "largest", "other"]
     seed              0
     metrics           {"examples": 480, "accuracy": 1.0}
 
@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
     tensors, metadata = loaded
     kind = metadata.get("format"), metadata.get("format_version")
     if kind != (FORMAT, VERSION):
-        raise _refusal(path, [f"format {kind[0]!r} version {kind[1]!r} came"])
+        raise _refusal(path, [f"got format {kind[0]!r} version {kind[1]!r}"])
     fields = {key: _parsed(metadata.get(key), key in _JSON) for key in _FIELDS}
     faults = _field_faults(fields) + _tensor_faults(tensors, fields["labels"])
     if faults:
@@ -117,7 +117,7 @@ _JSON = ("labels", "seed", "metrics")
 
 def _field_faults(fields: dict[str, Any]) -> list[str]:
     return [
-        f"{key}: {fields[key]!r} came, expected {expected}"
+        f"{key}: got {fields[key]!r}, expected {expected}"
         for key, (is_right, expected) in _FIELDS.items()
         if not is_right(fields[key])
     ]
@@ -138,7 +138,7 @@ def _tensor_faults(tensors: dict[str, mx.array], labels: Any) -> list[str]:
     for name in sorted(shapes.keys() & tensors.keys()):
         tensor, shape = tensors[name], shapes[name]
         if None not in shape and tensor.shape != shape:
-            faults.append(f"{name}: shape {tensor.shape} came, expected {shape}")
+            faults.append(f"{name}: got shape {tensor.shape}, expected {shape}")
         elif tensor.dtype != mx.float32 or not mx.all(mx.isfinite(tensor)).item():
-            faults.append(f"{name}: {tensor.dtype} came, expected finite float32 numbers")
+            faults.append(f"{name}: got {tensor.dtype}, expected finite float32 numbers")
     return faults

@@ -95,7 +95,7 @@ class Named:
         unknown = sorted(set(weights) - set(experts))
         if unknown or not weights:
             raise ConfigError(
-                f"mixture: {', '.join(unknown) or 'no expert'} came, expected some of "
+                f"mixture: got {', '.join(unknown) or 'no expert'}, expected some of "
                 f"{', '.join(experts)}"
             )
         labels = sorted(weights)
@@ -158,7 +158,7 @@ class TrueLabel:
     def _adapted(self, question: str) -> Adapted:
         if question not in self._labels:
             raise ConfigError(
-                f"true label: {question!r} came, expected one of the {len(self._labels)} "
+                f"true label: got {question!r}, expected one of the {len(self._labels)} "
                 "questions that have a label"
             )
         return wearing(self._experts, self._labels[question])
@@ -210,6 +210,6 @@ def check_labels(experts: Experts) -> None:
     """Raise ConfigError for no experts, or for one that takes the base model's label."""
     if not experts or OTHER in experts:
         raise ConfigError(
-            f"experts: {', '.join(experts) or 'none'} came, expected at least one, and none "
+            f"experts: got {', '.join(experts) or 'none'}, expected at least one, and none "
             f"called {OTHER!r}, which means the base model"
         )

@@ -46,9 +46,9 @@ MODEL = "smollm2-135m"
 SEEDS = (0, 1, 2)
 _SHARED: dict[str, Any] = {"eval_every": 10, "validation": 120, "test": 0}
 DOMAINS = {
-    "mathematics": TrainConfig(steps=40, prompts=9, lr=2e-3, **_SHARED),
-    "code": TrainConfig(steps=60, prompts=10, lr=5e-3, **_SHARED),
-    "reasoning": TrainConfig(steps=40, prompts=7, lr=5e-3, **_SHARED),
+    "largest": TrainConfig(steps=40, prompts=9, lr=2e-3, **_SHARED),
+    "expression": TrainConfig(steps=60, prompts=10, lr=5e-3, **_SHARED),
+    "kind": TrainConfig(steps=40, prompts=7, lr=5e-3, **_SHARED),
 }
 """Found on validation problems; each trained on `<domain>-both`."""
 TEST = 400

@@ -23,7 +23,7 @@ _QUESTION = {"role": "user", "content": "Tell me a long story about a sailor and
 def measure(runs: int = 5) -> Iterator[Row]:
     """Every row, one after another."""
     model, plain = decompose(load()), load()
-    scales = Library().find("mathematics").scales
+    scales = Library().find("largest").scales
     prompt = model.encode([_QUESTION])
     forms: tuple[Form, ...] = ("folded", "live")
     for form in forms:

@@ -15,7 +15,7 @@ from mlx_lm.tuner.trainer import default_loss
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from mlx_t2.models import SVFModel, decompose, load
-from mlx_t2.sampling import completion_logprobs
+from mlx_t2.reading import completion_logprobs
 from mlx_t2.svf import Scales, Shapes
 from mlx_t2.tasks import get_task
 from mlx_t2.training import policy_loss
@@ -172,5 +172,5 @@ def lora_gradient(
 
 
 def _batch(model: SVFModel) -> Batch:
-    prompts = [model.encode(problem.messages) for problem in get_task("code").step(8, 0)]
+    prompts = [model.encode(problem.messages) for problem in get_task("expression").step(8, 0)]
     return made_up(prompts, 8, 12, model.tokenizer.vocab_size)

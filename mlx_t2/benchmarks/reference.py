@@ -141,7 +141,7 @@ class ReferenceTraining:
         self.compose()
 
 
-def run(task_name: str = "code", prompts: int = 64) -> None:
+def run(task_name: str = "expression", prompts: int = 64) -> None:
     """Write the seconds of the decompositions, then those of a step for every line read."""
     mx.set_default_device(mx.cpu)  # where weights are widened to float32 as they are loaded
     model, task = load(), get_task(task_name)

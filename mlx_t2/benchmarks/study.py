@@ -22,7 +22,7 @@ from .bundle import in_parallel
 from .lora import with_lora
 
 SEEDS = (0, 1, 2)
-_PROBLEMS = {"mathematics": 9, "code": 10, "reasoning": 7}
+_PROBLEMS = {"largest": 9, "expression": 10, "kind": 7}
 """A step's, so that kinds of answers come out even."""
 
 
@@ -59,28 +59,28 @@ def _paper(task: str, **changes: Any) -> dict[str, Any]:
 SETTINGS = (
     *(Setting("rloo (default)", task, {}) for task in _PROBLEMS),
     *(Setting("KL 0.05 (k2)", task, {"kl": 0.05}) for task in _PROBLEMS),
-    Setting("warm-up over 5 steps", "mathematics", {"warmup": 5}),
+    Setting("warm-up over 5 steps", "largest", {"warmup": 5}),
     *(
-        Setting(f"lr {lr:g}, {'' if balanced else 'un'}balanced", "mathematics", changes)
+        Setting(f"lr {lr:g}, {'' if balanced else 'un'}balanced", "largest", changes)
         for lr in (2e-3, 5e-3, 1e-2)
         for balanced in (True, False)
         if (changes := {"lr": lr, "balanced": balanced}) != {"lr": 2e-3, "balanced": True}
     ),
     *(
         Setting("paper, greedy", task, _paper(task, temperature=0.0))
-        for task in ("mathematics", "reasoning")
+        for task in ("largest", "kind")
     ),
-    Setting("paper, sampled", "reasoning", _paper("reasoning")),
-    Setting("reinforce, batch baseline", "reasoning", {"mode": "reinforce"}),
-    Setting("attention", "reasoning", {"targets": "attention"}),
-    Setting("all layers", "reasoning", {"targets": "all"}),
-    Setting("rank 64", "reasoning", {"rank": 64}),
+    Setting("paper, sampled", "kind", _paper("kind")),
+    Setting("reinforce, batch baseline", "kind", {"mode": "reinforce"}),
+    Setting("attention", "kind", {"targets": "attention"}),
+    Setting("all layers", "kind", {"targets": "all"}),
+    Setting("rank 64", "kind", {"rank": 64}),
     *(
-        Setting(f"8 bands, lr {lr:g}", "reasoning", {"parametrisation": "bands", "lr": lr})
+        Setting(f"8 bands, lr {lr:g}", "kind", {"parametrisation": "bands", "lr": lr})
         for lr in (2e-3, 1e-2)
     ),
     *(
-        Setting(f"LoRA rank 8, lr {lr:g}", "reasoning", {"lr": lr}, is_lora=True)
+        Setting(f"LoRA rank 8, lr {lr:g}", "kind", {"lr": lr}, is_lora=True)
         for lr in (2e-4, 1e-3)
     ),
 )

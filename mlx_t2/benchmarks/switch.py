@@ -19,7 +19,7 @@ def measure(runs: int = 5) -> Iterator[Row]:
     plain = network(tokens)
     mx.eval(plain)
     model = decompose(load())
-    scales = Library().find("mathematics").scales
+    scales = Library().find("largest").scales
     modules = dict(model.network.named_modules())
     factors = {p: mx.linalg.svd(dense_weight(modules[p].base), stream=mx.cpu) for p in scales}
     mx.eval(list(factors.values()))

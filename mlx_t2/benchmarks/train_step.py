@@ -46,7 +46,7 @@ def _against_grpo(runs: int) -> Row:
     if importlib.util.find_spec("mlx_lm_lora") is None:
         return _unmeasured(_GRPO, runs)
     steps = str(runs + 2)  # the last, after which it answers test problems, is never asked for
-    with _training(runs) as ours, _process("grpo", "code", steps, "8") as (_, step):
+    with _training(runs) as ours, _process("grpo", "expression", steps, "8") as (_, step):
         return Row(_NAME, *interleaved(ours, step, runs), _GRPO)
 
 
@@ -65,7 +65,7 @@ def _training(runs: int) -> Iterator[Callable[[], StepReport]]:
         steps=steps, prompts=8, group=8, eval_every=steps, validation=8, test=0
     )
     with TemporaryDirectory() as folder:
-        ours = train(decompose(load()), get_task("code"), config, Path(folder) / "run")
+        ours = train(decompose(load()), get_task("expression"), config, Path(folder) / "run")
         yield lambda: next(ours)
 
 

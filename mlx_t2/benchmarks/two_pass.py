@@ -8,7 +8,8 @@ from mlx_t2.adaptation import ClassifierStrategy, Router
 from mlx_t2.experts import BUNDLED, Library
 from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import decompose, load
-from mlx_t2.sampling import SamplingConfig, last_hidden
+from mlx_t2.reading import last_hidden
+from mlx_t2.sampling import SamplingConfig
 from mlx_t2.tasks import get_task
 
 from .measure import Row, interleaved
@@ -17,10 +18,10 @@ from .measure import Row, interleaved
 def measure(runs: int = 5) -> Iterator[Row]:
     """Every row, one after another."""
     model = decompose(load())
-    experts = {name: Library().find(name) for name in ("mathematics", "code", "reasoning")}
+    experts = {name: Library().find(name) for name in ("largest", "expression", "kind")}
     router = Router.load(BUNDLED / model.name / "router.safetensors")
     generator = AdaptiveGenerator(model, ClassifierStrategy(experts, router))
-    messages = get_task("reasoning-shared").problems("test", 1)[0].messages
+    messages = get_task("kind-shared").problems("test", 1)[0].messages
     prompt = model.encode(messages)
 
     def ours() -> None:

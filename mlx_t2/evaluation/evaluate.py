@@ -51,7 +51,7 @@ def evaluate(
     where that pays: the model is itself again when the iterator is exhausted or closed.
     """
     if limit < 1 or batch < 1:
-        raise ConfigError(f"evaluate: limit {limit} and batch {batch} came, expected 1 or more")
+        raise ConfigError(f"evaluate: got limit {limit} and batch {batch}, expected 1 or more")
     problems = task.problems(split, limit, seed)
     answer = _answer_fixed if strategy.is_fixed else _answer_adapted
     with ExitStack() as worn:

@@ -42,7 +42,7 @@ class Report:
     ) -> "Report":
         """What the items amount to."""
         if not items:
-            raise ConfigError("report: no items came, expected at least one")
+            raise ConfigError("report: got no items, expected at least one")
         correct = sum(item.is_correct for item in items)
         return cls(
             task=task,
@@ -109,7 +109,7 @@ def compare(before: Sequence[GradedItem], after: Sequence[GradedItem]) -> Compar
     missing = first.keys() ^ second.keys()
     if missing or not first:
         raise ConfigError(
-            f"compare: {len(first)} and {len(second)} problems came, {len(missing)} of them "
+            f"compare: got {len(first)} and {len(second)} problems, {len(missing)} of them "
             f"only once ({', '.join(sorted(missing)[:3])}), expected the same. Evaluate with "
             "equal split, limit and seed"
         )
@@ -148,7 +148,7 @@ def read_items(path: Path | str) -> list[GradedItem]:
     if faults or not items:
         raise TaskDataError(
             f"{path}: expected lines with {', '.join(names)}\n"
-            + "\n".join(faults or ["no line came"])
+            + "\n".join(faults or ["got no line"])
         )
     return items
 
@@ -158,7 +158,7 @@ def _item(fields: Any) -> GradedItem:
     item = GradedItem(**fields)
     if not isinstance(item.reward, int | float) or not isinstance(item.id, str):
         raise TypeError(
-            f"id {item.id!r} and reward {item.reward!r} came, expected text and a number"
+            f"got id {item.id!r} and reward {item.reward!r}, expected text and a number"
         )
     return item
 

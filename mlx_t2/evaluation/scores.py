@@ -52,7 +52,7 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> Paired:
     """
     if len(before) != len(after):
         raise ConfigError(
-            f"paired test: {len(before)} and {len(after)} outcomes came, expected pairs"
+            f"paired test: got {len(before)} and {len(after)} outcomes, expected pairs"
         )
     fixed = sum(b and not a for a, b in zip(before, after, strict=True))
     broken = sum(a and not b for a, b in zip(before, after, strict=True))
@@ -66,7 +66,7 @@ def bootstrap(
     """The 95 % percentile interval of the gain in accuracy, problems drawn anew."""
     if len(before) != len(after) or not before:
         raise ConfigError(
-            f"bootstrap: {len(before)} and {len(after)} outcomes came, expected pairs"
+            f"bootstrap: got {len(before)} and {len(after)} outcomes, expected pairs"
         )
     gains = mx.array([int(b) - int(a) for a, b in zip(before, after, strict=True)])
     drawn = mx.random.randint(0, len(before), (resamples, len(before)), key=mx.random.key(seed))

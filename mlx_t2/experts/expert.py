@@ -44,7 +44,7 @@ class Expert:
             raise ShapeError(f"expert {self.name!r}: unusable scales:\n" + "\n".join(faults))
         if not is_rank(self.rank):
             raise ConfigError(
-                f"expert {self.name!r}: rank {self.rank!r} came, expected 'full' or a number "
+                f"expert {self.name!r}: got rank {self.rank!r}, expected 'full' or a number "
                 "above 0, as text"
             )
         for key, value in (("config", self.config), ("metrics", self.metrics)):

@@ -9,7 +9,7 @@ layer. The header's metadata, all strings:
     base_fingerprint  hash of the targeted weights
     targets           mlp
     rank              full, or a number
-    task              mathematics
+    task              largest
     seed              0
     config            {"lr": 0.005, "steps": 20}
     metrics           {"base": 0.26, "final": 0.74, "items": 200}
@@ -95,7 +95,7 @@ def _read_fields(metadata: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
         try:
             fields[key] = _parse(key, metadata[key])
         except (ValueError, RecursionError) as error:
-            faults.append(f"metadata {key}: {_short(metadata[key])} came, expected {error}")
+            faults.append(f"metadata {key}: got {_short(metadata[key])}, expected {error}")
     return {key: value for key, value in fields.items() if key not in _EXPECTED}, faults
 
 
@@ -166,9 +166,9 @@ def scale_faults(scales: Scales) -> list[str]:
 def _form_fault(dtype: str, shape: Sequence[int]) -> str | None:
     faults = []
     if dtype != "float32":
-        faults.append(f"{dtype} came, expected float32")
+        faults.append(f"got {dtype}, expected float32")
     if len(shape) not in (1, 2) or 0 in shape:
-        faults.append(f"shape {tuple(shape)} came, expected (rank,) or (experts, rank)")
+        faults.append(f"got shape {tuple(shape)}, expected (rank,) or (experts, rank)")
     return "; ".join(faults) or None
 
 

@@ -23,11 +23,11 @@ def mix(experts: Sequence[Expert], weights: Sequence[float]) -> Scales:
     """
     if len(weights) != len(experts):
         raise ConfigError(
-            f"mix: {len(weights)} weights came, expected {len(experts)}, one an expert"
+            f"mix: got {len(weights)} weights, expected {len(experts)}, one an expert"
         )
     for expert, weight in zip(experts, weights, strict=True):
         if not math.isfinite(weight):
-            raise ConfigError(f"mix: {expert.name!r}={weight} came, expected a finite weight")
+            raise ConfigError(f"mix: got {expert.name!r}={weight}, expected a finite weight")
     _check_bases(experts)
     paths = sorted({path for expert in experts for path in expert.scales})
     _check_shapes(experts, paths)
@@ -94,7 +94,7 @@ def parse_mix(text: str) -> dict[str, float]:
             weight = math.nan
         if not name or not math.isfinite(weight):
             raise ConfigError(
-                f"mix {text!r}: {part!r} came, expected NAME=NUMBER, as in math=0.6,code=0.4"
+                f"mix {text!r}: got {part!r}, expected NAME=NUMBER, as in math=0.6,code=0.4"
             )
         if name in weights:
             raise ConfigError(f"mix {text!r}: {name!r} came twice, expected each expert once")

@@ -16,9 +16,9 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
+from mlx_t2.reading import check_batchable
 from mlx_t2.svf import Scales, check_scales
 
-from .batching import check_batchable
 from .draws import SamplingConfig, draw
 
 
@@ -156,7 +156,7 @@ class ContinuousBatch:
         Raises: ConfigError for an empty prompt; ShapeError for scales that do not fit.
         """
         if not prompt:
-            raise ConfigError("prompt: no tokens came, expected at least one")
+            raise ConfigError("prompt: got no tokens, expected at least one")
         check_scales(scales, self._model.shapes)
         (row,) = self._engine.insert(
             [list(prompt)],

@@ -24,13 +24,13 @@ class SamplingConfig:
 
     def __post_init__(self):
         if self.temperature < 0:
-            raise ConfigError(f"temperature: {self.temperature} came, expected 0 or more")
+            raise ConfigError(f"temperature: got {self.temperature}, expected 0 or more")
         if not 0 <= self.seed < 2**64:
-            raise ConfigError(f"seed: {self.seed} came, expected 0 or more, less than 2^64")
+            raise ConfigError(f"seed: got {self.seed}, expected 0 or more, less than 2^64")
         if self.max_tokens < 1:
-            raise ConfigError(f"max_tokens: {self.max_tokens} came, expected 1 or more")
+            raise ConfigError(f"max_tokens: got {self.max_tokens}, expected 1 or more")
         if self.max_rows is not None and self.max_rows < 1:
-            raise ConfigError(f"max_rows: {self.max_rows} came, expected 1 or more")
+            raise ConfigError(f"max_rows: got {self.max_rows}, expected 1 or more")
 
 
 def row_uniforms(

@@ -14,10 +14,10 @@ from jaxtyping import Float, Integer
 from mlx_lm.generate import BatchGenerator
 
 from mlx_t2.models import SVFModel
+from mlx_t2.reading import prefill
 from mlx_t2.svf import Scales, take_rows
 
 from .draws import SamplingConfig, draw
-from .prefill import prefill
 
 
 class RowNumbers:

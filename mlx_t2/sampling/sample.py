@@ -12,11 +12,10 @@ from jaxtyping import Float
 from mlx_lm.sample_utils import make_sampler
 
 from mlx_t2.models import SVFModel
+from mlx_t2.reading import Rows, alike, batching, is_single, prefill, together, wearing
 
-from .batching import batching, is_single, together
 from .draws import SamplingConfig, draw, row_uniforms
 from .in_turn import decode_in_turn
-from .prefill import Rows, alike, prefill, wearing
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,10 @@ def folded_layer(layer: SVFLayer, bits: int = 16, force: bool = False) -> BaseLa
     Raises: ConfigError for bits that MLX does not know or that lose the expert.
     """
     if bits not in (16, 8, 6, 5, 4, 3, 2):
-        raise ConfigError(f"bits: {bits} came, expected 16 or 8 (or 6, 5, 4, 3, 2, forced)")
+        raise ConfigError(f"bits: got {bits}, expected 16 or 8 (or 6, 5, 4, 3, 2, forced)")
     if bits not in SAFE_BITS and not force:
         raise ConfigError(
-            f"bits: {bits} came, expected 16 or 8: rounding to {bits} bits loses most of what "
+            f"bits: got {bits}, expected 16 or 8: rounding to {bits} bits loses most of what "
             "an expert changes. Force it to see how much"
         )
     new: Any = with_weight(layer.base, layer.folded_weight().astype(layer.dtype))
@@ -55,7 +55,7 @@ def folded_layer(layer: SVFLayer, bits: int = 16, force: bool = False) -> BaseLa
     group = next((g for g in (64, 32) if new.weight.shape[-1] % g == 0), None)
     if group is None:
         raise ConfigError(
-            f"a weight of {new.weight.shape[-1]} inputs came, expected a multiple of 32 to "
+            f"got a weight of {new.weight.shape[-1]} inputs, expected a multiple of 32 to "
             f"round to {bits} bits"
         )
     return new.to_quantized(group, bits, "affine")

@@ -97,7 +97,7 @@ class Targets:
             re.compile(self.pattern)
         except (re.error, ValueError, OverflowError, RecursionError) as error:
             raise ConfigError(
-                f"targets: {self.pattern!r} came, expected mlp, attention, all or a regular "
+                f"targets: got {self.pattern!r}, expected mlp, attention, all or a regular "
                 f"expression ({error})"
             ) from error
 
@@ -211,7 +211,7 @@ def install(
     for path, basis in bases.items():
         base: Any = modules.get(path)
         if type(base) not in _KINDS:
-            raise ModelError(f"{path}: {type(base).__name__} came, expected a linear layer")
+            raise ModelError(f"{path}: got {type(base).__name__}, expected a linear layer")
         layers[path] = svf_layer(base, basis, bits)
     network.update_modules(tree_unflatten(list(layers.items())))
     keep_order(network)

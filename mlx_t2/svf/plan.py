@@ -34,13 +34,13 @@ class Recipe:
 
     def __post_init__(self):
         if self.rank is not None and self.rank < 1:
-            raise ConfigError(f"rank: {self.rank} came, expected 1 or more")
+            raise ConfigError(f"rank: got {self.rank}, expected 1 or more")
         if self.precision not in PRECISIONS:
             raise ConfigError(
-                f"precision: {self.precision!r} came, expected {' or '.join(PRECISIONS)}"
+                f"precision: got {self.precision!r}, expected {' or '.join(PRECISIONS)}"
             )
         if self.bits not in (None, *BITS):
-            raise ConfigError(f"basis bits: {self.bits} came, expected 32, 16 or 8")
+            raise ConfigError(f"basis bits: got {self.bits}, expected 32, 16 or 8")
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,10 @@ def shape_fault(
         return None
     if len(expected) == 1 and len(came) <= 2:
         return (
-            f"{path}: {came[-1] if came else 0} singular-value scales came, the layer has "
+            f"{path}: got {came[-1] if came else 0} singular-value scales, the layer has "
             f"{expected[0]}"
         )
-    return f"{path}: scales of shape {came} came, the layer has {expected}"
+    return f"{path}: got scales of shape {came}, the layer has {expected}"
 
 
 def take_rows(scales: Scales, shapes: Shapes, rows: mx.array) -> Scales:

@@ -20,7 +20,7 @@ class Problem:
     """One question, asked in one prompt."""
 
     id: str
-    """Identity of the question, the same in every prompt: "mathematics/84-17-74"."""
+    """Identity of the question, the same in every prompt: "largest/84-17-74"."""
     messages: tuple[Message, ...]
     """The whole chat: system message, example turns, and the question as the last message."""
     answer: str
@@ -28,7 +28,7 @@ class Problem:
     kind: str
     """Class of the right answer, for balancing and for reports by kind."""
     domain: str
-    """What an expert is trained on: "mathematics", "code", "reasoning"; or "other"."""
+    """What an expert is trained on: "largest", "expression", "kind"; or "other"."""
 
 
 @runtime_checkable

@@ -96,7 +96,7 @@ class TrainConfig:
 
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:
-            raise ConfigError(f"{name}: {getattr(self, name)!r} came, expected {expected}")
+            raise ConfigError(f"{name}: got {getattr(self, name)!r}, expected {expected}")
 
     def _check_together(self) -> None:
         if self.mode == "rloo":

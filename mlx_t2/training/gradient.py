@@ -15,7 +15,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import checkpointed, completion_distributions, completion_logprobs
+from mlx_t2.reading import checkpointed, completion_distributions, completion_logprobs
 from mlx_t2.svf import Scales
 
 from .config import TrainConfig

@@ -114,8 +114,8 @@ def _fitted(
     if held + needed(least_rows) > limit:
         raise ConfigError(
             f"memory: {held / 1e9:.1f} GB for the model and {needed(least_rows) / 1e9:.1f} GB "
-            f"for {least_rows} completion(s) of {task.max_tokens} tokens at once came, "
-            f"{limit / 1e9:.1f} GB are there. Take a quantised or smaller model, fewer "
+            f"for {least_rows} completion(s) of {task.max_tokens} tokens at once, "
+            f"there are {limit / 1e9:.1f} GB. Take a quantised or smaller model, fewer "
             "--targets, a lower --rank, --checkpointing, or fewer --rows"
         )
     most = config.prompts * config.group

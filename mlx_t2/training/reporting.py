@@ -28,11 +28,11 @@ def reporter(
     names = [name.strip() for name in services.lower().split(",")]
     if unknown := [name for name in names if name not in SERVICES]:
         raise ConfigError(
-            f"report-to: {', '.join(unknown)!r} came, expected some of {', '.join(SERVICES)}"
+            f"report-to: got {', '.join(unknown)!r}, expected some of {', '.join(SERVICES)}"
         )
     if missing := [name for name in names if vars(callbacks).get(name) is None]:
         raise ConfigError(
-            f"report-to: {', '.join(missing)} came, which is not installed. "
+            f"report-to: got {', '.join(missing)}, which is not installed. "
             f"pip install {' '.join(missing)}"
         )
     connected: list[Any] = []  # filled when the first step is done

@@ -56,7 +56,7 @@ def _resumed(folder: Path, flags: dict[str, Any]) -> TrainConfig:
     ]
     if changed:
         raise ConfigError(
-            f"{folder}: {', '.join(changed)} came, but a resumed run keeps its settings"
+            f"{folder}: got {', '.join(changed)}, but a resumed run keeps its settings"
         )
     return TrainConfig(**settings | flags)
 
@@ -68,7 +68,7 @@ def _read(file: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file}: cannot be read as YAML or JSON ({reason})") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{file}: {type(settings).__name__} came, expected one key a setting")
+        raise ConfigError(f"{file}: got {type(settings).__name__}, expected one key a setting")
     # YAML 1.1 takes 1e-3 for text; everybody means the number
     floats = (float, float | None)
     return {k: _number(v) if _TYPES.get(k) in floats else v for k, v in settings.items()}
@@ -85,7 +85,7 @@ def _check(settings: dict[str, Any], where: str) -> None:
     unknown = [str(key) for key in settings if key not in _TYPES]
     if unknown:
         raise ConfigError(
-            f"{where}: {', '.join(unknown)} came, expected some of {', '.join(_TYPES)}"
+            f"{where}: got {', '.join(unknown)}, expected some of {', '.join(_TYPES)}"
         )
     wrong = [
         f"{key} is {value!r}, expected {_worded(_TYPES[key])}"

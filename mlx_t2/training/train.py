@@ -108,7 +108,7 @@ class _Run:
         self.ranks = Ranks()
         if config.prompts < self.ranks.size:
             raise ConfigError(
-                f"prompts: {config.prompts} came, expected one a machine or more, which are "
+                f"prompts: got {config.prompts}, expected one a machine or more, which are "
                 f"{self.ranks.size}"
             )
         self.model, self.task, self.config, self.folder = model, task, config, RunFolder(out)

@@ -5,7 +5,7 @@ from collections import Counter
 from mlx_t2.adaptation import router_examples
 from mlx_t2.tasks import shared_prompt
 
-DOMAINS = ("mathematics", "code", "reasoning")
+DOMAINS = ("largest", "expression", "kind")
 
 
 def way(problem):

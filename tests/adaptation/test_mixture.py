@@ -8,7 +8,7 @@ from mlx_t2.adaptation import MixtureStrategy, Router
 from mlx_t2.adaptation.head import Head
 from mlx_t2.adaptation.mixture import mixed
 
-LABELS = ("reasoning", "code", "mathematics", "other")
+LABELS = ("kind", "expression", "largest", "other")
 CHATS = [[{"role": "user", "content": question}] for question in ("7, 4", "my old plum", "Hi")]
 
 

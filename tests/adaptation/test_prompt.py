@@ -26,15 +26,15 @@ def naive_posterior(model, labels, question):
 
 
 def test_the_prompt_names_every_category_and_shows_the_question_only():
-    system, user = ask(("mathematics", "code", "other"), "7, 4, 9")
-    assert "mathematics, code or other" in system["content"]
+    system, user = ask(("largest", "expression", "other"), "7, 4, 9")
+    assert "largest, code or other" in system["content"]
     assert user["role"] == "user"
     assert user["content"].endswith("7, 4, 9")
 
 
 def test_an_answer_is_the_name_and_the_end_token(tiny_model):
-    *name, end = answer_ids(tiny_model, "code")
-    assert tiny_model.decode(name) == "code"
+    *name, end = answer_ids(tiny_model, "expression")
+    assert tiny_model.decode(name) == "expression"
     assert end in tiny_model.eos_ids
 
 
@@ -51,6 +51,6 @@ def test_categories_are_scored_as_whole_answers(tiny_model, experts):
 def test_the_question_is_asked_under_the_base_weights(tiny_model, experts):
     strategy = PromptStrategy(experts)
     plain = strategy.adapt(tiny_model, CHATS)
-    with tiny_model.using(experts["code"].scales):
+    with tiny_model.using(experts["expression"].scales):
         assert strategy.adapt(tiny_model, CHATS) == plain
-        assert tiny_model.worn == experts["code"].scales
+        assert tiny_model.worn == experts["expression"].scales

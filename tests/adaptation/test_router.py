@@ -12,9 +12,9 @@ from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.tasks import Problem
 
 QUESTIONS = {
-    "mathematics": "{0}1, {0}7, {1}4",
-    "code": "the item {0} of the list x{1}",
-    "reasoning": "my old plum {0} {1}",
+    "largest": "{0}1, {0}7, {1}4",
+    "expression": "the item {0} of the list x{1}",
+    "kind": "my old plum {0} {1}",
     "other": "Who wrote book {0}{1}?",
 }
 
@@ -57,7 +57,7 @@ def rewritten(path, tensors=None, metadata=None):
 
 
 def test_labels_are_the_domains_and_other_comes_last(router):
-    assert router.labels == ("code", "mathematics", "reasoning", "other")
+    assert router.labels == ("expression", "largest", "kind", "other")
     assert (router.metrics["examples"], router.metrics["held_out"]) == (32, 8)
     assert 0 <= router.metrics["held_out_accuracy"] <= 1
 
@@ -71,7 +71,7 @@ def test_training_is_reproducible(tiny_model, router):
 def test_states_come_from_the_base_weights(tiny_model, experts):
     chats = [problem.messages for problem in problems(1)]
     plain = hidden_states(tiny_model, chats)
-    with tiny_model.using(experts["code"].scales):
+    with tiny_model.using(experts["expression"].scales):
         assert mx.array_equal(hidden_states(tiny_model, chats), plain)
 
 
@@ -84,7 +84,7 @@ def test_states_come_in_the_order_of_the_conversations(tiny_model):
 
 def test_training_needs_questions_of_other(tiny_model):
     specific = [problem for problem in problems(2) if problem.domain != "other"]
-    with pytest.raises(ConfigError, match="examples of code, mathematics, reasoning came"):
+    with pytest.raises(ConfigError, match="got examples of code, largest, kind"):
         Router.train(tiny_model, specific)
 
 
@@ -106,7 +106,7 @@ def test_the_classifier_wears_the_most_probable_expert(tiny_model, experts, rout
 
 def test_an_expert_that_the_router_does_not_know_is_refused(experts, router):
     with pytest.raises(ConfigError, match="Train a router that knows cooking"):
-        ClassifierStrategy(experts | {"cooking": experts["code"]}, router)
+        ClassifierStrategy(experts | {"cooking": experts["expression"]}, router)
 
 
 def test_a_router_comes_back_from_its_file(router, saved):
@@ -139,8 +139,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_expert_file_is_not_a_router(tmp_path, experts):
-    experts["code"].save(tmp_path / "code.safetensors")
-    with pytest.raises(ExpertFileError, match="format 'mlx-t2-expert' version '1' came"):
+    experts["expression"].save(tmp_path / "code.safetensors")
+    with pytest.raises(ExpertFileError, match="got format 'mlx-t2-expert' version '1'"):
         Router.load(tmp_path / "code.safetensors")
 
 
@@ -154,7 +154,7 @@ def test_everything_wrong_with_a_file_comes_in_one_error(saved):
             "z": mx.ones(1),
         },
         {
-            "labels": json.dumps(["code", "code", "other", "x"]),
+            "labels": json.dumps(["expression", "expression", "other", "x"]),
             "seed": "first",
             "metrics": None,
         },
@@ -163,10 +163,10 @@ def test_everything_wrong_with_a_file_comes_in_one_error(saved):
     with pytest.raises(ExpertFileError) as refusal:
         Router.load(saved)
     for fault in (
-        "labels: ['code', 'code', 'other', 'x'] came, expected a list of different names",
-        "seed: 'first' came, expected a whole number",
-        "metrics: None came",
-        "bias: mlx.core.float32 came, expected finite",
+        "labels: got ['code', 'code', 'other', 'x'], expected a list of different names",
+        "seed: got 'first', expected a whole number",
+        "metrics: got None",
+        "bias: got mlx.core.float32, expected finite",
         "scale: missing",
         "z: unknown tensor",
     ):
@@ -176,7 +176,7 @@ def test_everything_wrong_with_a_file_comes_in_one_error(saved):
 def test_shapes_have_to_fit_the_labels(saved):
     rewritten(saved, {"weight": mx.zeros((2, 3))})
     with pytest.raises(
-        ExpertFileError, match=r"weight: shape \(2, 3\) came, expected \(4, 32\)"
+        ExpertFileError, match=r"weight: got shape \(2, 3\), expected \(4, 32\)"
     ):
         Router.load(saved)
 

@@ -92,7 +92,7 @@ def trained(t2) -> Ran:
     every step is skipped.
     """
     return t2(
-        "train mathematics --model tiny --out run --steps 2 --prompts 3 --group 2 "
+        "train largest --model tiny --out run --steps 2 --prompts 3 --group 2 "
         "--validation 4 --test 4 --json"
     )
 
@@ -116,5 +116,5 @@ def _draw_expert(model_name: str, model_seed: int, targets: str, draw: int) -> E
     scales = random_scales(shapes, draw, spread=3)
     fingerprint = model.fingerprint(targets)
     return Expert(
-        "drawn", scales, model_name, fingerprint, targets, "full", "mathematics", draw, {}, {}
+        "drawn", scales, model_name, fingerprint, targets, "full", "largest", draw, {}, {}
     )

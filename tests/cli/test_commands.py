@@ -67,18 +67,18 @@ def test_tasks_are_listed(t2):
     tasks = t2("tasks --json").result["tasks"]
     assert {tuple(task) for task in tasks} == {("name", "kind", "splits")}
     listed = {task["name"]: task for task in tasks}
-    assert listed["code-shared"]["kind"] == "code"
-    assert listed["mathematics"]["splits"] == ["train", "validation", "test"]
+    assert listed["expression-shared"]["kind"] == "expression"
+    assert listed["largest"]["splits"] == ["train", "validation", "test"]
     assert all(name in t2("tasks").stdout for name in listed)
 
 
 def test_a_task_is_shown_with_its_problems(t2):
-    shown = t2("tasks show mathematics --split test --limit 3 --json").result
-    assert shown["name"] == "mathematics"
+    shown = t2("tasks show largest --split test --limit 3 --json").result
+    assert shown["name"] == "largest"
     assert len(shown["problems"]) == 3
     problem = shown["problems"][0]
     assert problem["messages"][0]["role"] == "system"
-    told = t2("tasks show mathematics --split test --limit 3").stdout
+    told = t2("tasks show largest --split test --limit 3").stdout
     assert problem["messages"][-1]["content"] in told
 
 
@@ -145,7 +145,7 @@ def test_an_expert_is_worn_with_a_basis_of_fewer_bits(t2, experts, tmp_path):
     )
     assert t2(f"{line} --basis-bits 8", cache=tmp_path).code == 0
     assert t2("decompose tiny --basis-bits 8 --json", cache=tmp_path).result["cached"] == 6
-    assert t2(f"{line} --basis-bits 9").said == "basis bits: 9 came, expected 32, 16 or 8"
+    assert t2(f"{line} --basis-bits 9").said == "basis bits: got 9, expected 32, 16 or 8"
 
 
 # Transfer
@@ -179,7 +179,7 @@ def test_training_tells_what_came_of_it(trained):
     }
     told = {key: result[key] for key in ("task", "steps", "n_eval", "expert", "skipped_steps")}
     assert told == {
-        "task": "mathematics",
+        "task": "largest",
         "steps": 2,
         "n_eval": 4,
         "expert": "run/expert.safetensors",
@@ -208,7 +208,7 @@ def test_resuming_a_finished_run_tells_the_same_and_changes_nothing(
     t2, trained, place, tmp_path
 ):
     shutil.copytree(place / "run", tmp_path / "run")
-    again = t2(f"train mathematics --model tiny --out {tmp_path}/run --resume --json").result
+    again = t2(f"train largest --model tiny --out {tmp_path}/run --resume --json").result
     changing = {"seconds", "expert"}
     assert {k: v for k, v in again.items() if k not in changing} == {
         k: v for k, v in trained.result.items() if k not in changing
@@ -224,7 +224,7 @@ def test_ctrl_c_tells_the_command_that_goes_on(t2, trained, place, tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr("mlx_t2_cli.render.TrainingDisplay.show", interrupt)
         stopped = t2(
-            f"train mathematics --model tiny --out {tmp_path}/run --steps 2 --prompts 3 "
+            f"train largest --model tiny --out {tmp_path}/run --steps 2 --prompts 3 "
             "--group 2 --validation 4 --test 4"
         )
     assert (stopped.code, stopped.stdout) == (130, "")
@@ -237,9 +237,7 @@ def test_ctrl_c_tells_the_command_that_goes_on(t2, trained, place, tmp_path, mon
 
 
 def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(t2, tmp_path):
-    line = (
-        f"train mathematics --model tiny --out {tmp_path}/run --prompts 3 --group 2 --dry-run"
-    )
+    line = f"train largest --model tiny --out {tmp_path}/run --prompts 3 --group 2 --dry-run"
     plan = t2(f"{line} --json").result
     assert plan["rows"] == plan["completions"] == 6
     assert 0 < plan["gradient"] < plan["limit"]
@@ -249,7 +247,7 @@ def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(t2, tmp_path):
 
 def test_a_resumed_run_may_take_its_work_in_smaller_parts(t2, trained, place, tmp_path):
     shutil.copytree(place / "run", tmp_path / "run")
-    line = f"train mathematics --model tiny --out {tmp_path}/run --resume"
+    line = f"train largest --model tiny --out {tmp_path}/run --resume"
     assert t2(f"{line} --rows 2 --memory-gb 1").code == 0
     settings = json.loads((tmp_path / "run/config.json").read_text())
     assert (settings["rows"], settings["memory_gb"]) == (2, 1.0)
@@ -260,7 +258,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(t2, trained, place, 
     shutil.copytree(place / "run", tmp_path / "run")
     newest = max((tmp_path / "run/checkpoint").iterdir())
     newest.write_bytes(newest.read_bytes()[:-9])
-    again = t2(f"train mathematics --model tiny --out {tmp_path}/run --resume")
+    again = t2(f"train largest --model tiny --out {tmp_path}/run --resume")
     assert again.code == 0
     assert "! " in again.stderr
     assert "step-000002.safetensors: no checkpoint to resume from" in again.said
@@ -278,7 +276,7 @@ def test_steps_are_reported_to_the_services_of_mlx_lm(t2, tmp_path, monkeypatch)
     monkeypatch.setattr("mlx_lm.tuner.callbacks.wandb", wandb)
     line = "--steps 2 --prompts 3 --group 2 --validation 4 --test 0"
     ran = t2(
-        f"train mathematics --model tiny --out {tmp_path}/run {line} --report-to wandb "
+        f"train largest --model tiny --out {tmp_path}/run {line} --report-to wandb "
         "--project-name largest"
     )
     assert ran.code == 0
@@ -295,7 +293,7 @@ def test_a_service_that_fails_does_not_end_the_training(t2, tmp_path, monkeypatc
     wandb = SimpleNamespace(init=refused, log=lambda *_: None)
     monkeypatch.setattr("mlx_lm.tuner.callbacks.wandb", wandb)
     line = "--steps 2 --prompts 3 --group 2 --validation 4 --test 0 --report-to wandb"
-    ran = t2(f"train mathematics --model tiny --out {tmp_path}/run {line}")
+    ran = t2(f"train largest --model tiny --out {tmp_path}/run {line}")
     assert ran.code == 0
     assert ran.said.count("report-to: wandb failed (no network); nothing more") == 1
 
@@ -305,7 +303,7 @@ def test_flags_win_over_a_settings_file(t2, tmp_path):
         "steps: 9\nprompts: 3\ngroup: 2\nvalidation: 3\ntest: 0\nlr: 1e-3\n"
     )
     result = t2(
-        f"train mathematics --model tiny --out {tmp_path}/run -c {tmp_path}/few.yaml --steps 1 "
+        f"train largest --model tiny --out {tmp_path}/run -c {tmp_path}/few.yaml --steps 1 "
         "--json"
     ).result
     assert (result["steps"], result["n_eval"]) == (1, 3)  # no test problems: validation counts
@@ -330,14 +328,14 @@ def test_flags_win_over_a_settings_file(t2, tmp_path):
 )
 def test_every_strategy_is_evaluated(t2, trained, experts, tmp_path, flags, strategy):
     ran = t2(
-        f"eval mathematics --model tiny --limit 3 {flags} --out {tmp_path}/answers.jsonl --json"
+        f"eval largest --model tiny --limit 3 {flags} --out {tmp_path}/answers.jsonl --json"
     )
     result = ran.result
     assert result.keys() == {
         *("task", "model", "split", "n", "correct", "accuracy", "interval", "seconds"),
         "strategy",
     }
-    assert (result["task"], result["model"]) == ("mathematics", "tiny")
+    assert (result["task"], result["model"]) == ("largest", "tiny")
     assert (result["split"], result["n"], result["correct"]) == ("test", 3, 0)
     assert result["strategy"] == strategy
     assert [round(bound, 2) for bound in result["interval"]] == [0, 0.56]
@@ -346,8 +344,8 @@ def test_every_strategy_is_evaluated(t2, trained, experts, tmp_path, flags, stra
 
 
 def test_an_evaluation_is_told_in_words(t2):
-    told = t2("eval mathematics --model tiny --limit 3 --split validation").stdout
-    assert "mathematics, validation, none: 0.0 % (0 of 3, 95 % interval 0-56 %)" in told
+    told = t2("eval largest --model tiny --limit 3 --split validation").stdout
+    assert "largest, validation, none: 0.0 % (0 of 3, 95 % interval 0-56 %)" in told
     assert "commonest answer" in told
 
 
@@ -429,7 +427,7 @@ def test_experts_are_listed(t2, experts):
 
 def test_all_that_is_known_of_an_expert_is_shown(t2, trained):
     known = t2("experts show run/expert.safetensors --json").result
-    assert (known["name"], known["task"], known["rank"]) == ("run", "mathematics", "full")
+    assert (known["name"], known["task"], known["rank"]) == ("run", "largest", "full")
     assert (known["vectors"], known["numbers"]) == (6, 6 * 32)
     assert known["metrics"]["steps"] == known["config"]["steps"] == 2
     assert known["digest"][:40] in t2("experts show run/expert.safetensors").stdout

@@ -151,5 +151,5 @@ def test_the_question_is_the_last_message_only(tiny_model):
 
 
 def test_nothing_to_do_is_an_error(tiny_model):
-    with pytest.raises(ConfigError, match="limit 0 and batch 64 came"):
+    with pytest.raises(ConfigError, match="got limit 0 and batch 64"):
         next(evaluate(tiny_model, EvenLength(), NoAdaptation(), limit=0))

@@ -21,13 +21,13 @@ from mlx_t2.evaluation import (
 
 def item(number, reward, completion="9", kind="first"):
     return GradedItem(
-        id=f"mathematics/{number}",
+        id=f"largest/{number}",
         question="7, 9, 4",
         completion=completion,
         reward=reward,
         is_finished=True,
-        label="mathematics",
-        weights={"mathematics": 1.0},
+        label="largest",
+        weights={"largest": 1.0},
         kind=kind,
     )
 
@@ -43,14 +43,14 @@ ITEMS = [
 
 def report(items):
     return Report.of(
-        items, task="mathematics", model="tiny", split="test", seconds=1.5, strategy="none"
+        items, task="largest", model="tiny", split="test", seconds=1.5, strategy="none"
     )
 
 
 def test_a_report_has_the_keys_that_scripts_rely_on():
     read = json.loads(json.dumps(report(ITEMS).to_json()))
     assert read == {
-        "task": "mathematics",
+        "task": "largest",
         "model": "tiny",
         "split": "test",
         "n": 5,
@@ -63,7 +63,7 @@ def test_a_report_has_the_keys_that_scripts_rely_on():
 
 
 def test_a_report_of_nothing_is_refused():
-    with pytest.raises(ConfigError, match="no items came"):
+    with pytest.raises(ConfigError, match="got no items"):
         report([])
 
 
@@ -91,7 +91,7 @@ def test_items_are_paired_by_problem_and_not_by_place():
 
 
 def test_other_problems_cannot_be_compared():
-    with pytest.raises(ConfigError, match=r"5 and 4 problems came, 1 of them only once \(math"):
+    with pytest.raises(ConfigError, match=r"got 5 and 4 problems, 1 of them only once \(math"):
         compare(ITEMS, ITEMS[1:])
 
 

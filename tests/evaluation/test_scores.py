@@ -68,9 +68,9 @@ def test_mcnemar_is_the_same_from_either_side(outcomes):
 
 
 def test_outcomes_have_to_come_in_pairs():
-    with pytest.raises(ConfigError, match="2 and 1 outcomes came, expected pairs"):
+    with pytest.raises(ConfigError, match="got 2 and 1 outcomes, expected pairs"):
         mcnemar([True, False], [True])
-    with pytest.raises(ConfigError, match="0 and 0 outcomes came, expected pairs"):
+    with pytest.raises(ConfigError, match="got 0 and 0 outcomes, expected pairs"):
         bootstrap([], [])
 
 

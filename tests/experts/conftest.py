@@ -27,7 +27,7 @@ def make_expert() -> Callable[..., Expert]:
             "base_fingerprint": "ab12" * 16,
             "targets": "mlp",
             "rank": "full",
-            "task": "mathematics",
+            "task": "largest",
             "seed": seed,
             "config": {"lr": 5e-3, "steps": 20},
             "metrics": {"base": 0.25, "final": 0.75, "items": 200},

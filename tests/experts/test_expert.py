@@ -26,7 +26,7 @@ def test_one_error_names_both_models_and_every_tensor_that_does_not_fit(make_exp
         "expert 'maths' (targets 'mlp', rank full): was trained on 'tiny' (fingerprint "
         "ab12ab12ab12…), the model is 'big' (cd34cd34cd34…). Load the model it was trained on, "
         "or allow the transfer to another of the same shapes (--allow-transfer)",
-        "model.layers.0.mlp.up_proj: 5 singular-value scales came, the layer has 6",
+        "model.layers.0.mlp.up_proj: got 5 singular-value scales, the layer has 6",
         "model.layers.0.mlp.down_proj: no such SVF layer",
     ]
 
@@ -34,7 +34,7 @@ def test_one_error_names_both_models_and_every_tensor_that_does_not_fit(make_exp
 def test_transfer_passes_another_model_but_no_other_shape(make_expert):
     make_expert().check("big", "cd34", SHAPES, allow_transfer=True)
     shorter = SHAPES | {"model.layers.0.mlp.up_proj": (6,)}
-    with pytest.raises(ExpertFileError, match=r"5 .* came, the layer has 6") as caught:
+    with pytest.raises(ExpertFileError, match=r"got 5 .*, the layer has 6") as caught:
         make_expert().check("big", "cd34", shorter, allow_transfer=True)
     assert "trained on" not in str(caught.value)
 

@@ -10,10 +10,10 @@ from mlx_t2.experts import Library
 
 @pytest.fixture
 def library(make_expert, tmp_path):
-    """Own `cooking`; bundled `code` and `mathematics`, and the router that lies beside them."""
+    """Own `cooking`; bundled `expression` and `largest`, and a router beside them."""
     bundled = tmp_path / "bundled"
     make_expert(1).save(tmp_path / "own" / "cooking.safetensors")
-    for seed, name in ((2, "code"), (3, "mathematics")):
+    for seed, name in ((2, "expression"), (3, "largest")):
         make_expert(seed).save(bundled / "tiny" / f"{name}.safetensors")
     router = {"weight": np.ones((2, 2), np.float32)}
     save_file(router, bundled / "tiny" / "router.safetensors", {"format": "mlx-t2-router"})
@@ -25,15 +25,15 @@ def names(library):
 
 
 def test_own_experts_come_first_then_the_bundled_without_the_router(library):
-    assert names(library) == ["cooking", "code", "mathematics"]
+    assert names(library) == ["cooking", "expression", "largest"]
     assert library.damaged() == []
 
 
 def test_every_expert_comes_with_the_file_that_it_is_in(library):
     assert [path.name for _, path in library.experts()] == [
         "cooking.safetensors",
-        "code.safetensors",
-        "mathematics.safetensors",
+        "expression.safetensors",
+        "largest.safetensors",
     ]
 
 
@@ -42,7 +42,7 @@ def test_the_bundled_ones_can_be_left_out(library):
 
 
 def test_an_expert_is_found_by_name(library):
-    assert library.find("mathematics").seed == 3
+    assert library.find("largest").seed == 3
     assert library.find("cooking").seed == 1
 
 
@@ -52,17 +52,17 @@ def test_an_expert_is_found_by_path(library, make_expert, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert library.find("elsewhere.safetensors").seed == 7
     with pytest.raises(ExpertFileError, match="no such file"):
-        library.find("./mathematics")
+        library.find("./largest")
 
 
 def test_an_own_expert_hides_the_bundled_one_of_its_name(library, make_expert):
-    make_expert(9).save(library.own / "code.safetensors")
-    assert names(library) == ["code", "cooking", "mathematics"]
-    assert library.find("code").seed == 9
+    make_expert(9).save(library.own / "expression.safetensors")
+    assert names(library) == ["expression", "cooking", "largest"]
+    assert library.find("expression").seed == 9
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(library):
-    with pytest.raises(ConfigError, match=r"'poetry'.* one of: code, cooking, mathematics;"):
+    with pytest.raises(ConfigError, match=r"'poetry'.* one of: cooking, expression, largest;"):
         library.find("poetry")
     with pytest.raises(ConfigError, match="'router'"):
         library.find("router")
@@ -72,12 +72,12 @@ def test_an_empty_library_says_where_it_looked(tmp_path):
     empty = Library(tmp_path / "none", bundled=None)
     assert empty.experts() == []
     with pytest.raises(ConfigError, match=r"none in .*none"):
-        empty.find("code")
+        empty.find("expression")
 
 
 def test_a_damaged_file_does_not_break_the_listing(library):
     (library.own / "burnt.safetensors").write_bytes(b"ashes")
-    assert names(library) == ["cooking", "code", "mathematics"]
+    assert names(library) == ["cooking", "expression", "largest"]
     [(error, path)] = library.damaged()
     assert path.name == "burnt.safetensors"
     assert "burnt.safetensors: not usable" in str(error)
@@ -86,10 +86,10 @@ def test_a_damaged_file_does_not_break_the_listing(library):
 
 
 def test_a_damaged_own_file_is_not_passed_over_for_its_bundled_namesake(library):
-    (library.own / "code.safetensors").write_bytes(b"ashes")
-    assert names(library) == ["cooking", "mathematics"]
+    (library.own / "expression.safetensors").write_bytes(b"ashes")
+    assert names(library) == ["cooking", "largest"]
     with pytest.raises(ExpertFileError, match="own/code"):
-        library.find("code")
+        library.find("expression")
 
 
 def test_the_own_folder_is_in_the_data_folder(make_expert, tmp_path, monkeypatch):

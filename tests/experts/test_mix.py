@@ -132,17 +132,17 @@ def test_scales_of_different_lengths_are_refused_all_at_once(make_expert):
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf])
 def test_weights_that_are_not_finite_are_refused(make_expert, weight):
-    with pytest.raises(ConfigError, match=f"mix: 'expert-0'={weight} came, expected a finite"):
+    with pytest.raises(ConfigError, match=f"mix: got 'expert-0'={weight}, expected a finite"):
         mix([make_expert(0)], [weight])
 
 
 def test_each_expert_needs_one_weight(make_expert):
-    with pytest.raises(ConfigError, match="mix: 1 weights came, expected 2"):
+    with pytest.raises(ConfigError, match="mix: got 1 weights, expected 2"):
         mix([make_expert(0), make_expert(1)], [1.0])
 
 
 def test_a_written_mixture_is_read():
-    expected = {"math": 0.6, "code": 0.4}
+    expected = {"math": 0.6, "expression": 0.4}
     assert parse_mix("math=0.6,code=0.4") == parse_mix(" math = .6 , code=4e-1") == expected
     assert parse_mix("runs/a=b/expert.safetensors=-1") == {"runs/a=b/expert.safetensors": -1}
 

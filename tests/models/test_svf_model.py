@@ -141,7 +141,7 @@ def test_scales_that_do_not_fit_are_all_listed(tiny_model):
     with pytest.raises(ShapeError) as caught, tiny_model.using(wrong):
         pass
     assert "nowhere: no such SVF layer" in str(caught.value)
-    assert "gate_proj: 3 singular-value scales came, the layer has 32" in str(caught.value)
+    assert "gate_proj: got 3 singular-value scales, the layer has 32" in str(caught.value)
 
 
 @pytest.mark.parametrize(

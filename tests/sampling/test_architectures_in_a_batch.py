@@ -9,18 +9,15 @@ from helpers import assert_close, random_scales, tiny_tokenizer
 
 from mlx_t2.errors import ModelError
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import (
-    ContinuousBatch,
-    SamplingConfig,
+from mlx_t2.reading import (
     batching,
     completion_distributions,
     completion_logprobs,
     last_hidden,
-    sample,
     score,
-    stream,
 )
-from mlx_t2.sampling.row_cache import UNBATCHED
+from mlx_t2.reading.row_cache import UNBATCHED
+from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
 from mlx_t2.svf import REFUSED, Recipe
 
 MODES = {

@@ -90,7 +90,7 @@ def test_nothing_is_worn_between_steps(tiny_model):
 
 def test_bad_rows_are_refused_when_they_come(tiny_model):
     batch = ContinuousBatch(tiny_model)
-    with pytest.raises(ConfigError, match="no tokens came"):
+    with pytest.raises(ConfigError, match="got no tokens"):
         batch.insert([], {}, GREEDY)
     with pytest.raises(ShapeError, match="nowhere: no such SVF layer"):
         batch.insert([5], {"nowhere": mx.ones((3,))}, GREEDY)

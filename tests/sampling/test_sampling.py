@@ -6,15 +6,8 @@ import pytest
 from helpers import assert_close, random_scales
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.sampling import (
-    SamplingConfig,
-    completion_distributions,
-    completion_logprobs,
-    last_hidden,
-    sample,
-    score,
-    stream,
-)
+from mlx_t2.reading import completion_distributions, completion_logprobs, last_hidden, score
+from mlx_t2.sampling import SamplingConfig, sample, stream
 from mlx_t2.sampling.draws import draw, row_uniforms
 
 PROMPTS = [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14, 15], [5, 6, 7, 8, 9]]
@@ -254,5 +247,5 @@ def test_gradient_through_the_shared_prompt_is_the_gradient_of_each_row_alone(
     ("setting", "value"), [("temperature", -1), ("max_tokens", 0), ("max_rows", 0)]
 )
 def test_settings_out_of_range_are_named(setting, value):
-    with pytest.raises(ConfigError, match=f"{setting}: {value} came"):
+    with pytest.raises(ConfigError, match=f"{setting}: got {value}"):
         SamplingConfig(**{setting: value})

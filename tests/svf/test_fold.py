@@ -33,7 +33,7 @@ def worn_layer(out: int, inner: int, bits: int | None = None) -> SVFLinear:
 
 def test_four_bits_are_refused_and_forced_say_what_is_left():
     layer = worn_layer(256, 128, bits=4)
-    with pytest.raises(ConfigError, match=r"bits: 4 came, expected 16 or 8: .* Force it"):
+    with pytest.raises(ConfigError, match=r"bits: got 4, expected 16 or 8: .* Force it"):
         fold([layer], bits=4)
     with pytest.warns(UserWarning, match=_WARNING):
         bases = fold([layer], bits=4, force=True)

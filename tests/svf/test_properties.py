@@ -543,7 +543,7 @@ def test_folding_keeps_the_weight_and_unfolding_restores_the_very_same_arrays(
 def test_bits_that_lose_the_expert_have_to_be_forced(bits):
     layer = wearing(layer_of("linear", random_weight("linear", 1, 32, 64, 0)))
     layer.wear(random_z(layer, 0))
-    with pytest.raises(ConfigError, match=f"^bits: {bits} came, expected 16 or 8: rounding"):
+    with pytest.raises(ConfigError, match=f"^bits: got {bits}, expected 16 or 8: rounding"):
         folded_layer(layer, bits)
     forced = folded_layer(layer, bits, force=True)
     assert (forced.bits, forced.weight.shape) == (bits, (32, 64 * bits // 32))
@@ -553,7 +553,7 @@ def test_bits_that_lose_the_expert_have_to_be_forced(bits):
 @pytest.mark.parametrize("force", [False, True])
 def test_bits_that_mlx_does_not_have_are_refused_even_by_force(bits, force):
     layer = wearing(layer_of("linear", random_weight("linear", 1, 32, 64, 0)))
-    with pytest.raises(ConfigError, match=f"^bits: {bits} came, expected 16 or 8"):
+    with pytest.raises(ConfigError, match=f"^bits: got {bits}, expected 16 or 8"):
         folded_layer(layer, bits, force)
 
 
@@ -587,7 +587,7 @@ def test_a_fold_that_fails_leaves_every_layer_as_it_was(place):
     for layer in layers:
         layer.wear(random_z(layer, 0))
     before = [(layer.base, layer.base.weight, layer.z) for layer in layers]
-    with pytest.raises(ConfigError, match="a weight of 63 inputs came, expected a multiple"):
+    with pytest.raises(ConfigError, match="got a weight of 63 inputs, expected a multiple"):
         fold(layers, bits=8)
     for layer, (base, weight, z) in zip(layers, before, strict=True):
         assert layer.base is base

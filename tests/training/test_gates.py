@@ -13,7 +13,8 @@ from helpers import assert_close, random_scales, tiny_network
 from toy_task import CONFIG, HalfTheTokensEnd, StartHigh
 
 from mlx_t2.models import SVFModel, decompose
-from mlx_t2.sampling import SamplingConfig, completion_logprobs, sample
+from mlx_t2.reading import completion_logprobs
+from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.training import TrainConfig, train
 from mlx_t2.training.checkpoint import load_state
 from mlx_t2.training.gradient import Objective, Weighted

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from helpers import assert_close, random_scales
 
-from mlx_t2.sampling import completion_distributions, completion_logprobs
+from mlx_t2.reading import completion_distributions, completion_logprobs
 from mlx_t2.training import TrainConfig
 from mlx_t2.training.gradient import Objective, Weighted, parts
 from mlx_t2.training.parametrisation import direct

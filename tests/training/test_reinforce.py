@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from helpers import assert_close
 
-from mlx_t2.sampling import completion_logprobs
+from mlx_t2.reading import completion_logprobs
 from mlx_t2.svf import ones
 from mlx_t2.training import policy_loss
 from mlx_t2.training.reinforce import divergence

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from mlx_t2.errors import TaskDataError
 from mlx_t2.tasks import SPLITS, get_task, question_of, shared_prompt, task_names
-from mlx_t2.tasks.domain import split_of
-from mlx_t2.tasks.mathematics import _triples
-from mlx_t2.tasks.reasoning import nouns_of
-from mlx_t2.tasks.words import LISTS, NOUNS, NUMBERS, STRINGS
+from mlx_t2.tasks.generated.domain import split_of
+from mlx_t2.tasks.generated.kind import nouns_of
+from mlx_t2.tasks.generated.largest import _triples
+from mlx_t2.tasks.generated.words import LISTS, NOUNS, NUMBERS, STRINGS
 
-DOMAINS = ("mathematics", "code", "reasoning")
-CHANCE = {"mathematics": 1 / 3, "code": 1 / 20, "reasoning": 1 / 7}
+DOMAINS = ("largest", "expression", "kind")
+CHANCE = {"largest": 1 / 3, "expression": 1 / 20, "kind": 1 / 7}
 
 
 def words(problem):
@@ -34,18 +34,18 @@ def test_every_domain_comes_in_four_forms():
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(TaskDataError, match=r"task: unknown name 'maths', known are .*code"):
+    with pytest.raises(TaskDataError, match=r"task: unknown name 'maths', known are .*kind"):
         get_task("maths")
 
 
 def test_an_unknown_split_is_refused():
     with pytest.raises(TaskDataError, match=r"code: unknown split 'dev', expected one of"):
-        get_task("code").problems("dev", 1)
+        get_task("expression").problems("dev", 1)
 
 
 def test_more_problems_than_there_are_is_refused():
     with pytest.raises(TaskDataError, match=r"code: 99999 .* the test split has \d{4}$"):
-        get_task("code").problems("test", 99_999)
+        get_task("expression").problems("test", 99_999)
 
 
 @pytest.mark.parametrize("name", DOMAINS)
@@ -59,13 +59,13 @@ def test_splits_have_a_thousand_questions_each_and_share_none(name):
 def test_code_has_four_thousand_questions():
     sizes = [3500, 1000, 1500]
     for split, n in zip(SPLITS, sizes, strict=True):
-        assert len({p.id for p in get_task("code").problems(split, n)}) == n
+        assert len({p.id for p in get_task("expression").problems(split, n)}) == n
 
 
 def test_the_same_three_numbers_are_in_one_split_in_every_order():
     sets = {
         split: {frozenset(p.id.split("/")[1].split("-")) for p in problems}
-        for split, problems in drawn("mathematics", 3000).items()
+        for split, problems in drawn("largest", 3000).items()
     }
     train = {frozenset(map(str, triple)) for triple in _triples()["train"]}
     assert sets["train"] <= train
@@ -79,7 +79,7 @@ def drawn(name, n):
 
 def test_test_nouns_are_new_and_many():
     nouns = {split: {n for kind in NOUNS for n in nouns_of(split, kind)} for split in SPLITS}
-    for split, problems in drawn("reasoning", 1500).items():
+    for split, problems in drawn("kind", 1500).items():
         assert {words(p)[-1] for p in problems} == nouns[split]
     assert not nouns["test"] & (nouns["train"] | nouns["validation"])
     assert not nouns["train"] & nouns["validation"]
@@ -196,15 +196,15 @@ def test_an_unbalanced_step_has_kinds_as_chance_has_them(domain):
 
 
 def test_a_choice_is_a_position_in_mathematics_and_the_text_elsewhere():
-    mathematics = get_task("mathematics")
-    problem = mathematics.problems("train", 1)[0]
+    largest = get_task("largest")
+    problem = largest.problems("train", 1)[0]
     for place, number in zip(("first", "second", "third"), words(problem), strict=True):
-        assert mathematics.choice(problem, f" {number.rstrip(',')}\n") == place
-    assert mathematics.choice(problem, "I think 7") == "none of them"
-    assert mathematics.choice(problem, problem.answer) == problem.kind
-    reasoning = get_task("reasoning")
-    problem = reasoning.problems("train", 1)[0]
-    assert reasoning.choice(problem, " Animal") == "animal"
+        assert largest.choice(problem, f" {number.rstrip(',')}\n") == place
+    assert largest.choice(problem, "I think 7") == "none of them"
+    assert largest.choice(problem, problem.answer) == problem.kind
+    kind = get_task("kind")
+    problem = kind.problems("train", 1)[0]
+    assert kind.choice(problem, " Animal") == "animal"
 
 
 @settings(deadline=None, max_examples=30)
@@ -228,22 +228,22 @@ def is_for_training(problem):
     """By what makes a question the same one: the set of numbers, the noun, the question."""
     text = question_of(problem)["content"]
     identities = {
-        "mathematics": lambda: "-".join(sorted(text.split(", "))),
-        "reasoning": lambda: text.split()[-1],
-        "code": lambda: text,
+        "largest": lambda: "-".join(sorted(text.split(", "))),
+        "kind": lambda: text.split()[-1],
+        "expression": lambda: text,
     }
     return split_of(problem.domain, identities[problem.domain]()) == "train"
 
 
 def test_nine_mathematics_problems_are_three_triples_in_three_rotations():
-    step = get_task("mathematics").step(9, seed=5)
+    step = get_task("largest").step(9, seed=5)
     triples = Counter(frozenset(p.id.split("/")[1].split("-")) for p in step)
     assert sorted(triples.values()) == [3, 3, 3]
     assert Counter(p.kind for p in step) == {"first": 3, "second": 3, "third": 3}
 
 
 def test_the_kind_that_is_left_out_changes_with_the_seed():
-    for name, n in (("mathematics", 8), ("reasoning", 6), ("code", 19)):
+    for name, n in (("largest", 8), ("kind", 6), ("expression", 19)):
         task = get_task(name)
         counts = [Counter(p.kind for p in task.step(n, seed)) for seed in range(20)]
         rare = {min(count, key=lambda kind: count[kind]) for count in counts}
@@ -254,13 +254,13 @@ def test_the_kind_that_is_left_out_changes_with_the_seed():
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_a_fixed_position_scores_a_third(position):
-    task = get_task("mathematics")
+    task = get_task("largest")
     for problems in (task.problems("test", 400), task.step(9, seed=1)):
         share = score(task, problems, lambda p: words(p)[position].rstrip(","))
         assert share == pytest.approx(1 / 3, abs=0.005)
 
 
-@pytest.mark.parametrize("name", ["code", "reasoning"])
+@pytest.mark.parametrize("name", ["expression", "kind"])
 def test_the_best_constant_answer_scores_at_chance(name):
     task = get_task(name)
     problems = task.problems("test", 200)
@@ -271,7 +271,7 @@ def test_the_best_constant_answer_scores_at_chance(name):
 
 
 def test_copying_an_item_of_the_question_scores_nothing():
-    for name in ("code", "reasoning"):
+    for name in ("expression", "kind"):
         problems = get_task(name).problems("test", 200)
         for position in (1, 2, -1):
             completion = score(get_task(name), problems, lambda p, i=position: words(p)[i])
@@ -281,27 +281,27 @@ def test_copying_an_item_of_the_question_scores_nothing():
 @pytest.mark.parametrize(
     ("name", "completion"),
     [
-        ("mathematics", "{a} is larger than the others"),
-        ("mathematics", "The largest is {a}"),
-        ("mathematics", "{a}."),
-        ("mathematics", "{a}, {a}"),
-        ("mathematics", "{a}\n{a}"),
-        ("mathematics", "0{a}"),
-        ("mathematics", "{q}"),
-        ("mathematics", ""),
-        ("reasoning", "{a} or food"),
-        ("reasoning", "a {a}"),
-        ("reasoning", "animal, food, vehicle, tool, clothing, instrument or color"),
-        ("reasoning", "{a}s"),
-        ("reasoning", "{a}.."),
-        ("reasoning", ""),
-        ("code", "{a}; {a}"),
-        ("code", "x = {a}"),
-        ("code", "{a} {a}"),
-        ("code", "`{a}`"),
-        ("code", "({a},)"),
-        ("code", "[{a}]"),
-        ("code", ""),
+        ("largest", "{a} is larger than the others"),
+        ("largest", "The largest is {a}"),
+        ("largest", "{a}."),
+        ("largest", "{a}, {a}"),
+        ("largest", "{a}\n{a}"),
+        ("largest", "0{a}"),
+        ("largest", "{q}"),
+        ("largest", ""),
+        ("kind", "{a} or food"),
+        ("kind", "a {a}"),
+        ("kind", "animal, food, vehicle, tool, clothing, instrument or color"),
+        ("kind", "{a}s"),
+        ("kind", "{a}.."),
+        ("kind", ""),
+        ("expression", "{a}; {a}"),
+        ("expression", "x = {a}"),
+        ("expression", "{a} {a}"),
+        ("expression", "`{a}`"),
+        ("expression", "({a},)"),
+        ("expression", "[{a}]"),
+        ("expression", ""),
     ],
 )
 def test_more_than_the_answer_is_wrong(name, completion):
@@ -313,13 +313,13 @@ def test_more_than_the_answer_is_wrong(name, completion):
 
 @pytest.mark.parametrize("text", ["Animal", " animal ", "ANIMAL.", "animal\n"])
 def test_case_and_one_dot_do_not_matter_for_a_kind(text):
-    task = get_task("reasoning")
+    task = get_task("kind")
     problem = next(p for p in task.problems("test", 20) if p.answer == "animal")
     assert task.grade([(problem, text)]) == [1.0]
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.tuples(st.sampled_from(("mathematics", "reasoning")), st.text())))
+@given(st.lists(st.tuples(st.sampled_from(("largest", "kind")), st.text())))
 def test_grading_any_text_gives_zero_or_one(attempts):
     for name, text in attempts:
         task = get_task(name)

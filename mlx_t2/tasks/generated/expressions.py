@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from random import Random
 from string import ascii_letters
 
-from .sandbox import run_python
+from mlx_t2.grading import run_python
+
 from .words import LISTS, NUMBERS, STRINGS
 
 MAX_LENGTH = 60

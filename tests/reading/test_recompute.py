@@ -9,7 +9,8 @@ from architectures import tiny
 from helpers import assert_close, random_scales, tiny_network, tiny_tokenizer
 
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import SamplingConfig, checkpointed, completion_logprobs, sample
+from mlx_t2.reading import checkpointed, completion_logprobs
+from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.svf import Recipe
 
 PROMPTS = [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14, 15]]

@@ -1,4 +1,4 @@
-"""Mathematics: which of three numbers is the largest?
+"""`largest`: which of three numbers is the largest?
 
 One question: `84, 17, 74`, answer `84`. The position of the answer is the trap: a model that
 always repeats the first number earns a third, and stops learning. So every training step asks
@@ -12,19 +12,21 @@ from functools import cache
 from itertools import combinations
 from random import Random
 
+from ..task import SPLITS
 from .domain import Question, split_of
-from .task import SPLITS
 
 Triple = tuple[int, int, int]
 
+_SALT = "mathematics"
 _SHOWN = (11, 14, 20)
 """The example turn with two-digit numbers: never asked."""
 
 
-class Mathematics:
+class Largest:
     """Three different numbers from 10 to 99; the split is that of the set of the three."""
 
-    name = "mathematics"
+    name = "largest"
+    salt = _SALT
     description = "the largest of three numbers"
     system = "Say the largest number."
     examples = (("3, 8, 5", "8"), ("20, 14, 11", "20"))
@@ -65,5 +67,5 @@ def _triples() -> dict[str, list[Triple]]:
     found: dict[str, list[Triple]] = {split: [] for split in SPLITS}
     for triple in combinations(range(10, 100), 3):
         if triple != _SHOWN:
-            found[split_of("mathematics", "-".join(map(str, triple)))].append(triple)
+            found[split_of(_SALT, "-".join(map(str, triple)))].append(triple)
     return found

@@ -19,16 +19,16 @@ from random import Random
 
 from mlx_t2.errors import TaskDataError
 
-from .code import Code
+from ..task import SPLITS, Message, Problem
 from .domain import Domain, Question, check_split, shuffled_blocks
-from .mathematics import Mathematics
-from .reasoning import Reasoning
-from .task import SPLITS, Message, Problem
+from .expression import Expression
+from .kind import Kind
+from .largest import Largest
 
 Form = Callable[[Domain], tuple[Message, ...]]
 """What stands before the question."""
 
-DOMAINS: tuple[Domain, ...] = (Mathematics(), Code(), Reasoning())
+DOMAINS: tuple[Domain, ...] = (Largest(), Expression(), Kind())
 
 
 def own_prompt(domain: Domain) -> tuple[Message, ...]:
@@ -37,9 +37,9 @@ def own_prompt(domain: Domain) -> tuple[Message, ...]:
 
 
 def shared_prompt() -> tuple[Message, ...]:
-    """One system message and one example turn of each domain, mathematics last.
+    """One system message and one example turn of each domain, `largest` last.
 
-    Mathematics is last since a small model that sees `animal` last repeats it.
+    `largest` is last since a small model that sees `animal` last repeats it.
     """
     return _prompt(
         "Answer.",
@@ -61,7 +61,7 @@ def _prompt(system: str, examples: Sequence[tuple[str, str]]) -> tuple[Message, 
 
 
 @dataclass(frozen=True)
-class EmbeddedTask:
+class GeneratedTask:
     """A generated domain asked in one form, or in several in turn."""
 
     name: str
@@ -92,7 +92,7 @@ class EmbeddedTask:
 
     def problems(self, split: str, n: int, seed: int = 0) -> list[Problem]:
         check_split(self.name, split)
-        where = f"{self.domain}/{split}/{seed}"
+        where = f"{self.source.salt}/{split}/{seed}"
         kinds = shuffled_blocks(self.source.kinds, Random(f"{where}/kinds"))
         questions = list(islice(self.source.draw(split, kinds, Random(where)), n))
         if len(questions) < n:
@@ -114,7 +114,7 @@ class EmbeddedTask:
         """
         stages = self.stages or (self.forms,)
         forms = stages[min(int(progress * len(stages)), len(stages) - 1)]
-        kinds, rng = self.source.kinds, Random(f"{self.domain}/step/{seed}")
+        kinds, rng = self.source.kinds, Random(f"{self.source.salt}/step/{seed}")
         if balanced:
             in_turn = [kinds[(seed + i) % len(kinds)] for i in range(n)]
             questions = self.source.step(in_turn, rng)
@@ -135,7 +135,7 @@ class EmbeddedTask:
         return Problem(question.id, messages, question.answer, question.kind, self.domain)
 
 
-def embedded_tasks() -> list[EmbeddedTask]:
+def generated_tasks() -> list[GeneratedTask]:
     """Every domain in its own form, in the shared form, in both, and in one after the other."""
     own, both = (own_prompt,), (own_prompt, _shared)
     forms = {
@@ -145,7 +145,7 @@ def embedded_tasks() -> list[EmbeddedTask]:
         "-curriculum": (both, (own, both)),
     }
     return [
-        EmbeddedTask(f"{domain.name}{ending}", domain, *used)
+        GeneratedTask(f"{domain.name}{ending}", domain, *used)
         for ending, used in forms.items()
         for domain in DOMAINS
     ]

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from mlx_t2.tasks import run_python, sandbox_level
-from mlx_t2.tasks.sandbox import OUTPUT_CAP
+from mlx_t2.grading import run_python, sandbox_level
+from mlx_t2.grading.sandbox import OUTPUT_CAP
 
 IS_CLOSED = sandbox_level() in ("seatbelt", "bwrap")
 

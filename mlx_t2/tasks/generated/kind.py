@@ -1,4 +1,4 @@
-"""Reasoning: what kind of thing is it?
+"""`kind`: what kind of thing is it?
 
 One question: `my old saw`, answer `tool`. The split is that of the noun, so the nouns of the
 test never occur in training: it asks for meaning, not memory.
@@ -13,11 +13,14 @@ from random import Random
 from .domain import Question, pick, split_of
 from .words import ADJECTIVES, NOUNS, OWNERS
 
+_SALT = "reasoning"
 
-class Reasoning:
+
+class Kind:
     """Owner, adjective and noun; the answer is the noun's kind, one of seven."""
 
-    name = "reasoning"
+    name = "kind"
+    salt = _SALT
     description = "the kind of a thing, for nouns not seen in training"
     system = "Answer animal, food, vehicle, tool, clothing, instrument or color."
     examples = (("a tiny ant", "animal"), ("my old plum", "food"))
@@ -43,7 +46,7 @@ class Reasoning:
 
 def nouns_of(split: str, kind: str) -> list[str]:
     """The nouns of a kind that the split asks about."""
-    return [noun for noun in NOUNS[kind] if split_of("reasoning", noun) == split]
+    return [noun for noun in NOUNS[kind] if split_of(_SALT, noun) == split]
 
 
 def _phrases(kind: str, nouns: list[str], rng: Random) -> Iterator[Question]:
@@ -54,4 +57,4 @@ def _phrases(kind: str, nouns: list[str], rng: Random) -> Iterator[Question]:
     for turn in range(len(pairs)):
         for noun, shuffled in zip(order, phrases, strict=True):
             text = " ".join((*shuffled[turn], noun))
-            yield Question(f"reasoning/{text.replace(' ', '-')}", text, kind, kind)
+            yield Question(f"kind/{text.replace(' ', '-')}", text, kind, kind)

@@ -1,4 +1,4 @@
-"""Code: write one Python expression.
+"""`expression`: write one Python expression.
 
 One question: `the largest item of the list ages`, answer `max(ages)`. Any expression with the
 same value and type on three random environments is right; see `expressions.py`.
@@ -38,11 +38,14 @@ _FORMS = (
 )
 """(kind, variable names, question, reference); neighbours ask for different types."""
 
+_SALT = "code"
 
-class Code:
+
+class Expression:
     """A kind of expression, a variable name and, for some kinds, a number from 2 to 20."""
 
-    name = "code"
+    name = "expression"
+    salt = _SALT
     description = "one Python expression"
     system = "Write a Python expression."
     examples = (
@@ -74,8 +77,14 @@ def _questions(split: str) -> dict[str, list[Question]]:
         constants = range(2, 21) if "{c}" in question else range(1)
         texts = [(question.format(v=v, c=c), v, c) for v in names for c in constants]
         pools[kind] = [
-            Question(f"code/{text.replace(' ', '-')}", text, answer.format(v=v, c=c), kind)
+            Question(
+                f"expression/{text.replace(' ', '-')}", text, answer.format(v=v, c=c), kind
+            )
             for text, v, c in texts
-            if split_of("code", text) == split
+            if split_of(_SALT, text) == split
         ]
     return pools
+
+
+def _id(text: str) -> str:
+    return f"expression/{text.replace(' ', '-')}"

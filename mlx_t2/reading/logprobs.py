@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 
 from mlx_t2.models import SVFModel
 
-from .batching import is_single, together
+from .batchable import is_single, together
 from .prefill import prefill, wearing
 
 Completions = Sequence[Sequence[Sequence[int]]]

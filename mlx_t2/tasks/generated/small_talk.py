@@ -11,8 +11,8 @@ from random import Random
 
 from mlx_t2.errors import TaskDataError
 
+from ..task import SPLITS, Problem
 from .domain import check_split
-from .task import SPLITS, Problem
 
 _TOPICS: dict[str, tuple[str, ...]] = {
     "capital": (

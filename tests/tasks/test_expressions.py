@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_t2.tasks import expressions, get_task
-from mlx_t2.tasks.expressions import Candidate, are_equal, is_allowed
-from mlx_t2.tasks.sandbox import SandboxResult
+from mlx_t2.grading.sandbox import SandboxResult
+from mlx_t2.tasks import get_task
+from mlx_t2.tasks.generated import expressions
+from mlx_t2.tasks.generated.expressions import Candidate, are_equal, is_allowed
 
 TOKENS = (
     *("xs", "s", "n", "len", "sum", "max", "sorted", "upper", "(", ")", "[", "]", ":", ","),
@@ -145,7 +146,7 @@ def forbidden(*_, **__):
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.text() | st.lists(st.sampled_from(TOKENS)).map("".join), max_size=30))
 def test_grading_any_text_gives_zero_or_one(texts):
-    task = get_task("code")
+    task = get_task("expression")
     problems = task.step(len(texts), seed=0)
     rewards = task.grade(list(zip(problems, texts, strict=True)))
     assert len(rewards) == len(texts)
@@ -158,7 +159,7 @@ def test_any_text_can_be_refused(text):
 
 
 def test_rewards_come_in_the_order_of_the_attempts():
-    task = get_task("code")
+    task = get_task("expression")
     problems = task.problems("test", 60)
     texts = [p.answer if i % 3 else "xs" for i, p in enumerate(problems)]
     rewards = task.grade(list(zip(problems, texts, strict=True)))
@@ -166,7 +167,7 @@ def test_rewards_come_in_the_order_of_the_attempts():
 
 
 def test_a_batch_is_graded_like_one_by_one():
-    task = get_task("code")
+    task = get_task("expression")
     problems = task.problems("test", 20)
     attempts = [(p, q.answer) for p in problems[:4] for q in problems[:4]]
     assert task.grade(attempts) == [task.grade([attempt])[0] for attempt in attempts]

@@ -1,0 +1,20 @@
+"""Prompts into caches, hidden states and log-probabilities: differentiable, and draws nothing.
+
+Knows mlx-lm's caches and which architectures read rows of a batch rightly; does not know
+randomness, rewards or tasks. A key-value cache belongs to the scales it was filled under.
+"""
+
+from .batchable import Batching as Batching
+from .batchable import batching as batching
+from .batchable import check_batchable as check_batchable
+from .batchable import is_single as is_single
+from .batchable import together as together
+from .logprobs import completion_distributions as completion_distributions
+from .logprobs import completion_logprobs as completion_logprobs
+from .logprobs import last_hidden as last_hidden
+from .logprobs import score as score
+from .prefill import Rows as Rows
+from .prefill import alike as alike
+from .prefill import prefill as prefill
+from .prefill import wearing as wearing
+from .recompute import checkpointed as checkpointed
