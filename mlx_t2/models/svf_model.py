@@ -32,14 +32,14 @@ from mlx_t2.svf import (
     Targets,
     cheaper_form,
     check_scales,
-    decompose_layers,
-    fold,
-    install,
-    plan,
-    unfold,
-    uninstall,
+    count_operations,
+    decompose_each,
+    fold_layers,
+    install_layers,
+    plan_decomposition,
+    unfold_layers,
+    uninstall_layers,
     weight_key,
-    work,
 )
 
 from .kv_cache import OwnedCache
@@ -110,7 +110,7 @@ class SVFModel:
 
     def plan(self, recipe: Recipe | None = None) -> Plan:
         """What `decompose` would do and need; nothing is computed. Raises as it does."""
-        return plan(self.network, recipe or Recipe())
+        return plan_decomposition(self.network, recipe or Recipe())
 
     def targeted(self, targets: str = "mlp") -> list[str]:
         """The module paths that `decompose` would give scales to; ConfigError for none."""
@@ -140,7 +140,7 @@ class SVFModel:
         recipe = recipe or Recipe()
         chosen = Targets(recipe.targets).select(self.network)
         self.wear({})
-        uninstall(self.network)
+        uninstall_layers(self.network)
         self._layers, self.targets, self.rank, self.singular_values = {}, None, None, {}
         bases: dict[str, Basis] = {}
         for report, basis in self._decomposing(chosen, recipe):
@@ -148,7 +148,7 @@ class SVFModel:
             yield report
         ordered = {path: bases[path] for path in chosen}
         self.singular_values = {path: basis.s for path, basis in ordered.items()}
-        layers = install(self.network, ordered, recipe.bits)
+        layers = install_layers(self.network, ordered, recipe.bits)
         self.take_layers(layers, recipe.targets, recipe.rank)
 
     def take_layers(
@@ -175,11 +175,11 @@ class SVFModel:
         self, chosen: dict[str, BaseLayer], recipe: Recipe
     ) -> Iterator[tuple[Decomposed, Basis]]:
         start, done, computed = time.perf_counter(), 0.0, 0.0
-        works = {path: work(layer) for path, layer in chosen.items()}
+        works = {path: count_operations(layer) for path, layer in chosen.items()}
         cache = BasisCache(
             cache_dir() / "bases", recipe.rank, recipe.precision, recipe.bits or 32
         )
-        found = decompose_layers(chosen, lambda path: self._key(path, chosen[path]), cache)
+        found = decompose_each(chosen, lambda path: self._key(path, chosen[path]), cache)
         for index, one in enumerate(found, 1):
             seconds = time.perf_counter() - start
             done += works[one.path]
@@ -258,11 +258,11 @@ class SVFModel:
                 "folding: each row wears its own scales, expected one z for all of them"
             )
         layers = {path: self._layers[path] for path in self._worn}
-        self._bases = dict(zip(layers, fold(layers.values(), bits, force), strict=True))
+        self._bases = dict(zip(layers, fold_layers(layers.values(), bits, force), strict=True))
         self._folded_as = bits, force
 
     def _unfold(self) -> None:
-        unfold([self._layers[path] for path in self._bases], self._bases.values())
+        unfold_layers([self._layers[path] for path in self._bases], self._bases.values())
         self._bases, self._folded_as = {}, None
 
     # Caches

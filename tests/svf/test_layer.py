@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from helpers import assert_close
 
-from mlx_t2.svf import SVFLinear, decompose_weight, dense_weight
+from mlx_t2.svf import decompose_weight, dense_weight
+from mlx_t2.svf.layer import SVFLinear
 
 SHAPES = [(8, 8), (6, 10), (10, 6)]
 
