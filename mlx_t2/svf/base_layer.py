@@ -47,22 +47,22 @@ def dense_weight(
         array = layer.get(name)
         return array if array is None or at is None else array[at]
 
-    weight, scales = part("weight"), part("scales")
+    weight, factors = part("weight"), part("scales")
     assert weight is not None
-    if scales is None:
+    if factors is None:
         return weight.astype(mx.float32)
-    factor = part("global_scale")
-    if factor is not None and factor.ndim:  # one per matrix; MLX takes one at a time
+    overall = part("global_scale")
+    if overall is not None and overall.ndim:  # one per matrix; MLX takes one at a time
         return mx.stack([dense_weight(layer, i) for i in range(weight.shape[0])])
     biases = part("biases")
     return mx.dequantize(
         weight,
-        scales if biases is None else scales.astype(mx.float32),
+        factors if biases is None else factors.astype(mx.float32),
         None if biases is None else biases.astype(mx.float32),
         group_size=layer.group_size,
         bits=layer.bits,
         mode=str(layer.mode),
-        global_scale=factor,
+        global_scale=overall,
         dtype=mx.float32,
     )
 

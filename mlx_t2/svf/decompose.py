@@ -99,12 +99,12 @@ def _lower_gram(w: Float[mx.array, "n m"], panels: int = 3) -> Float[mx.array, "
     """
     n = w.shape[0]
     edges = [n * i // panels for i in range(panels + 1)]
-    rows = [
+    blocks = [
         mx.pad(w[start:end] @ w[:end].T, [(0, 0), (0, n - end)])
         for start, end in pairwise(edges)
         if end > start
     ]
-    return mx.concatenate(rows)
+    return mx.concatenate(blocks)
 
 
 def stack_bases(bases: list[Basis]) -> Basis:

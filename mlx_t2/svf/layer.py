@@ -168,12 +168,13 @@ class SVFSwitchLinear(SVFLayer):
         deviation = self._deviation(z.astype(mx.float32), indices, sorted_indices)
         deviation = deviation.astype(x.dtype)
         if self.side == "right":
-            # The tokens as they enter a block, before each has a copy for every expert.
-            is_spread = x.shape[:-2] != indices.shape or indices.shape[1:][-1:] == (1,)
+            # Tokens that enter a block: one for all its experts, even where that is one expert.
+            one_expert = indices.ndim > 1 and indices.shape[-1] == 1
+            enters_block = one_expert or x.shape[:-2] != indices.shape
             x = x + self._shift(x, deviation, indices)
-            if is_spread:
-                # The axis of one token anew, as mlx-lm makes it: MLX's CPU backend picks its
-                # kernel by the strides, and z = 1 is to be the base bit for bit.
+            if enters_block:
+                # Make the axis of one token anew, as mlx-lm does: MLX's CPU backend picks its
+                # kernel by the strides, and with z = 1 the same one has to be picked.
                 x = mx.expand_dims(x.squeeze(-2), -2)
             return self.base(x, indices, sorted_indices=sorted_indices)
         y = self.base(x, indices, sorted_indices=sorted_indices)
@@ -252,9 +253,9 @@ def _check_rows(rows: int, shape: tuple[int, ...], flat_ndim: int | None = None)
     """
     if len(shape) < 2 or (shape[0] != rows and (len(shape) != flat_ndim or shape[0] % rows)):
         raise ModelError(
-            f"a layer saw a batch of shape {shape} where {rows} rows wear their own scales, "
-            "expected that many rows: this architecture regroups them, or the batch is "
-            "another. Give all rows the same scales"
+            f"a layer got a batch of shape {shape}, expected {rows} rows, which wear their own "
+            "scales: this architecture regroups rows, or the batch is another one. Give all "
+            "rows the same scales"
         )
 
 

@@ -23,9 +23,9 @@ class Speed:
     """How fast a machine computes."""
 
     operations_per_second: float
-    """Of a float32 matrix product."""
+    """Floating-point operations, in a float32 product of two matrices."""
     bytes_per_second: float
-    """Read by a product with a single row, which is bound by memory."""
+    """Bytes read, in a product of a vector and a matrix, which is bound by memory."""
 
 
 def cheaper_form(
@@ -71,21 +71,22 @@ def _seconds(layer: SVFLayer, tokens: int, steps: int, speed: Speed) -> tuple[fl
 
 @lru_cache(maxsize=1)
 def measure_speed() -> Speed:
-    """The speed of this machine, from one matrix product and one product with a single row.
+    """The speed of this machine, from one product of matrices and one of a vector and a matrix.
 
     Measured once per process: a load that changes would otherwise let two requests of one run
     choose different forms, whose roundings differ.
     """
     a = mx.random.normal((1024, 1024), key=mx.random.key(0))
-    row = a[:1]
+    vector = a[:1]
+    mx.eval(a, vector)
     return Speed(
-        2 * 1024**3 / _best_seconds(lambda: a @ a), a.nbytes / _best_seconds(lambda: row @ a)
+        2 * 1024**3 / _best_seconds(lambda: a @ a), a.nbytes / _best_seconds(lambda: vector @ a)
     )
 
 
 def _best_seconds(product: Callable[[], mx.array], tries: int = 5) -> float:
     """The shortest time of several [s]: the machine may be doing something else, too."""
-    mx.eval(product())  # not timed: it wakes the libraries and computes the inputs
+    mx.eval(product())  # not timed: it wakes the libraries
     seconds = []
     for _ in range(tries):
         start = time.perf_counter()

@@ -4,11 +4,11 @@ With many tokens, a block sorts them by expert, so that each expert's matrix is 
 
     tokens of 2 rows       a0 a1 b0 b1
     expert of each          2  0  1  0
-    what a layer sees      a1 b1 b0 a0      which row a token is of can no longer be told
+    what a layer sees      a1 b1 b0 a0      the rows are mixed
 
-Where the rows of a batch wear different scales, the layers inside have to know. A subclass of
-each block works out the same order beforehand and hands it to them; what the block computes
-stays the same. Knows mlx-lm's two blocks by name; does not know networks.
+Where rows wear different scales, a layer has to know the row of each token. So a subclass of
+each block works out the same order beforehand and hands it to its layers; what the block
+computes stays the same. Knows mlx-lm's two blocks by name; does not know networks.
 """
 
 from collections.abc import Iterator

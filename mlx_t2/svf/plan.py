@@ -54,7 +54,7 @@ class Plan:
     expert_bytes: int
     """All z of one expert together."""
     peak_bytes: int
-    """Most that is held at once beside the model: a few weights in float64."""
+    """The most memory in use at once, beside the model: a few weights in float64."""
     operations: float
     """See `count_operations`."""
 

@@ -34,7 +34,7 @@ def test_another_file_is_overwritten_only_on_demand(tmp_path):
     assert Expert.load(path).digest == expert(3.0).digest
 
 
-def test_writing_the_same_expert_again_is_no_error(tmp_path):
+def test_writing_the_same_expert_again_is_fine(tmp_path):
     path = to_safetensors(expert(), tmp_path)
     assert to_safetensors(expert(), tmp_path) == path
 

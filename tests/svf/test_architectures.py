@@ -62,7 +62,7 @@ def recomposed(weight: mx.array, z: mx.array) -> mx.array:
 
 
 def assert_same_logits(architecture: str, got: mx.array, expected: mx.array) -> None:
-    """Of every row; of most rows where a model chooses tokens, since a rounding can tip a
+    """In every row; in most rows where a model chooses tokens, since a rounding can tip a
     choice, and then the tokens that see it.
     """
     rows = [mx.abs(g - e).max() / mx.abs(e).max() for g, e in zip(got, expected, strict=True)]

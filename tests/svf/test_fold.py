@@ -106,7 +106,7 @@ def test_what_is_left_of_no_change_is_all_of_it():
 @pytest.mark.parametrize("place", range(3))
 def test_a_fold_that_fails_leaves_every_layer_as_it_was(place):
     inputs = [64, 64, 64]
-    inputs[place] = 63  # no multiple of 32
+    inputs[place] = 63  # not a multiple of 32
     layers = [wearing(layer_of("linear", random_weight("linear", 1, 40, n, 0))) for n in inputs]
     for layer in layers:
         layer.wear(random_z(layer, 0))

@@ -14,7 +14,7 @@ def worn_layer(kind: str, out: int, inner: int):
     return layer
 
 
-def test_one_token_is_worth_no_folding_and_many_are():
+def test_folding_does_not_pay_for_one_token_and_does_for_many():
     layers = [worn_layer("linear", 512, 256)]
     assert cheaper_form(layers, tokens=1, steps=0) == "live"
     assert cheaper_form(layers, tokens=10**6, steps=10**6) == "folded"
