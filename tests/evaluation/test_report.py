@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_t2.errors import ConfigError, FileError, TaskDataError
@@ -81,10 +81,11 @@ def test_accuracy_is_broken_down_by_kind():
 
 
 def test_right_is_what_the_grade_says_whatever_the_reward():
-    items = [replace(item(0, 0.5), is_right=True), replace(item(1, 1.0), is_right=False)]
-    assert report(items).correct == 1
-    assert by_kind(items)["first"].correct == 1
-    assert compare(items, items[::-1]).before == 0.5
+    rewards = {0: 0.5, 1: 0.0, 2: 0.0, 3: 1.0}
+    items = [replace(item(i, reward), is_right=i < 3) for i, reward in rewards.items()]
+    assert report(items).correct == 3
+    assert by_kind(items)["first"].correct == 3
+    assert compare(items, items).before == 0.75
 
 
 def test_the_commonest_answer_ignores_blanks():
@@ -109,6 +110,7 @@ def test_other_problems_cannot_be_compared():
 TEXT = st.text(st.characters(codec=None), max_size=30)
 
 
+@settings(deadline=None)  # each file is synced to the disk
 @given(st.lists(TEXT, min_size=1, max_size=4))
 def test_items_come_back_from_their_file_whatever_the_model_wrote(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("items") / "new" / "answers.jsonl"

@@ -34,12 +34,12 @@ class GeneratedTask:
 
     name: str
     source: Domain
-    """What asks and grades."""
+    """The domain that asks and grades."""
     description: str
     prompts: tuple[Prompt, ...]
-    """Of held-out problems, each before an equal share of them."""
+    """Those of held-out problems, each before an equal share of them."""
     stages: tuple[tuple[Prompt, ...], ...]
-    """Of training problems, for each part of a training."""
+    """Those of training problems, per part of a training."""
     splits: tuple[str, ...] = SPLITS
 
     @property
