@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .ask import routed
-from .evaluate import answered
+from .eval import evaluate_with_bar
 from .options import DEFAULT_MODEL, Json, Seed
 from .render import TrainingDisplay, emit, interval, note, percent, say, sparkline, table
 from .session import decomposed, experts_for, opened, router_for
@@ -103,7 +103,7 @@ def _measured(model: Any, strategies: dict[str, Any], limit: int) -> list[dict]:
         task, row = get_task(f"{domain}-shared"), {"domain": domain, "n": limit}
         for what, strategy in (("base", "base"), ("expert", domain), ("adaptive", "adaptive")):
             title = f"{domain}, {what}"
-            items, report = answered(
+            items, report = evaluate_with_bar(
                 model, task, strategies[strategy], "test", limit, title=title
             )
             row[what] = {"accuracy": report.accuracy, "interval": report.interval}

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from . import ask, bench, chat, demo, doctor, evaluate, experts, export, prepare, tasks, train
+from . import ask, bench, chat, demo, doctor, eval, experts, export, prepare, tasks, train
 
 app = typer.Typer(
     name="t2",
@@ -18,7 +18,7 @@ app.command()(doctor.doctor)
 app.command()(prepare.decompose)
 app.add_typer(tasks.app, name="tasks")
 app.command()(train.train)
-app.command("eval")(evaluate.evaluate)
+app.command("eval")(eval.evaluate)
 app.command()(ask.generate)
 app.command()(chat.chat)
 app.add_typer(experts.app, name="experts")

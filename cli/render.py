@@ -202,10 +202,10 @@ class TrainingDisplay:
         grid.add_column(overflow="fold")
         for name, value in rows:
             grid.add_row(name, Text(value))
-        for text, reward in list(
-            zip(report.sample["completions"], report.sample["rewards"], strict=True)
+        for text, is_right in list(
+            zip(report.sample["completions"], report.sample["is_right"], strict=True)
         )[:4]:
-            mark = Text("✓ ", style="green") if reward > 0 else Text("✗ ", style="red")
+            mark = Text("✓ ", style="green") if is_right else Text("✗ ", style="red")
             grid.add_row("", mark + Text(text.replace("\n", "⏎")))
         if report.warning:
             grid.add_row("", Text(report.warning, style="yellow"))

@@ -56,8 +56,11 @@ def show(
         )
         return
     say(f"{task.name}: {task.description}", style="bold")
-    say("the reward is 1 for a completion that is right as a whole and ends by itself, else 0")
-    say(f"at most {task.max_tokens} tokens an answer\n")
+    say(f"the reward is {task.rule}")
+    say(
+        f"a completion that does not end within {task.max_tokens} tokens is wrong and earns "
+        f"{task.worst_reward:g}\n"
+    )
     facts("prompt", [(m["role"], m["content"]) for m in problems[0].messages[:-1]])
     table(
         "problems",

@@ -29,6 +29,10 @@ class TaskDataError(T2Error, ValueError):
     """A task or its data is unknown or malformed."""
 
 
+class SandboxError(T2Error, RuntimeError):
+    """The sandbox cannot run programs: nothing is known of what was to be graded."""
+
+
 class FileError(T2Error, OSError):
     """A file cannot be written or read: give another place, or make room."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helpers import tiny_network
 
+from mlx_t2.grading import RIGHT, wrong
 from mlx_t2.models import SVFModel, decompose
 from mlx_t2.tasks import Problem
 from mlx_t2.training import TrainConfig
@@ -38,6 +39,8 @@ class StartHigh:
     max_tokens: int = 6
     prompt: tuple = ()
     pays: bool = True
+    rule: str = "1 for a high first token, else 0"
+    worst_reward: float = 0.0
 
     def problems(self, split, n, seed=0):
         return [self._problem(f"{split} {i}") for i in range(n)]
@@ -49,7 +52,8 @@ class StartHigh:
         return completion.partition(" ")[0]
 
     def grade(self, attempts):
-        return [float(self.pays and int(text.split()[0]) >= 48) for _, text in attempts]
+        high = [int(text.split()[0]) >= 48 for _, text in attempts]
+        return [RIGHT if self.pays and is_high else wrong("not high") for is_high in high]
 
     def _problem(self, text):
         return Problem(f"toy/{text}", ({"role": "user", "content": text},), "", "only", "toy")

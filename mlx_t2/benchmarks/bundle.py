@@ -175,7 +175,7 @@ def measure_one(runs: Path, name: str, task: str) -> str:
     if not path.exists():
         items = evaluate(_decomposed(), get_task(task), _strategy(runs, name), limit=TEST)
         write_items(list(items), path)
-    right = sum(item.is_correct for item in read_items(path))
+    right = sum(item.is_right for item in read_items(path))
     return f"{name} on {task}: {right}/{TEST}"
 
 
@@ -201,16 +201,16 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     together["true label"] = [
         item for name, task in zip(experts, shared, strict=True) for item in answers(name, task)
     ]
-    reference = [item.is_correct for item in together["classifier"]]
+    reference = [item.is_right for item in together["classifier"]]
     strategies = {
         name: _row(items)
         | {
             "by_domain": [
-                sum(i.is_correct for i in items[k * TEST : (k + 1) * TEST])
+                sum(i.is_right for i in items[k * TEST : (k + 1) * TEST])
                 for k in range(len(shared))
             ]
         }
-        | {"against_classifier": asdict(mcnemar([i.is_correct for i in items], reference))}
+        | {"against_classifier": asdict(mcnemar([i.is_right for i in items], reference))}
         for name, items in together.items()
     }
     return {
@@ -223,7 +223,7 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
 
 
 def _row(items: list[GradedItem]) -> dict[str, Any]:
-    right = sum(item.is_correct for item in items)
+    right = sum(item.is_right for item in items)
     answer, share = commonest_answer(items)
     return {
         "correct": right,

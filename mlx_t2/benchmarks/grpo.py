@@ -44,7 +44,7 @@ def run(task_name: str, steps: int, problems: int) -> None:
     model, task = load(), get_task(task_name)
     train_lora_alone(model.network)
     test = task.problems("test", TEST)
-    before = held_out_accuracy(model, task, test)[0]
+    before = held_out_accuracy(model, task, test)
     _tell({"base_accuracy": before, "n_eval": len(test)})
     clock: list[float] = []
     """When the step under way began."""
@@ -74,7 +74,7 @@ def run(task_name: str, steps: int, problems: int) -> None:
             end_answer_token="",
         )
     _tell_step(clock)
-    after = held_out_accuracy(model, task, test)[0]
+    after = held_out_accuracy(model, task, test)
     _tell({"final_accuracy": after, "n_eval": len(test)})
 
 
@@ -92,7 +92,8 @@ def _batches(model: SVFModel, task: Task, problems: int, clock: list[float]) -> 
 
 def _reward_of(task: Task) -> Any:
     def reward(prompts: list, completions: list, answer: list, types: list) -> list[float]:
-        return task.grade(list(zip(types, completions, strict=True)))
+        grades = task.grade(list(zip(types, completions, strict=True)))
+        return [grade.reward for grade in grades]
 
     return reward
 

@@ -157,7 +157,7 @@ def run(task_name: str = "expression", prompts: int = 64) -> None:
         texts = [model.decode(tokens) for tokens in drawn]
         graded = task.grade(list(zip(problems, texts, strict=True)))
         sampled = time.perf_counter()
-        training.update(asked, drawn, [2 * reward - 1 for reward in graded])
+        training.update(asked, drawn, [1 if grade.is_right else -1 for grade in graded])
         seconds = StepSeconds(sampled - start, time.perf_counter() - sampled)
         _tell(dataclasses.asdict(seconds))
 

@@ -3,8 +3,8 @@
 Knows tasks, strategies and greedy decoding; does not know training, charts or a terminal.
 """
 
-from .evaluate import GradedItem as GradedItem
-from .evaluate import evaluate as evaluate
+from .answering import GradedItem as GradedItem
+from .answering import evaluate as evaluate
 from .report import Comparison as Comparison
 from .report import Report as Report
 from .report import Share as Share

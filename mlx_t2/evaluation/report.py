@@ -1,7 +1,6 @@
 """Graded items → a report, a table, a comparison, a JSONL file and back. Knows no models."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mlx_t2.errors import ConfigError, TaskDataError
+from mlx_t2.files import write_whole
 
-from .evaluate import GradedItem
+from .answering import GradedItem
 from .scores import Paired, bootstrap, mcnemar, wilson
 
 
@@ -40,10 +40,10 @@ class Report:
         seconds: float,
         strategy: str,
     ) -> "Report":
-        """What the items amount to."""
+        """Counts, accuracy and interval of the items."""
         if not items:
             raise ConfigError("report: got no items, expected at least one")
-        correct = sum(item.is_correct for item in items)
+        correct = sum(item.is_right for item in items)
         return cls(
             task=task,
             model=model,
@@ -84,7 +84,7 @@ class Comparison:
     after: float
     paired: Paired
     interval: tuple[float, float]
-    """Of after − before: bootstrap, 95 %."""
+    """Bootstrap interval of after − before, 95 %."""
 
 
 def by_kind(items: Sequence[GradedItem]) -> dict[str, Share]:
@@ -93,7 +93,7 @@ def by_kind(items: Sequence[GradedItem]) -> dict[str, Share]:
     One kind right and the others wrong is a trick, not a skill.
     """
     asked = Counter(item.kind for item in items)
-    right = Counter(item.kind for item in items if item.is_correct)
+    right = Counter(item.kind for item in items if item.is_right)
     return {kind: Share(right[kind], n) for kind, n in sorted(asked.items())}
 
 
@@ -105,7 +105,7 @@ def commonest_answer(items: Sequence[GradedItem]) -> tuple[str, float]:
 
 def compare(before: Sequence[GradedItem], after: Sequence[GradedItem]) -> Comparison:
     """Pair two evaluations by problem. Raises ConfigError where the problems differ."""
-    first, second = ({item.id: item.is_correct for item in items} for items in (before, after))
+    first, second = ({item.id: item.is_right for item in items} for items in (before, after))
     missing = first.keys() ^ second.keys()
     if missing or not first:
         raise ConfigError(
@@ -121,18 +121,13 @@ def compare(before: Sequence[GradedItem], after: Sequence[GradedItem]) -> Compar
 
 
 def write_items(items: Iterable[GradedItem], path: Path | str) -> None:
-    """One JSON object a line, whole or not at all. Raises TaskDataError where that fails."""
-    path = Path(path)
-    text = "".join(json.dumps(asdict(item)) + "\n" for item in items)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, text.encode())
-    except OSError as error:
-        raise TaskDataError(f"{path}: the answers cannot be written ({error})") from error
+    """One JSON object per line, whole or not at all. Raises FileError where that fails."""
+    # ASCII alone: an answer may hold half of a surrogate pair, which UTF-8 has no bytes for.
+    write_whole(path, "".join(json.dumps(asdict(item)) + "\n" for item in items))
 
 
 def read_items(path: Path | str) -> list[GradedItem]:
-    """What `write_items` wrote. Raises TaskDataError that names each line it cannot use."""
+    """The items that `write_items` wrote. Raises TaskDataError naming each unusable line."""
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
@@ -153,24 +148,19 @@ def read_items(path: Path | str) -> list[GradedItem]:
     return items
 
 
-def _item(fields: Any) -> GradedItem:
+_CHECKED = {
+    "id": (str, "text"),
+    "reward": (int | float, "a number"),
+    "is_right": (bool, "true or false"),
+}
+"""{field: (type, in words)} of what reports and comparisons read."""
+
+
+def _item(entry: Any) -> GradedItem:
     """Raises TypeError for anything but the fields of an item."""
-    item = GradedItem(**fields)
-    if not isinstance(item.reward, int | float) or not isinstance(item.id, str):
-        raise TypeError(
-            f"got id {item.id!r} and reward {item.reward!r}, expected text and a number"
-        )
-    return item
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """A temporary file beside `path`, synced, then renamed to it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if not isinstance(entry, dict):
+        raise TypeError(f"got {entry!r}, expected an object")
+    for name, (kind, words) in _CHECKED.items():
+        if not isinstance(value := entry.get(name), kind):
+            raise TypeError(f"got {name} {value!r}, expected {words}")
+    return GradedItem(**entry)

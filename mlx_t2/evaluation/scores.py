@@ -32,6 +32,10 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
         (p + z²/2n ± z √(p (1 − p)/n + z²/4n²)) / (1 + z²/n),       (0, 1) where n = 0.
 
     Unlike p ± 2σ it stays inside [0, 1] and has a width at 0 and at n.
+
+    >>> [round(bound, 4) for bound in wilson(81, 263)]
+    [0.2553, 0.3662]
+
     Source: Wilson 1927, JASA 22, 209-212.
     """
     if n == 0:
@@ -48,6 +52,9 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> Paired:
 
         p = min(1, 2 Σ_{i ≤ min(fixed, broken)} C(d, i) / 2^d).
 
+    >>> mcnemar([True, False, False, False], [False, True, True, True])
+    Paired(fixed=3, broken=1, p=0.625)
+
     Raises: ConfigError where the two are not the same number of problems.
     """
     if len(before) != len(after):
@@ -63,7 +70,13 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> Paired:
 def bootstrap(
     before: Sequence[bool], after: Sequence[bool], resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The 95 % percentile interval of the gain in accuracy, problems drawn anew."""
+    """The 95 % percentile interval of the gain in accuracy, problems drawn anew.
+
+    >>> bootstrap([True, False, True], [True, False, True])
+    (0.0, 0.0)
+
+    Raises: ConfigError where the two are not the same number of problems, or none.
+    """
     if len(before) != len(after) or not before:
         raise ConfigError(
             f"bootstrap: got {len(before)} and {len(after)} outcomes, expected pairs"
@@ -75,7 +88,11 @@ def bootstrap(
 
 
 def confusion(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """(was, chosen) pairs → {was: {chosen: how often}}, each row with every label."""
+    """(was, chosen) pairs → {was: {chosen: count}}, each with every label.
+
+    >>> confusion([("kind", "kind"), ("kind", "other")])["kind"]
+    {'kind': 1, 'other': 1}
+    """
     counts = Counter(pairs)
     labels = sorted({label for pair in counts for label in pair})
     return {was: {chosen: counts[was, chosen] for chosen in labels} for was in labels}

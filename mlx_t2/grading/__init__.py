@@ -3,6 +3,14 @@
 Does not know tasks, models or tokens: pure Python, without MLX.
 """
 
+from .grade import RIGHT as RIGHT
+from .grade import Attempt as Attempt
+from .grade import Grade as Grade
+from .grade import Grader as Grader
+from .grade import cut_off as cut_off
+from .grade import grade_text as grade_text
+from .grade import mismatch as mismatch
+from .grade import wrong as wrong
 from .sandbox import SandboxResult as SandboxResult
 from .sandbox import run_python as run_python
 from .sandbox import sandbox_level as sandbox_level

@@ -1,11 +1,11 @@
-"""Untrusted Python runs here: another interpreter, with nothing of ours and not for long.
+"""Run untrusted Python: in an interpreter of its own, with nothing of ours and not for long.
 
-Three levels, the best one that works on this machine:
+Three levels, of which the best that works on this machine is used:
 
 - `seatbelt` (macOS `sandbox-exec`) and `bwrap` (Linux): no network, no files but the system's,
   the interpreter's and those of a private folder that is deleted afterwards.
 - `rlimits`: limits and an empty environment only. Code can read the user's files. On Linux the
-  network is cut where an unprivileged process may do that; nothing is promised.
+  network is cut where an unprivileged process may do that, without a promise.
 
 Every level has a wall clock, a memory limit and an output cap, an empty environment and no site
 packages, and starts no other process (root may, at `rlimits`; it ends with the program). macOS
@@ -28,6 +28,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from mlx_t2.errors import SandboxError
+
 Level = Literal["seatbelt", "bwrap", "rlimits"]
 
 OUTPUT_CAP = 256 * 1024
@@ -41,7 +43,7 @@ _INTERPRETER = (
     os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
     *("-I", "-S", "-B", "-X", "utf8", "-c"),
 )
-"""The real interpreter: in a virtual environment, the one that it was made from."""
+"""The real interpreter: in a virtual environment, the one it was made from."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,22 @@ class SandboxResult:
 def run_python(
     source: str, *, stdin: str = "", timeout_s: float, memory_mb: int
 ) -> SandboxResult:
-    """Run a program in the sandbox, whatever it does."""
-    return _run(sandbox_level(), source, stdin, timeout_s, memory_mb)
+    """Run a program in the sandbox, whatever it does.
+
+    Raises: SandboxError where the machine cannot start one, which says nothing of the program.
+    """
+    try:
+        return _run(sandbox_level(), source, stdin, timeout_s, memory_mb)
+    except OSError as error:
+        raise SandboxError(
+            f"sandbox: cannot start a program ({error}), expected free processes and room in "
+            "the temporary folder"
+        ) from error
 
 
 @cache
 def sandbox_level() -> Level:
-    """The best level that runs a program here, found by trying."""
+    """The best level at which a program runs here: each is tried."""
     candidates: tuple[Level, ...] = ("seatbelt", "bwrap")
     for level in candidates:
         is_here = shutil.which(_PROGRAMS[level]) is not None
@@ -112,7 +123,7 @@ def _start(command: list[str], outside: Path, room: Path) -> subprocess.Popen:
 
 
 def _wait(process: subprocess.Popen, timeout_s: float, memory_mb: int) -> bool:
-    """Wait, then end the whole session of the process. Whether the clock ended it."""
+    """Wait, then end the whole session of the process. True where the clock ended it."""
     deadline = time.monotonic() + timeout_s
     is_watched = sys.platform == "darwin"
     try:
@@ -133,7 +144,7 @@ def _wait(process: subprocess.Popen, timeout_s: float, memory_mb: int) -> bool:
 
 
 def _resident_mb(pid: int) -> float:
-    """Memory in use [MB]; 0 for a process that is gone."""
+    """Memory in use [MB]; 0 for a process that has ended."""
     shown = subprocess.run(["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True)
     return int(shown.stdout or 0) / 1024
 
@@ -144,7 +155,7 @@ def _head(path: Path) -> str:
 
 
 def _wrapper(level: Level, room: Path) -> list[str]:
-    """What stands before the interpreter in the command."""
+    """The part of the command in front of the interpreter."""
     if level == "rlimits":
         return []
     prefix, program = os.path.realpath(sys.base_prefix), str(shutil.which(_PROGRAMS[level]))

@@ -5,6 +5,8 @@ used for.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlx_t2.errors import TaskDataError
+from mlx_t2.grading import Grade, cut_off
 from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Problem, Task
 
@@ -18,48 +20,70 @@ class Rollout:
     problem: Problem
     prompt: tuple[int, ...]
     completions: tuple[Completion, ...]
-    rewards: tuple[float, ...]
+    grades: tuple[Grade, ...]
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """The rewards of the grades."""
+        return tuple(grade.reward for grade in self.grades)
 
 
 def rollouts(
     model: SVFModel,
     task: Task,
     problems: Sequence[Problem],
-    attempts: int,
+    group: int,
     config: SamplingConfig,
     numbers: Sequence[int] | None = None,
 ) -> list[Rollout]:
-    """`attempts` graded completions of every problem. One cut off by the limit earns 0: it has
-    not answered.
+    """`group` graded completions per problem.
 
     numbers: of the problems, see `sample`.
+    Raises: what the task's grader raises; TaskDataError where a grade is below the least that
+        the task says it gives.
     """
     prompts = [model.encode(problem.messages) for problem in problems]
-    groups = sample(model, prompts, config, attempts, numbers)
-    graded = task.grade(
-        [(p, c.text) for p, group in zip(problems, groups, strict=True) for c in group]
-    )
-    rewards = iter(graded)
+    completions_P_G = sample(model, prompts, config, group, numbers)
+    asked = [problem for problem in problems for _ in range(group)]
+    flat = [completion for completions in completions_P_G for completion in completions]
+    grades = grade_completions(task, list(zip(asked, flat, strict=True)))
     return [
-        Rollout(
-            problem,
-            tuple(prompt),
-            tuple(group),
-            tuple(reward * c.is_finished for c, reward in zip(group, rewards, strict=False)),
+        Rollout(problem, tuple(prompt), tuple(completions), tuple(grades[i : i + group]))
+        for i, problem, prompt, completions in zip(
+            range(0, len(grades), group), problems, prompts, completions_P_G, strict=True
         )
-        for problem, prompt, group in zip(problems, prompts, groups, strict=True)
+    ]
+
+
+def grade_completions(
+    task: Task, attempts: Sequence[tuple[Problem, Completion]]
+) -> list[Grade]:
+    """One grade per completion, in order. One that the limit ended has not answered: it is
+    wrong and earns the least that a wrong answer can.
+    """
+    grades = task.grade([(problem, completion.text) for problem, completion in attempts])
+    for grade in grades:
+        if grade.reward < task.worst_reward:
+            raise TaskDataError(
+                f"{task.name}: got reward {grade.reward:g} ({grade.reason}), expected at least "
+                f"the task's worst_reward, {task.worst_reward:g}"
+            )
+    return [
+        grade if completion.is_finished else cut_off(len(completion.tokens), task.worst_reward)
+        for grade, (_, completion) in zip(grades, attempts, strict=True)
     ]
 
 
 def held_out_accuracy(
     model: SVFModel, task: Task, problems: Sequence[Problem], batch: int = 64
-) -> tuple[float, list[Rollout]]:
-    """Share of problems answered rightly by greedy decoding, and the answers.
+) -> float:
+    """Share of problems answered rightly by greedy decoding.
 
     batch: problems answered together.
     """
     config = SamplingConfig(temperature=0, max_tokens=task.max_tokens)
-    done: list[Rollout] = []
+    right = 0
     for start in range(0, len(problems), batch):
-        done += rollouts(model, task, problems[start : start + batch], 1, config)
-    return sum(rollout.rewards[0] > 0 for rollout in done) / len(done), done
+        done = rollouts(model, task, problems[start : start + batch], 1, config)
+        right += sum(rollout.grades[0].is_right for rollout in done)
+    return right / len(problems)

@@ -1,18 +1,36 @@
-"""What a task is: problems in three splits that share no question, and a grader of completions.
+"""A task: problems in three splits that share no question, and a grader of completions.
 
-Does not know models, sampling or rewards other than right (1.0) and wrong (0.0).
+Differs (14): training, validation and test problems are disjoint. Steps and experts are chosen
+on validation, and test problems are for reporting alone; the reference trains its classifier,
+and selects its few-shot mixtures, on questions of the test sets.
+
+Does not know models or sampling.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
+
+from mlx_t2.errors import TaskDataError
+from mlx_t2.grading import Grade
 
 Message = dict[str, str]
 """One turn of a chat: {"role": "system" | "user" | "assistant", "content": text}."""
 
-Split = Literal["train", "validation", "test"]
-
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question without a prompt around it."""
+
+    id: str
+    """Identity, the same in every prompt: "largest/84-17-74"."""
+    text: str
+    answer: str
+    """A right answer; others may be right as well."""
+    kind: str
+    """Class of the right answer, for balancing and for reports by kind."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,7 @@ class Problem:
     messages: tuple[Message, ...]
     """The whole chat: system message, example turns, and the question as the last message."""
     answer: str
-    """A right answer; others may earn the reward as well."""
+    """A right answer; others may be right as well."""
     kind: str
     """Class of the right answer, for balancing and for reports by kind."""
     domain: str
@@ -42,7 +60,15 @@ class Task(Protocol):
     def domain(self) -> str: ...
 
     @property
+    def description(self) -> str: ...
+
+    @property
     def splits(self) -> tuple[str, ...]: ...
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """What a bare question is put behind, so that it looks like the problems trained on."""
+        ...
 
     @property
     def max_tokens(self) -> int:
@@ -50,11 +76,13 @@ class Task(Protocol):
         ...
 
     @property
-    def description(self) -> str: ...
+    def rule(self) -> str:
+        """The reward in words: "1 for the number alone, else 0"."""
+        ...
 
     @property
-    def prompt(self) -> tuple[Message, ...]:
-        """What a bare question is put behind, so that it looks like the problems trained on."""
+    def worst_reward(self) -> float:
+        """The least that a wrong completion can earn; one cut off by the limit earns it."""
         ...
 
     def problems(self, split: str, n: int, seed: int = 0) -> list[Problem]:
@@ -81,11 +109,43 @@ class Task(Protocol):
         """
         ...
 
-    def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[float]:
-        """1.0 for each right completion and 0.0 for each wrong one, in order, for any text."""
+    def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
+        """One grade per (problem, completion), in order, for any text.
+
+        Raises: SandboxError where the grader itself fails; that is never a reward.
+        """
         ...
+
+
+def ask(question: Question, prompt: Sequence[Message], domain: str) -> Problem:
+    """The question as a problem, asked after the prompt's messages."""
+    messages = (*prompt, {"role": "user", "content": question.text})
+    return Problem(question.id, messages, question.answer, question.kind, domain)
 
 
 def question_of(problem: Problem) -> Message:
     """The message that asks: the last one."""
     return problem.messages[-1]
+
+
+def bare_text(completion: str) -> str:
+    """The text in lower case without blanks around it: what it chose, if nothing else is known.
+
+    >>> bare_text(" Animal\\n")
+    'animal'
+    """
+    return completion.strip().lower()
+
+
+def check_split(where: str, split: str) -> None:
+    """Raises: TaskDataError when there is no such split."""
+    if split not in SPLITS:
+        raise TaskDataError(f"{where}: unknown split {split!r}, expected one of {SPLITS}")
+
+
+def check_count(where: str, split: str, n: int, most: int) -> None:
+    """Raises: TaskDataError when a split has fewer problems than are asked for."""
+    if n > most:
+        raise TaskDataError(
+            f"{where}: got {n} problems to draw, expected at most {most} of the {split} split"
+        )

@@ -58,7 +58,7 @@ class StepReport:
     warning: str | None
     """What looks wrong, and what to change."""
     sample: dict[str, Any]
-    """The first problem with a signal, its completions and rewards."""
+    """The first problem with a signal, its completions, their rewards and which are right."""
 
 
 def graded_entry(task: Task, rollout: Rollout, group: Weighted) -> dict[str, Any]:
@@ -71,6 +71,7 @@ def graded_entry(task: Task, rollout: Rollout, group: Weighted) -> dict[str, Any
         "completions": texts,
         "finished": [c.is_finished for c in rollout.completions],
         "rewards": list(rollout.rewards),
+        "is_right": [grade.is_right for grade in rollout.grades],
         "has_signal": any(group.advantages),
         "tokens": sum(len(c.tokens) for c in rollout.completions),
         "choices": [task.choice(problem, text) for text in texts],
@@ -94,3 +95,8 @@ def sample_line(step: int, entry: dict[str, Any]) -> dict[str, Any]:
     """A line of samples.jsonl."""
     kept = ("problem", "question", "answer", "completions", "finished", "rewards")
     return {"step": step} | {name: entry[name] for name in kept}
+
+
+def shown_group(step: int, entry: dict[str, Any]) -> dict[str, Any]:
+    """The line of samples.jsonl, and which completions are right."""
+    return sample_line(step, entry) | {"is_right": entry["is_right"]}

@@ -32,7 +32,7 @@ from .health import WINDOW, Signs, advice
 from .learner import Learner
 from .plan import Fit, TrainPlan, least, limit_bytes, plan_training
 from .ranks import Ranks
-from .report import StepReport, graded_entry, sample_line, signs_of
+from .report import StepReport, graded_entry, sample_line, shown_group, signs_of
 
 
 def train(
@@ -243,7 +243,7 @@ class _Run:
             base_validation=state.base_validation,
             best_validation=state.best_validation,
             warning="; ".join(faults) or advice([Signs(**one) for one in state.recent]),
-            sample=sample_line(state.step, (signal or entries)[0]),
+            sample=shown_group(state.step, (signal or entries)[0]),
         )
         mx.clear_cache()  # the next step's shapes are others
         return report, [sample_line(state.step, e) for e in entries]
@@ -269,7 +269,7 @@ class _Run:
                 return 0.0
             batch = min(_ANSWERED, self.learner.at_once.decoded)
             with self.model.using(scales):
-                return held_out_accuracy(self.model, self.task, mine, batch)[0] * len(mine)
+                return held_out_accuracy(self.model, self.task, mine, batch) * len(mine)
 
         counts = self.ranks.gather_all(round(self.ranks.together(right)))
         return sum(counts) / len(problems)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from mlx_t2.errors import SandboxError
 from mlx_t2.grading import run_python, sandbox_level
 from mlx_t2.grading.sandbox import OUTPUT_CAP
 
@@ -130,3 +131,12 @@ def test_the_level_is_one_that_this_system_can_have():
     levels = {"darwin": {"seatbelt", "rlimits"}, "linux": {"bwrap", "rlimits"}}
     assert sandbox_level() in levels[sys.platform]
     assert shutil.which("bwrap") or sandbox_level() != "bwrap"
+
+
+def test_a_machine_that_cannot_start_a_program_gives_no_result(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no processes left")
+
+    monkeypatch.setattr("mlx_t2.grading.sandbox.subprocess.Popen", refuse)
+    with pytest.raises(SandboxError, match=r"sandbox: cannot start a program \(no processes"):
+        run("print(1)")

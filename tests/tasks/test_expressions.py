@@ -1,15 +1,17 @@
 """Grading expressions: what is the same, what is refused, and that nothing gets out."""
 
+import json
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_t2.grading.sandbox import SandboxResult
+from mlx_t2.errors import SandboxError
+from mlx_t2.grading import RIGHT, Attempt, SandboxResult, wrong
 from mlx_t2.tasks import get_task
 from mlx_t2.tasks.generated import expressions
-from mlx_t2.tasks.generated.expressions import Candidate, are_equal, is_allowed
+from mlx_t2.tasks.generated.expressions import grade_expressions, is_allowed
 
 TOKENS = (
     *("xs", "s", "n", "len", "sum", "max", "sorted", "upper", "(", ")", "[", "]", ":", ","),
@@ -18,12 +20,16 @@ TOKENS = (
 )
 
 
-def equal(reference, completion, question="q"):
-    return are_equal([Candidate(question, reference, completion)])[0]
+def grade(answer, completion):
+    return grade_expressions([Attempt("q", answer, completion)])[0]
+
+
+def equal(answer, completion):
+    return grade(answer, completion).is_right
 
 
 @pytest.mark.parametrize(
-    ("reference", "completion"),
+    ("answer", "completion"),
     [
         ("sum(xs)", "sum( xs )"),
         ("max(xs)", "sorted(xs)[-1]"),
@@ -40,12 +46,12 @@ def equal(reference, completion, question="q"):
         ("n % 7", "n - n // 7 * 7"),
     ],
 )
-def test_another_way_to_the_same_value_is_right(reference, completion):
-    assert equal(reference, completion)
+def test_another_way_to_the_same_value_is_right(answer, completion):
+    assert equal(answer, completion)
 
 
 @pytest.mark.parametrize(
-    ("reference", "completion"),
+    ("answer", "completion"),
     [
         ("sum(xs)", "sum(ages)"),
         ("max(xs)", "xs[0]"),
@@ -67,8 +73,8 @@ def test_another_way_to_the_same_value_is_right(reference, completion):
         ("s.upper()", "s.upper"),
     ],
 )
-def test_another_value_or_type_is_wrong(reference, completion):
-    assert not equal(reference, completion)
+def test_another_value_or_type_is_wrong(answer, completion):
+    assert not equal(answer, completion)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,7 @@ def test_another_value_or_type_is_wrong(reference, completion):
     ],
 )
 def test_tampering_earns_nothing(text):
-    assert not equal("n > 5", text)
+    assert grade("n > 5", text).reward == 0.0
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,7 @@ def test_tampering_earns_nothing(text):
 def test_what_is_not_listed_never_runs(text, monkeypatch):
     monkeypatch.setattr(expressions, "run_python", forbidden)
     assert not is_allowed(text)
-    assert not equal("n > 5", text)
+    assert grade("n > 5", text) == wrong("not an allowed expression")
 
 
 def forbidden(*_, **__):
@@ -145,12 +151,34 @@ def forbidden(*_, **__):
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.text() | st.lists(st.sampled_from(TOKENS)).map("".join), max_size=30))
-def test_grading_any_text_gives_zero_or_one(texts):
+def test_any_text_is_right_or_wrong_for_a_reason(texts):
     task = get_task("expression")
     problems = task.step(len(texts), seed=0)
-    rewards = task.grade(list(zip(problems, texts, strict=True)))
-    assert len(rewards) == len(texts)
-    assert set(rewards) <= {0.0, 1.0}
+    grades = task.grade(list(zip(problems, texts, strict=True)))
+    assert len(grades) == len(texts)
+    for found in grades:
+        assert found == (RIGHT if found.is_right else wrong(found.reason))
+        assert 0 < len(found.reason) < 120
+
+
+@pytest.mark.parametrize(
+    ("answer", "completion", "reason"),
+    [
+        ("xs[0] * 0 + 5", "xs[0] * 0 + 2 + 3", "right"),
+        ("xs[0] * 0 + 5", "xs[0] * 0 + 7", "got 7, expected 5"),
+        ("xs[0] * 0 + 1", "xs == xs", "got True, expected 1"),
+        ("max(xs)", "max(xs, s)", "raised TypeError"),
+        ("max(xs)", "xs[99]", "raised IndexError"),
+        ("max(xs)", "open('a')", "not an allowed expression"),
+        ("max(xs)", "", "not an allowed expression"),
+    ],
+)
+def test_a_grade_says_why(answer, completion, reason):
+    assert grade(answer, completion) == (RIGHT if reason == "right" else wrong(reason))
+
+
+def test_a_long_value_is_shortened_in_the_reason():
+    assert re.fullmatch(r"got \[.{38}…, expected \[.{38}…", grade("xs", "sorted(xs)").reason)
 
 
 @given(st.text() | st.lists(st.sampled_from(TOKENS)).map("".join))
@@ -158,12 +186,12 @@ def test_any_text_can_be_refused(text):
     assert is_allowed(text) in (True, False)
 
 
-def test_rewards_come_in_the_order_of_the_attempts():
+def test_grades_come_in_the_order_of_the_attempts():
     task = get_task("expression")
     problems = task.problems("test", 60)
     texts = [p.answer if i % 3 else "xs" for i, p in enumerate(problems)]
-    rewards = task.grade(list(zip(problems, texts, strict=True)))
-    assert rewards == [float(i % 3 > 0) for i in range(60)]
+    grades = task.grade(list(zip(problems, texts, strict=True)))
+    assert [g.is_right for g in grades] == [i % 3 > 0 for i in range(60)]
 
 
 def test_a_batch_is_graded_like_one_by_one():
@@ -173,45 +201,80 @@ def test_a_batch_is_graded_like_one_by_one():
     assert task.grade(attempts) == [task.grade([attempt])[0] for attempt in attempts]
 
 
+def attempts(*texts, answer="sum(xs)"):
+    return [Attempt("q", answer, text) for text in texts]
+
+
+def altered(monkeypatch, change):
+    """The worker with a line before its functions."""
+    worker = expressions._WORKER.replace("def late", f"{change}\ndef late")
+    worker = worker.replace("ITIMER_VIRTUAL, 1.0", "ITIMER_VIRTUAL, 0.2")
+    monkeypatch.setattr(expressions, "_WORKER", worker)
+
+
 def test_a_hanging_item_does_not_cost_its_neighbours(monkeypatch):
     """`len` is made to hang inside the sandbox: only what calls it is wrong."""
-    slow = expressions._WORKER.replace(
-        "def late", "def hang(_):\n    while True: pass\nFUNCTIONS['len'] = hang\ndef late"
-    ).replace("ITIMER_VIRTUAL, 1.0", "ITIMER_VIRTUAL, 0.2")
-    monkeypatch.setattr(expressions, "_WORKER", slow)
-    texts = ["sum(xs)", "max(xs)", "len(xs)", "min(xs)"]
-    assert are_equal([Candidate("q", t, t) for t in texts]) == [True, True, False, True]
+    altered(monkeypatch, "def hang(_):\n    while True: pass\nFUNCTIONS['len'] = hang")
+    grades = grade_expressions(attempts("sum(xs)", "len(xs)", "sum(list(xs))"))
+    assert grades == [RIGHT, wrong("raised TimeoutError"), RIGHT]
 
 
 def test_an_item_that_kills_the_process_does_not_cost_its_neighbours(monkeypatch):
     """`len` is made to end the interpreter at once: the others run again, alone."""
-    deadly = "import os\n" + expressions._WORKER.replace(
-        "def late", "FUNCTIONS['len'] = lambda _: os._exit(0)\ndef late"
-    )
-    monkeypatch.setattr(expressions, "_WORKER", deadly)
-    texts = ["sum(xs)", "max(xs)", "len(xs)", "min(xs)"]
-    assert are_equal([Candidate("q", t, t) for t in texts]) == [True, True, False, True]
+    altered(monkeypatch, "import os; FUNCTIONS['len'] = lambda _: os._exit(0)")
+    grades = grade_expressions(attempts("sum(xs)", "len(xs)", "sum(list(xs))"))
+    assert grades == [RIGHT, wrong("gave no value"), RIGHT]
+
+
+@pytest.mark.parametrize("fault", ["raise OSError('no room')", "import os; os._exit(3)"])
+def test_a_grader_that_does_not_start_raises_and_grades_nothing(monkeypatch, fault):
+    altered(monkeypatch, fault)
+    with pytest.raises(SandboxError, match=r"the grader did not start .*\(exit [13]\)"):
+        grade("sum(xs)", "max(xs)")
+
+
+@pytest.mark.parametrize("fault", ["'sum'.missing()", "None()"])
+def test_an_answer_without_a_value_is_no_fault_of_the_completion(monkeypatch, fault):
+    altered(monkeypatch, f"FUNCTIONS['sum'] = lambda _: {fault}")
+    with pytest.raises(SandboxError, match=r"expression: the answer 'sum\(xs\)' raised"):
+        grade("sum(xs)", "max(xs)")
+
+
+def said(*lines):
+    """A sandbox that prints these lines, {nonce} filled in."""
+
+    def run(source, *, stdin, **limits):
+        nonce = json.loads(stdin)["nonce"]
+        text = "".join(line.format(nonce=nonce) for line in lines)
+        return SandboxResult(text, "", 0, False, "rlimits")
+
+    return run
 
 
 def test_a_verdict_without_the_nonce_is_not_believed(monkeypatch):
-    said = SandboxResult("0 1\n deadbeef 0 1\n", "", 0, False, "rlimits")
-    monkeypatch.setattr(expressions, "run_python", lambda *_, **__: said)
+    forged = said("{nonce} []\n", '[0, "equal", "", ""]\n', ' deadbeef [0, "equal", "", ""]\n')
+    monkeypatch.setattr(expressions, "run_python", forged)
     assert not equal("sum(xs)", "max(xs)")
+
+
+def test_a_verdict_that_is_cut_short_is_none(monkeypatch):
+    monkeypatch.setattr(expressions, "run_python", said("{nonce} []\n", '{nonce} [0, "eq'))
+    assert grade("sum(xs)", "max(xs)") == wrong("gave no value")
 
 
 def test_equal_attempts_are_run_once(monkeypatch):
     sizes = []
 
     def counted(source, *, stdin, **limits):
-        sizes.append(len(re.findall("environments", stdin)))
+        sizes.append(len(json.loads(stdin)["items"]))
         return run(source, stdin=stdin, **limits)
 
     run = expressions.run_python
     monkeypatch.setattr(expressions, "run_python", counted)
-    assert are_equal([Candidate("q", "sum(xs)", "sum(xs)")] * 50) == [True] * 50
+    assert grade_expressions(attempts("sum(xs)") * 50) == [RIGHT] * 50
     assert sizes == [1]
 
 
-def test_no_candidates_need_no_sandbox(monkeypatch):
+def test_no_attempts_need_no_sandbox(monkeypatch):
     monkeypatch.setattr(expressions, "run_python", forbidden)
-    assert are_equal([]) == []
+    assert grade_expressions([]) == []

@@ -1,13 +1,16 @@
 """The three generated domains: splits, balance, prompts, and what cannot score."""
 
+import re
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_task import StartHigh
 
 from mlx_t2.errors import TaskDataError
-from mlx_t2.tasks import SPLITS, get_task, question_of, shared_prompt, task_names
+from mlx_t2.grading import RIGHT, wrong
+from mlx_t2.tasks import SPLITS, get_task, question_of, registry, shared_prompt, task_names
 from mlx_t2.tasks.generated.domain import split_of
 from mlx_t2.tasks.generated.kind import nouns_of
 from mlx_t2.tasks.generated.largest import _triples
@@ -22,15 +25,34 @@ def words(problem):
 
 
 def score(task, problems, completion):
-    return sum(task.grade([(p, completion(p)) for p in problems])) / len(problems)
+    grades = task.grade([(p, completion(p)) for p in problems])
+    return sum(grade.is_right for grade in grades) / len(problems)
 
 
-def test_every_domain_comes_in_four_forms():
+def test_every_domain_is_asked_behind_four_choices_of_prompts():
     endings = ("", "-shared", "-both", "-curriculum")
     assert set(task_names()) == {
         f"{domain}{ending}" for domain in DOMAINS for ending in endings
     }
     assert all(get_task(name).name == name for name in task_names())
+
+
+def test_a_task_is_made_when_it_is_first_asked_for(monkeypatch):
+    made = []
+    monkeypatch.setitem(registry._MAKERS, "toy", lambda: made.append(0) or StartHigh())
+    assert "toy" in task_names()
+    assert made == []
+    assert get_task("toy") is get_task("toy")
+    assert made == [0]
+    get_task.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("code", "expression"), ("mathematics-both", "largest-both")]
+)
+def test_an_old_name_is_told_the_new_one(old, new):
+    with pytest.raises(TaskDataError, match=f"task: '{old}' is now called '{new}'$"):
+        get_task(old)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
@@ -39,12 +61,12 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 
 
 def test_an_unknown_split_is_refused():
-    with pytest.raises(TaskDataError, match=r"code: unknown split 'dev', expected one of"):
+    with pytest.raises(TaskDataError, match=r"expression: unknown split 'dev', expected one"):
         get_task("expression").problems("dev", 1)
 
 
 def test_more_problems_than_there_are_is_refused():
-    with pytest.raises(TaskDataError, match=r"code: 99999 .* the test split has \d{4}$"):
+    with pytest.raises(TaskDataError, match=r"got 99999 .* \d{4} of the test split$"):
         get_task("expression").problems("test", 99_999)
 
 
@@ -56,7 +78,7 @@ def test_splits_have_a_thousand_questions_each_and_share_none(name):
     assert len(set.union(*ids.values())) == 3000
 
 
-def test_code_has_four_thousand_questions():
+def test_expression_has_six_thousand_questions():
     sizes = [3500, 1000, 1500]
     for split, n in zip(SPLITS, sizes, strict=True):
         assert len({p.id for p in get_task("expression").problems(split, n)}) == n
@@ -133,9 +155,9 @@ def test_fewer_problems_are_the_first_of_more(name):
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_forms_ask_the_same_questions(domain):
-    forms = [get_task(domain + end).problems("test", 50) for end in ("", "-shared", "-both")]
-    ids = [[p.id for p in problems] for problems in forms]
+def test_every_prompt_asks_the_same_questions(domain):
+    asked = [get_task(domain + end).problems("test", 50) for end in ("", "-shared", "-both")]
+    ids = [[p.id for p in problems] for problems in asked]
     assert ids[0] == ids[1] == ids[2]
 
 
@@ -164,7 +186,7 @@ def test_own_prompts_show_two_examples_as_turns(domain):
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_both_asks_half_in_each_form(domain):
+def test_both_asks_half_behind_each_prompt(domain):
     task = get_task(f"{domain}-both")
     systems = [p.messages[0]["content"] for p in task.problems("test", 100)]
     assert systems.count("Answer.") == 50
@@ -195,7 +217,7 @@ def test_an_unbalanced_step_has_kinds_as_chance_has_them(domain):
     assert steps[3] == task.step(20, 3, balanced=False)
 
 
-def test_a_choice_is_a_position_in_mathematics_and_the_text_elsewhere():
+def test_a_choice_is_a_position_in_largest_and_the_text_elsewhere():
     largest = get_task("largest")
     problem = largest.problems("train", 1)[0]
     for place, number in zip(("first", "second", "third"), words(problem), strict=True):
@@ -232,10 +254,11 @@ def is_for_training(problem):
         "kind": lambda: text.split()[-1],
         "expression": lambda: text,
     }
-    return split_of(problem.domain, identities[problem.domain]()) == "train"
+    salt = get_task(problem.domain).source.salt
+    return split_of(salt, identities[problem.domain]()) == "train"
 
 
-def test_nine_mathematics_problems_are_three_triples_in_three_rotations():
+def test_nine_problems_of_largest_are_three_triples_in_three_rotations():
     step = get_task("largest").step(9, seed=5)
     triples = Counter(frozenset(p.id.split("/")[1].split("-")) for p in step)
     assert sorted(triples.values()) == [3, 3, 3]
@@ -265,8 +288,7 @@ def test_the_best_constant_answer_scores_at_chance(name):
     task = get_task(name)
     problems = task.problems("test", 200)
     constants = sorted({p.answer for p in task.problems("train", 20)})
-    rewards = iter(task.grade([(p, text) for text in constants for p in problems]))
-    scores = [sum(next(rewards) for _ in problems) / len(problems) for _ in constants]
+    scores = [score(task, problems, lambda _, text=text: text) for text in constants]
     assert max(scores) <= CHANCE[name] + 0.02
 
 
@@ -308,19 +330,29 @@ def test_more_than_the_answer_is_wrong(name, completion):
     task = get_task(name)
     problems = task.problems("test", 60)
     spoilt = [(p, completion.format(a=p.answer, q=question_of(p)["content"])) for p in problems]
-    assert set(task.grade(spoilt)) == {0.0}
+    assert {grade.reward for grade in task.grade(spoilt)} == {0.0}
+
+
+def test_a_wrong_answer_is_told_beside_the_right_one():
+    for name in ("largest", "kind"):
+        task = get_task(name)
+        problem = task.problems("test", 1)[0]
+        (grade,) = task.grade([(problem, " many\n")])
+        assert grade == wrong(f"got 'many', expected {problem.answer!r}")
 
 
 @pytest.mark.parametrize("text", ["Animal", " animal ", "ANIMAL.", "animal\n"])
 def test_case_and_one_dot_do_not_matter_for_a_kind(text):
     task = get_task("kind")
     problem = next(p for p in task.problems("test", 20) if p.answer == "animal")
-    assert task.grade([(problem, text)]) == [1.0]
+    assert task.grade([(problem, text)]) == [RIGHT]
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(("largest", "kind")), st.text())))
-def test_grading_any_text_gives_zero_or_one(attempts):
+def test_any_text_is_right_or_wrong_for_a_reason(attempts):
     for name, text in attempts:
         task = get_task(name)
-        assert task.grade([(task.step(1, 0)[0], text)])[0] in (0.0, 1.0)
+        (grade,) = task.grade([(task.step(1, 0)[0], text)])
+        assert grade == (RIGHT if grade.is_right else wrong(grade.reason))
+        assert grade.is_right or re.fullmatch(r"got .{1,40}, expected .{1,40}", grade.reason)

@@ -4,7 +4,7 @@ Knows how questions are made, worded, split and graded; does not know models, an
 what a problem is.
 """
 
-from .forms import GeneratedTask as GeneratedTask
-from .forms import generated_tasks as generated_tasks
-from .forms import shared_prompt as shared_prompt
+from .generated_task import GeneratedTask as GeneratedTask
+from .generated_task import generated_tasks as generated_tasks
+from .prompts import shared_prompt as shared_prompt
 from .small_talk import other_questions as other_questions

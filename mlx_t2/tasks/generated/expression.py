@@ -10,11 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from random import Random
 
-from .domain import Question, pick, split_of
-from .expressions import Candidate, are_equal
+from mlx_t2.grading import Grader
+
+from ..balance import pick_shuffled
+from ..task import Question
+from .domain import Domain, split_of
+from .expressions import grade_expressions
 from .words import LISTS, NUMBERS, STRINGS
 
-_FORMS = (
+_WORDINGS = (
     ("sum", LISTS, "the sum of the list {v}", "sum({v})"),
     ("plus", NUMBERS, "the number {v} plus {c}", "{v} + {c}"),
     ("upper", STRINGS, "the string {v} in upper case", "{v}.upper()"),
@@ -41,39 +45,19 @@ _FORMS = (
 _SALT = "code"
 
 
-class Expression:
-    """A kind of expression, a variable name and, for some kinds, a number from 2 to 20."""
+def _draw(split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
+    return pick_shuffled(_questions(split), kinds, rng)
 
-    name = "expression"
-    salt = _SALT
-    description = "one Python expression"
-    system = "Write a Python expression."
-    examples = (
-        ("the absolute value of the number y", "abs(y)"),
-        ("the first item of the list q", "q[0]"),
-    )
-    max_tokens = 14
-    kinds = tuple(kind for kind, *_ in _FORMS)
 
-    def draw(self, split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
-        pools = _questions(split)
-        return pick({k: iter(rng.sample(pools[k], len(pools[k]))) for k in self.kinds}, kinds)
-
-    def step(self, kinds: Sequence[str], rng: Random) -> list[Question]:
-        return list(self.draw("train", kinds, rng))
-
-    def grade(self, attempts: Sequence[tuple[str, str, str]]) -> list[float]:
-        return [float(right) for right in are_equal([Candidate(*a) for a in attempts])]
-
-    def choice(self, identity: str, completion: str) -> str:
-        return completion.strip().lower()
+def _draw_step(kinds: Sequence[str], rng: Random) -> list[Question]:
+    return list(_draw("train", kinds, rng))
 
 
 @cache
 def _questions(split: str) -> dict[str, list[Question]]:
     """Every question of the split, by kind."""
     pools: dict[str, list[Question]] = {}
-    for kind, names, question, answer in _FORMS:
+    for kind, names, question, answer in _WORDINGS:
         constants = range(2, 21) if "{c}" in question else range(1)
         texts = [(question.format(v=v, c=c), v, c) for v in names for c in constants]
         pools[kind] = [
@@ -86,5 +70,23 @@ def _questions(split: str) -> dict[str, list[Question]]:
     return pools
 
 
-def _id(text: str) -> str:
-    return f"expression/{text.replace(' ', '-')}"
+EXPRESSION = Domain(
+    name="expression",
+    salt=_SALT,
+    description="one Python expression",
+    system="Write a Python expression.",
+    examples=(
+        ("the absolute value of the number y", "abs(y)"),
+        ("the first item of the list q", "q[0]"),
+    ),
+    max_tokens=14,
+    kinds=tuple(kind for kind, *_ in _WORDINGS),
+    draw=_draw,
+    draw_step=_draw_step,
+    grader=Grader(
+        grade=grade_expressions,
+        rule="1 for an allowed expression that gives the answer's value and type in three "
+        "environments, else 0",
+    ),
+)
+"""A kind of expression, a variable name and, for some kinds, a number from 2 to 20."""

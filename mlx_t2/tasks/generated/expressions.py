@@ -1,4 +1,4 @@
-"""Are two Python expressions the same? Decided by running both, away from our process.
+"""Grade a Python expression by running it and the right answer, away from our process.
 
 An expression is first parsed and must consist of listed nodes, names, methods and builtins,
 with small constants: arithmetic, indexing and calls on the bound variables, nothing that
@@ -18,11 +18,11 @@ import re
 import secrets
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from string import ascii_letters
 
-from mlx_t2.grading import run_python
+from mlx_t2.errors import SandboxError
+from mlx_t2.grading import RIGHT, Attempt, Grade, mismatch, run_python, wrong
 
 from .words import LISTS, NUMBERS, STRINGS
 
@@ -51,29 +51,30 @@ _NODES = (
 _BIT_OPERATORS = (ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr, ast.BitXor, ast.MatMult)
 _MAX_PRODUCTS = 2
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A completion to compare with the reference of its question."""
-
-    question: str
-    reference: str
-    completion: str
+_SHOWN = 50
+"""Longest value that the worker tells [characters]; a reason quotes fewer."""
 
 
-def are_equal(candidates: Sequence[Candidate]) -> list[bool]:
-    """Whether each completion has the value and type of its reference, in order.
+def grade_expressions(attempts: Sequence[Attempt]) -> list[Grade]:
+    """Right where a completion has the value and type of its answer.
 
     All run in one process, each for at most a second of processor time. Should the process die
     or be stopped, those without a verdict run once more, each alone: a bad completion costs
     only itself.
+
+    Raises: SandboxError where the sandbox does not start, or an answer itself has no value.
     """
-    jobs = [c for c in dict.fromkeys(candidates) if is_allowed(c.completion)]
-    verdicts = _run(jobs, timeout_s=20)
+    grades = {
+        attempt: wrong("not an allowed expression")
+        for attempt in attempts
+        if not is_allowed(attempt.completion)
+    }
+    jobs = [attempt for attempt in dict.fromkeys(attempts) if attempt not in grades]
+    grades |= _run(jobs, timeout_s=20)
     for job in jobs:
-        if job not in verdicts:
-            verdicts |= _run([job], timeout_s=5)
-    return [verdicts.get(candidate, False) for candidate in candidates]
+        if job not in grades:
+            grades |= _run([job], timeout_s=5) or {job: wrong("gave no value")}
+    return [grades[attempt] for attempt in attempts]
 
 
 def is_allowed(text: str) -> bool:
@@ -120,28 +121,41 @@ def _is_small(value: object) -> bool:
     return isinstance(value, int | float) and abs(value) <= 100
 
 
-def _run(jobs: Sequence[Candidate], timeout_s: float) -> dict[Candidate, bool]:
-    """The verdicts that the sandbox reached before it ended."""
+def _run(jobs: Sequence[Attempt], timeout_s: float) -> dict[Attempt, Grade]:
+    """The grades that the sandbox reached before it ended."""
     if not jobs:
         return {}
     nonce = secrets.token_hex(16)
-    items = [
-        {
-            "expressions": [job.reference, job.completion.strip()],
-            "environments": _environments(job),
-        }
-        for job in jobs
-    ]
+    items = [[job.answer, job.completion.strip(), _environments(job)] for job in jobs]
     request = json.dumps({"nonce": nonce, "items": items})
     result = run_python(_WORKER, stdin=request, timeout_s=timeout_s, memory_mb=512)
-    lines = re.findall(rf"^{nonce} (\d+) ([01])$", result.stdout, re.MULTILINE)
-    return {jobs[int(i)]: verdict == "1" for i, verdict in lines}
+    whole = result.stdout.split("\n")[:-1]
+    lines = [line.removeprefix(nonce) for line in whole if line.startswith(nonce)]
+    if not lines:
+        raise SandboxError(
+            f"expression: the grader did not start at sandbox level {result.level!r} (exit "
+            f"{result.returncode}{', out of time' if result.is_timeout else ''}), expected its "
+            f"first line. {result.stderr.strip()[-200:]}"
+        )
+    verdicts = [json.loads(line) for line in lines[1:]]
+    return {jobs[i]: _grade(jobs[i], *verdict) for i, *verdict in verdicts}
 
 
-def _environments(job: Candidate) -> list[dict[str, object]]:
-    """Three values for every variable that the reference or the completion uses."""
-    used = set(re.findall(r"\w+", f"{job.reference} {job.completion}")) & _VARIABLES
-    constant = re.search(r"\d+", job.reference)
+def _grade(job: Attempt, verdict: str, got: str, expected: str) -> Grade:
+    match verdict:
+        case "equal":
+            return RIGHT
+        case "differs":
+            return wrong(mismatch(got, expected))
+        case "raised":
+            return wrong(f"raised {got}")
+    raise SandboxError(f"expression: the answer {job.answer!r} raised {expected}")
+
+
+def _environments(job: Attempt) -> list[dict[str, object]]:
+    """Three values for every variable that the answer or the completion uses."""
+    used = set(re.findall(r"\w+", f"{job.answer} {job.completion}")) & _VARIABLES
+    constant = re.search(r"\d+", job.answer)
     near = int(constant[0]) if constant else None
     return [{name: _value(job.question, name, i, near) for name in used} for i in range(3)]
 
@@ -166,23 +180,33 @@ FUNCTIONS = {{name: getattr(builtins, name) for name in {sorted(_FUNCTIONS)}}}
 def late(*_):
     raise TimeoutError
 
-def same(reference, completion, environment):
+def values(expression, environments):
     scope = {{"__builtins__": {{}}, **FUNCTIONS}}
-    want = eval(reference, scope, dict(environment))
-    have = eval(completion, scope, dict(environment))
-    return type(have) is type(want) and repr(have) == repr(want)
-
-def verdict(item):
     signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
     try:
-        return all([same(*item["expressions"], e) for e in item["environments"]])
-    except Exception:
-        return False
+        found = [eval(expression, scope, dict(environment)) for environment in environments]
+        return [(type(value), repr(value)) for value in found], None
+    except Exception as error:
+        return [], type(error).__name__
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
+def verdict(answer, completion, environments):
+    expected, broken = values(answer, environments)
+    if broken:
+        return "no answer", "", broken
+    got, fault = values(completion, environments)
+    if fault:
+        return "raised", fault, ""
+    pairs = zip(got, expected)
+    differing = next(((g, e) for g, e in pairs if g != e), None)
+    if differing is None:
+        return "equal", "", ""
+    return "differs", *[shown[:{_SHOWN}] for _, shown in differing]
+
 signal.signal(signal.SIGVTALRM, late)
 request = json.load(sys.stdin)
+print(request["nonce"], [], flush=True)
 for i, item in enumerate(request["items"]):
-    print(request["nonce"], i, int(verdict(item)), flush=True)
+    print(request["nonce"], json.dumps([i, *verdict(*item)]), flush=True)
 """

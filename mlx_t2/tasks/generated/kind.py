@@ -10,38 +10,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from random import Random
 
-from .domain import Question, pick, split_of
+from mlx_t2.grading import Attempt, Grade, Grader, grade_text
+
+from ..balance import pick
+from ..task import Question, bare_text
+from .domain import Domain, split_of
 from .words import ADJECTIVES, NOUNS, OWNERS
 
 _SALT = "reasoning"
 
 
-class Kind:
-    """Owner, adjective and noun; the answer is the noun's kind, one of seven."""
+_KINDS = tuple(NOUNS)
 
-    name = "kind"
-    salt = _SALT
-    description = "the kind of a thing, for nouns not seen in training"
-    system = "Answer animal, food, vehicle, tool, clothing, instrument or color."
-    examples = (("a tiny ant", "animal"), ("my old plum", "food"))
-    max_tokens = 5
-    kinds = tuple(NOUNS)
 
-    def draw(self, split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
-        pools = {kind: _phrases(kind, nouns_of(split, kind), rng) for kind in self.kinds}
-        return pick(pools, kinds)
+def _draw(split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
+    pools = {kind: _phrases(kind, nouns_of(split, kind), rng) for kind in _KINDS}
+    return pick(pools, kinds)
 
-    def step(self, kinds: Sequence[str], rng: Random) -> list[Question]:
-        return list(self.draw("train", kinds, rng))
 
-    def grade(self, attempts: Sequence[tuple[str, str, str]]) -> list[float]:
-        return [
-            float(completion.strip().lower().removesuffix(".") == answer)
-            for _, answer, completion in attempts
-        ]
+def _draw_step(kinds: Sequence[str], rng: Random) -> list[Question]:
+    return list(_draw("train", kinds, rng))
 
-    def choice(self, identity: str, completion: str) -> str:
-        return completion.strip().lower()
+
+def _grade(attempts: Sequence[Attempt]) -> list[Grade]:
+    return [grade_text(bare_text(a.completion).removesuffix("."), a.answer) for a in attempts]
 
 
 def nouns_of(split: str, kind: str) -> list[str]:
@@ -50,7 +42,7 @@ def nouns_of(split: str, kind: str) -> list[str]:
 
 
 def _phrases(kind: str, nouns: list[str], rng: Random) -> Iterator[Question]:
-    """Every noun once in random order, then every noun once more in another phrase."""
+    """Every noun once in random order, then all again in other phrases, and so on."""
     order = rng.sample(nouns, len(nouns))
     pairs = list(product(OWNERS, ADJECTIVES))
     phrases = [rng.sample(pairs, len(pairs)) for _ in order]
@@ -58,3 +50,20 @@ def _phrases(kind: str, nouns: list[str], rng: Random) -> Iterator[Question]:
         for noun, shuffled in zip(order, phrases, strict=True):
             text = " ".join((*shuffled[turn], noun))
             yield Question(f"kind/{text.replace(' ', '-')}", text, kind, kind)
+
+
+KIND = Domain(
+    name="kind",
+    salt=_SALT,
+    description="the kind of a thing, for nouns not seen in training",
+    system="Answer animal, food, vehicle, tool, clothing, instrument or color.",
+    examples=(("a tiny ant", "animal"), ("my old plum", "food")),
+    max_tokens=5,
+    kinds=_KINDS,
+    draw=_draw,
+    draw_step=_draw_step,
+    grader=Grader(
+        grade=_grade, rule="1 for the kind alone, in either case, a full stop allowed, else 0"
+    ),
+)
+"""Owner, adjective and noun; the answer is the noun's kind, one of seven."""

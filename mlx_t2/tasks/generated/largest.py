@@ -12,8 +12,10 @@ from functools import cache
 from itertools import combinations
 from random import Random
 
-from ..task import SPLITS
-from .domain import Question, split_of
+from mlx_t2.grading import Attempt, Grade, Grader, grade_text
+
+from ..task import SPLITS, Problem, Question, question_of
+from .domain import Domain, split_of
 
 Triple = tuple[int, int, int]
 
@@ -22,43 +24,37 @@ _SHOWN = (11, 14, 20)
 """The example turn with two-digit numbers: never asked."""
 
 
-class Largest:
-    """Three different numbers from 10 to 99; the split is that of the set of the three."""
+_KINDS = ("first", "second", "third")
+"""Positions of the answer."""
 
-    name = "largest"
-    salt = _SALT
-    description = "the largest of three numbers"
-    system = "Say the largest number."
-    examples = (("3, 8, 5", "8"), ("20, 14, 11", "20"))
-    max_tokens = 6
-    kinds = ("first", "second", "third")
 
-    def draw(self, split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
-        triples = rng.sample(_triples()[split], len(_triples()[split]))
-        for (low, middle, high), kind in zip(triples, kinds, strict=False):
-            others = (low, middle) if rng.random() < 0.5 else (middle, low)
-            yield self._question((high, *others), kind)
+def _draw(split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
+    triples = rng.sample(_triples()[split], len(_triples()[split]))
+    for (low, middle, high), kind in zip(triples, kinds, strict=False):
+        others = (low, middle) if rng.random() < 0.5 else (middle, low)
+        yield _question((high, *others), kind)
 
-    def step(self, kinds: Sequence[str], rng: Random) -> list[Question]:
-        triples = rng.sample(_triples()["train"], -(-len(kinds) // 3))
-        bases = [(high, *rng.sample((low, middle), 2)) for low, middle, high in triples]
-        return [self._question(bases[i // 3], kind) for i, kind in enumerate(kinds)]
 
-    def grade(self, attempts: Sequence[tuple[str, str, str]]) -> list[float]:
-        return [float(completion.strip() == answer) for _, answer, completion in attempts]
+def _draw_step(kinds: Sequence[str], rng: Random) -> list[Question]:
+    triples = rng.sample(_triples()["train"], -(-len(kinds) // 3))
+    bases = [(high, *rng.sample((low, middle), 2)) for low, middle, high in triples]
+    return [_question(bases[i // 3], kind) for i, kind in enumerate(kinds)]
 
-    def choice(self, identity: str, completion: str) -> str:
-        """The position of the number said."""
-        numbers = identity.partition("/")[2].split("-")
-        said = completion.strip()
-        return self.kinds[numbers.index(said)] if said in numbers else "none of them"
 
-    def _question(self, largest_first: Sequence[int], kind: str) -> Question:
-        shift = self.kinds.index(kind)
-        numbers = [str(largest_first[(i - shift) % 3]) for i in range(3)]
-        return Question(
-            f"{self.name}/{'-'.join(numbers)}", ", ".join(numbers), numbers[shift], kind
-        )
+def _question(largest_first: Sequence[int], kind: str) -> Question:
+    shift = _KINDS.index(kind)
+    numbers = [str(largest_first[(i - shift) % 3]) for i in range(3)]
+    return Question(f"largest/{'-'.join(numbers)}", ", ".join(numbers), numbers[shift], kind)
+
+
+def _grade(attempts: Sequence[Attempt]) -> list[Grade]:
+    return [grade_text(a.completion.strip(), a.answer) for a in attempts]
+
+
+def _choose(problem: Problem, completion: str) -> str:
+    """The position of the number said."""
+    numbers, said = question_of(problem)["content"].split(", "), completion.strip()
+    return _KINDS[numbers.index(said)] if said in numbers else "none of them"
 
 
 @cache
@@ -69,3 +65,19 @@ def _triples() -> dict[str, list[Triple]]:
         if triple != _SHOWN:
             found[split_of(_SALT, "-".join(map(str, triple)))].append(triple)
     return found
+
+
+LARGEST = Domain(
+    name="largest",
+    salt=_SALT,
+    description="the largest of three numbers",
+    system="Say the largest number.",
+    examples=(("3, 8, 5", "8"), ("20, 14, 11", "20")),
+    max_tokens=6,
+    kinds=_KINDS,
+    draw=_draw,
+    draw_step=_draw_step,
+    grader=Grader(grade=_grade, rule="1 for the number and nothing else, else 0"),
+    choose=_choose,
+)
+"""Three different numbers from 10 to 99; the split is that of the set of the three."""

@@ -1,18 +1,15 @@
-"""Everyday chat requests: what is none of the three domains, for a router to learn.
+"""Everyday chat requests, outside the three domains, so that a router can learn `other`.
 
 One request: `What is the capital of Peru?`. Written from topics and wordings; each split has
-its own topics and its own wordings, so a test request shares neither with training. Nobody
-grades them: the answer is empty.
+its own topics and its own wordings, so a test request shares neither with training. They are
+not graded: the answer is empty.
 
-Does not know the domains it stands apart from.
+Does not know the three domains.
 """
 
 from random import Random
 
-from mlx_t2.errors import TaskDataError
-
-from ..task import SPLITS, Problem
-from .domain import check_split
+from ..task import SPLITS, Problem, Question, ask, check_count, check_split
 
 _TOPICS: dict[str, tuple[str, ...]] = {
     "capital": (
@@ -259,7 +256,6 @@ _WORDINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
 }
 """By kind: the wordings of the training, validation and test splits."""
 
-
 _SPLIT_IN_TURN = ("train", "validation", "train", "test")
 """The splits of a kind's topics, repeated."""
 
@@ -271,10 +267,7 @@ def other_questions(split: str, n: int, seed: int = 0) -> list[Problem]:
     """
     check_split("other", split)
     problems = _requests(split)
-    if n > len(problems):
-        raise TaskDataError(
-            f"other: {n} requests asked for, the {split} split has {len(problems)}"
-        )
+    check_count("other", split, n, len(problems))
     Random(f"other/{split}/{seed}").shuffle(problems)
     return problems[:n]
 
@@ -287,7 +280,4 @@ def _requests(split: str) -> list[Problem]:
         if _SPLIT_IN_TURN[_TOPICS[kind].index(topic) % 4] == split
         for wording in wordings[SPLITS.index(split)]
     ]
-    return [
-        Problem(f"other/{text}", ({"role": "user", "content": text},), "", kind, "other")
-        for kind, text in texts
-    ]
+    return [ask(Question(f"other/{text}", text, "", kind), (), "other") for kind, text in texts]

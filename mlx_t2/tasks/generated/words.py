@@ -1,7 +1,7 @@
 """The vocabulary of the generated domains: common English nouns by kind, and variable names.
 
-A noun stands under the one kind that it plainly is; words of two kinds (orange, chicken, crane,
-bass, olive, tie) are left out, as are `ant`, `plum`, `q` and `y`, which the examples show.
+A noun is listed under the one kind that it plainly is. Left out are words of two kinds (orange,
+chicken, crane, bass, olive, tie) and those that the examples show: `ant`, `plum`, `q` and `y`.
 """
 
 OWNERS = ("my", "your", "his", "her", "our", "their", "the", "this", "Bob's", "Ann's")

@@ -7,6 +7,7 @@ from helpers import random_scales
 from mlx_t2.adaptation import Adapted, NoAdaptation
 from mlx_t2.errors import ConfigError
 from mlx_t2.evaluation import evaluate
+from mlx_t2.grading import RIGHT, wrong
 from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.tasks import Problem
 
@@ -19,6 +20,8 @@ class EvenLength:
     max_tokens = 6
     description = "answers of even length"
     prompt = ()
+    rule = "1 for an even number of characters, else 0"
+    worst_reward = 0.0
 
     def problems(self, split, n, seed=0):
         return [
@@ -29,7 +32,7 @@ class EvenLength:
                     {"role": "assistant", "content": "ok"},
                     {"role": "user", "content": f"{'x' * (i % 5)} question {i * 7} of {split}"},
                 ),
-                answer="",
+                answer="aa",
                 kind="abc"[i % 3],
                 domain="even",
             )
@@ -43,7 +46,7 @@ class EvenLength:
         return self.problems("train", n, seed)
 
     def grade(self, attempts):
-        return [float(len(text) % 2 == 0) for _, text in attempts]
+        return [wrong("odd") if len(text) % 2 else RIGHT for _, text in attempts]
 
 
 class ByQuestion:
@@ -120,9 +123,12 @@ def test_batches_answer_what_each_problem_alone_would_get(tiny_model, index, bat
     assert [item.kind for item in items] == [problem.kind for problem in problems]
     for item, (adapted, completion) in zip(items, expected, strict=True):
         assert item.completion == completion.text
-        assert (item.label, item.weights) == (adapted.label, adapted.weights)
+        assert (item.label, item.coefficients) == (adapted.label, adapted.weights)
         assert item.is_finished == completion.is_finished
-        assert item.reward == float(len(completion.text) % 2 == 0) * completion.is_finished
+        is_right = len(completion.text) % 2 == 0 and completion.is_finished
+        assert (item.reward, item.is_right) == (float(is_right), is_right)
+        fault = "odd" if completion.is_finished else "cut off at 6 tokens"
+        assert (item.answer, item.reason) == ("aa", "right" if is_right else fault)
     assert tiny_model.worn == {}
 
 

@@ -1,15 +1,15 @@
-"""Run the problems of a task through a strategy. Knows no training, no files and no reports."""
+"""Answer the problems of a task under a strategy. Knows no training, no files, no reports."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from mlx_t2.adaptation import Adapted, Strategy, question_in, stack_rows
+from mlx_t2.adaptation import Adapted, Strategy, stack_rows
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
 from mlx_t2.svf import Form, Scales
-from mlx_t2.tasks import Problem, Task
+from mlx_t2.tasks import Problem, Task, question_of
 
 
 @dataclass(frozen=True)
@@ -18,22 +18,23 @@ class GradedItem:
 
     id: str
     question: str
+    answer: str
+    """A right answer."""
     completion: str
     reward: float
+    is_right: bool
+    reason: str
+    """Why it is right or wrong, in a few words."""
     is_finished: bool
-    """It ended by itself; what was cut off by the limit earned 0."""
+    """It ended by itself, not by the limit."""
     label: str | None
     """What the first pass chose."""
-    weights: dict[str, float]
+    coefficients: dict[str, float]
+    """{expert: its share in the scales}; those missing have none."""
     kind: str
     """Class or position of the right answer."""
     form: Form = "live"
     """How the scales were worn."""
-
-    @property
-    def is_correct(self) -> bool:
-        """It earned the full reward."""
-        return self.reward >= 1
 
 
 def evaluate(
@@ -48,7 +49,7 @@ def evaluate(
     """Answer `limit` problems of a split greedily; yield them in order, batch by batch.
 
     Scales that are the same for all problems are worn from the first item to the last, folded
-    where that pays: the model is itself again when the iterator is exhausted or closed.
+    where that pays. The model is the base model again when the iterator is exhausted or closed.
     """
     if limit < 1 or batch < 1:
         raise ConfigError(f"evaluate: got limit {limit} and batch {batch}, expected 1 or more")
@@ -67,7 +68,7 @@ def evaluate(
 def _answer_fixed(
     model: SVFModel, task: Task, strategy: Strategy, problems: Sequence[Problem]
 ) -> list[GradedItem]:
-    """The scales are on already."""
+    """Answer under the scales that the model wears already."""
     adapted = strategy.adapt(model, [problem.messages for problem in problems])
     return [
         _graded(a, r, model.form)
@@ -78,21 +79,22 @@ def _answer_fixed(
 def _answer_adapted(
     model: SVFModel, task: Task, strategy: Strategy, problems: Sequence[Problem]
 ) -> list[GradedItem]:
-    """One first pass for all, a second for each group of problems that can share it."""
+    """One first pass for all, then a second per set of problems that can share it."""
     adapted = strategy.adapt(model, [problem.messages for problem in problems])
     graded: dict[int, GradedItem] = {}
-    for rows, scales in _groups([a.scales for a in adapted]):
+    for rows, scales in _rows_alike([a.scales for a in adapted]):
         with model.using(scales):
             done = _rollouts(model, task, [problems[row] for row in rows])
         graded |= {row: _graded(adapted[row], r) for row, r in zip(rows, done, strict=True)}
     return [graded[row] for row in range(len(problems))]
 
 
-def _groups(scales: Sequence[Scales]) -> list[tuple[list[int], Scales]]:
-    """Rows that wear the very same arrays; all rows together where nearly each has its own.
+def _rows_alike(scales: Sequence[Scales]) -> list[tuple[list[int], Scales]]:
+    """(rows, their scales) of rows that wear the very same arrays; all at once where nearly
+    every row has its own.
 
-    A few experts chosen for many rows go one after another, each with its rows sharing its
-    vectors; mixtures go together, each row with vectors of its own.
+    A few experts chosen for many rows are answered one after another, since rows of one expert
+    share its vectors; mixtures are answered at once, each row with vectors of its own.
     """
     alike: dict[tuple, list[int]] = {}
     for row, worn in enumerate(scales):
@@ -108,15 +110,18 @@ def _rollouts(model: SVFModel, task: Task, problems: Sequence[Problem]) -> list[
 
 
 def _graded(adapted: Adapted, rollout: Rollout, form: Form = "live") -> GradedItem:
-    completion, problem = rollout.completions[0], rollout.problem
+    completion, grade, problem = rollout.completions[0], rollout.grades[0], rollout.problem
     return GradedItem(
-        problem.id,
-        question_in(problem.messages),
-        completion.text,
-        float(rollout.rewards[0]),
-        completion.is_finished,
-        adapted.label,
-        dict(adapted.weights),
-        problem.kind,
-        form,
+        id=problem.id,
+        question=question_of(problem)["content"],
+        answer=problem.answer,
+        completion=completion.text,
+        reward=float(grade.reward),
+        is_right=grade.is_right,
+        reason=grade.reason,
+        is_finished=completion.is_finished,
+        label=adapted.label,
+        coefficients=dict(adapted.weights),
+        kind=problem.kind,
+        form=form,
     )

@@ -1,8 +1,9 @@
 """`t2 eval`: how often a strategy answers rightly."""
 
 import os
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,12 @@ from .options import (
 )
 from .render import emit, interval, percent, progress, say, table
 from .session import check_choice, opened, strategy_for
+
+if TYPE_CHECKING:
+    from mlx_t2.adaptation import Strategy
+    from mlx_t2.evaluation import GradedItem, Report
+    from mlx_t2.models import SVFModel
+    from mlx_t2.tasks import Task
 
 
 def evaluate(
@@ -48,7 +55,7 @@ def evaluate(
         _check_writable(out)
     worn = opened(model)
     strategy, _ = strategy_for(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
-    items, report = answered(worn, chosen, strategy, split, limit, seed)
+    items, report = evaluate_with_bar(worn, chosen, strategy, split, limit, seed)
     if out:
         write_items(items, out)
     if json:
@@ -69,19 +76,24 @@ def evaluate(
 
 
 def _check_writable(out: Path) -> None:
-    """Known before the work is done, not after."""
-    from mlx_t2.errors import TaskDataError
+    """Raise before the work is done, not after."""
+    from mlx_t2.errors import FileError
 
     folder = next(p for p in out.absolute().parents if p.exists())
     if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise TaskDataError(f"{out}: cannot be written, expected a file in a writable folder")
+        raise FileError(f"{out}: cannot be written, expected a file in a writable folder")
 
 
-def answered(
-    model, task, strategy, split: str, limit: int, seed: int = 0, title: str | None = None
-):
-    """(graded items, report) of an evaluation, with a bar."""
-    import time
+def evaluate_with_bar(
+    model: "SVFModel",
+    task: "Task",
+    strategy: "Strategy",
+    split: str,
+    limit: int,
+    seed: int = 0,
+    title: str | None = None,
+) -> tuple[list["GradedItem"], "Report"]:
+    """Evaluate, with a bar on the screen."""
 
     from mlx_t2.evaluation import Report, evaluate
 

@@ -1,0 +1,107 @@
+"""What one completion earned, and why: the one meaning of right.
+
+A grade is a verdict on the completion. Where the grader itself fails there is no verdict: it
+raises, and never gives a reward of 0. Does not know tasks, nor what rewards are used for.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mlx_t2.errors import TaskDataError
+
+_SHOWN = 40
+"""Longest text quoted in a reason [characters]."""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What one completion earned, and why.
+
+    Raises: TaskDataError where the reward is NaN or infinite.
+    """
+
+    reward: float
+    """What training maximises; usually 1 or 0."""
+    is_right: bool
+    """What accuracy counts."""
+    reason: str
+    """A few words: "right", "got '37', expected '84'"."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.reward):
+            raise TaskDataError(f"grade: got reward {self.reward}, expected a finite number")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A completion beside what is known of its question."""
+
+    question: str
+    """Identity of the question."""
+    answer: str
+    """A right answer."""
+    completion: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grader:
+    """What is right, in code and in words."""
+
+    grade: Callable[[Sequence[Attempt]], list[Grade]]
+    """One grade per attempt, in order, for any text.
+
+    Raises: SandboxError where it cannot find a verdict.
+    """
+    rule: str
+    """The reward in words: "1 for the number alone, else 0"."""
+    worst_reward: float = 0.0
+    """The least that a wrong completion can earn."""
+
+
+RIGHT = Grade(1.0, True, "right")
+"""The grade of a right answer where there is nothing between right and wrong."""
+
+
+def wrong(reason: str) -> Grade:
+    """The grade of a wrong answer where there is nothing between right and wrong.
+
+    >>> wrong("not an allowed expression")
+    Grade(reward=0.0, is_right=False, reason='not an allowed expression')
+    """
+    return Grade(0.0, False, reason)
+
+
+def grade_text(got: str, expected: str) -> Grade:
+    """Right where the two texts are the same.
+
+    >>> grade_text("84", "84")
+    Grade(reward=1.0, is_right=True, reason='right')
+    >>> grade_text("37", "84").reason
+    "got '37', expected '84'"
+    """
+    return RIGHT if got == expected else wrong(mismatch(repr(got), repr(expected)))
+
+
+def cut_off(tokens: int, worst_reward: float) -> Grade:
+    """The grade of a completion that the limit ended: it has not answered, whatever it says.
+
+    It is never right, and no wrong answer earns less.
+
+    >>> cut_off(14, -1.0)
+    Grade(reward=-1.0, is_right=False, reason='cut off at 14 tokens')
+    """
+    return Grade(worst_reward, False, f"cut off at {tokens} tokens")
+
+
+def mismatch(got: str, expected: str) -> str:
+    """A reason that names both values, long ones shortened.
+
+    >>> mismatch("[1, 2]", "3")
+    'got [1, 2], expected 3'
+    """
+    return f"got {_short(got)}, expected {_short(expected)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -1,0 +1,132 @@
+"""A generated domain as a task, behind one prompt or several.
+
+Behind its own prompt a domain shows how it wants to be answered. The shared prompt is one for
+all domains, so that nothing but the question tells the domain: what a model does with it has to
+come from the expert. A `-both` task asks half of its problems, and every other step, behind the
+shared prompt; a `-curriculum` task does so in the second half of a training, after a first half
+behind the own prompt.
+
+Does not know how a domain asks or grades, nor what a model is.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from random import Random
+
+from mlx_t2.grading import Attempt, Grade
+
+from ..balance import kinds_in_turn, shuffled_blocks
+from ..task import SPLITS, Message, Problem, ask, check_count, check_split
+from .domain import Domain
+from .expression import EXPRESSION
+from .kind import KIND
+from .largest import LARGEST
+from .prompts import own_prompt, shared_prompt
+
+Prompt = tuple[Message, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedTask:
+    """A generated domain asked behind one prompt, or behind several in turn."""
+
+    name: str
+    source: Domain
+    """The domain that asks and grades."""
+    description: str
+    prompts: tuple[Prompt, ...]
+    """Those of held-out problems, each before an equal share of them."""
+    stages: tuple[tuple[Prompt, ...], ...]
+    """Those of training problems, per part of a training."""
+    splits: tuple[str, ...] = SPLITS
+
+    @property
+    def domain(self) -> str:
+        return self.source.name
+
+    @property
+    def max_tokens(self) -> int:
+        return self.source.max_tokens
+
+    @property
+    def prompt(self) -> Prompt:
+        """The last one."""
+        return self.prompts[-1]
+
+    @property
+    def rule(self) -> str:
+        return self.source.grader.rule
+
+    @property
+    def worst_reward(self) -> float:
+        return self.source.grader.worst_reward
+
+    def problems(self, split: str, n: int, seed: int = 0) -> list[Problem]:
+        check_split(self.name, split)
+        where = f"{self.source.salt}/{split}/{seed}"
+        kinds = shuffled_blocks(self.source.kinds, Random(f"{where}/kinds"))
+        questions = list(islice(self.source.draw(split, kinds, Random(where)), n))
+        check_count(self.name, split, n, len(questions))
+        return [
+            ask(question, self.prompts[i * len(self.prompts) // n], self.domain)
+            for i, question in enumerate(questions)
+        ]
+
+    def step(
+        self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
+    ) -> list[Problem]:
+        """The kinds in turn, starting at kind number `seed`: what n leaves out changes with it.
+        Unbalanced: kinds and questions as chance has them.
+
+        One prompt per step, in turn: problems that begin alike are read together.
+        """
+        prompts = self.stages[min(int(progress * len(self.stages)), len(self.stages) - 1)]
+        kinds, rng = self.source.kinds, Random(f"{self.source.salt}/step/{seed}")
+        if balanced:
+            questions = self.source.draw_step(kinds_in_turn(kinds, n, seed), rng)
+        else:
+            by_chance = iter(lambda: rng.choice(kinds), None)
+            questions = list(islice(self.source.draw("train", by_chance, rng), n))
+        prompt = prompts[seed % len(prompts)]
+        return [ask(question, prompt, self.domain) for question in questions]
+
+    def choice(self, problem: Problem, completion: str) -> str:
+        return self.source.choose(problem, completion)
+
+    def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
+        return self.source.grader.grade([Attempt(p.id, p.answer, c) for p, c in attempts])
+
+
+_ENDINGS = {
+    "": (("own",),),
+    "-shared": (("shared",),),
+    "-both": (("own", "shared"),),
+    "-curriculum": (("own",), ("own", "shared")),
+}
+"""{ending of a task's name: the prompts of each part of a training}; held-out problems have the
+last part's.
+"""
+
+
+def generated_tasks() -> dict[str, Callable[[], GeneratedTask]]:
+    """{name: how to make the task} of every domain behind every choice of prompts."""
+    return {
+        f"{domain.name}{ending}": partial(_make, domain, ending)
+        for ending in _ENDINGS
+        for domain in (LARGEST, EXPRESSION, KIND)
+    }
+
+
+def _make(domain: Domain, ending: str) -> GeneratedTask:
+    messages = {"own": own_prompt(domain), "shared": shared_prompt()}
+    words = {"own": "own prompt", "shared": "prompt shared by all domains"}
+    stages = _ENDINGS[ending]
+    return GeneratedTask(
+        name=f"{domain.name}{ending}",
+        source=domain,
+        description=f"{domain.description}; {', '.join(words[which] for which in stages[-1])}",
+        prompts=tuple(messages[which] for which in stages[-1]),
+        stages=tuple(tuple(messages[which] for which in stage) for stage in stages),
+    )
