@@ -44,6 +44,7 @@ from .layer import SVFSwitchLinear as SVFSwitchLinear
 from .plan import Plan as Plan
 from .plan import Recipe as Recipe
 from .plan import plan as plan
+from .scales import Arrays as Arrays
 from .scales import Scales as Scales
 from .scales import Shapes as Shapes
 from .scales import check_scales as check_scales

@@ -4,6 +4,9 @@ import mlx.core as mx
 
 from mlx_t2.errors import ShapeError
 
+Arrays = dict[str, mx.array]
+"""Named arrays of any meaning: gradients, sums, singular values."""
+
 Scales = dict[str, mx.array]
 """{module path: z}, z float32 of the layer's shape: (rank,), or (stack, rank) for the experts
 or heads of one layer; or (rows, *shape) where each row of a batch wears its own.
