@@ -10,8 +10,9 @@ import typer
 from .ask import routed
 from .eval import evaluate_with_bar
 from .options import DEFAULT_MODEL, Json, Seed
-from .render import TrainingDisplay, emit, interval, note, percent, say, sparkline, table
+from .render import emit, interval, note, percent, say, sparkline, table
 from .session import decomposed, experts_for, opened, router_for
+from .training_display import TrainingDisplay
 
 DOMAINS = ("largest", "expression", "kind")
 
@@ -64,7 +65,7 @@ def _live(model: Any, task: Any, steps: int, limit: int, seed: int) -> dict:
         out = Path(folder) / task.name
         for report in train(model, task, config, out):
             rewards.append(report.reward)
-            samples.append(report.sample)
+            samples.append(report.example)
             display.show(report)
         metrics = Expert.load(out / "expert.safetensors").metrics
     outcome = {"task": task.name, "steps": steps, "rewards": rewards, "n": limit}

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from . import ask, bench, chat, demo, doctor, eval, experts, export, prepare, tasks, train
+from . import ask, bench, chat, decompose, demo, doctor, eval, experts, export, tasks, train
 
 app = typer.Typer(
     name="t2",
@@ -15,7 +15,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(doctor.doctor)
-app.command()(prepare.decompose)
+app.command()(decompose.decompose)
 app.add_typer(tasks.app, name="tasks")
 app.command()(train.train)
 app.command("eval")(eval.evaluate)

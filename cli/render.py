@@ -1,4 +1,4 @@
-"""What a person sees. The only file that knows rich."""
+"""What a person sees. Only this file and the training's display know rich."""
 
 import json
 import sys
@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -54,7 +53,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def facts(title: str, pairs: Iterable[tuple[str, str]]) -> None:
-    """Names and values, one pair a line."""
+    """Names and values, one pair per line."""
+    stdout.print(draw_facts(title, pairs))
+
+
+def draw_facts(title: str, pairs: Iterable[tuple[str, str]]) -> Table:
+    """Names and values as a table to which rows can be added."""
     drawn = Table(
         title=title, title_justify="left", title_style="bold", show_header=False, box=None
     )
@@ -62,7 +66,7 @@ def facts(title: str, pairs: Iterable[tuple[str, str]]) -> None:
     drawn.add_column(overflow="fold")
     for name, value in pairs:
         drawn.add_row(name, Text(value))
-    stdout.print(drawn)
+    return drawn
 
 
 @contextmanager
@@ -112,6 +116,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def size(count: float) -> str:
+    """Bytes: 230_000 → 0.23 MB, 2_100_000_000 → 2.10 GB."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
+
+
 def percent(share: float) -> str:
     """0.257 → 25.7 %."""
     return f"{100 * share:.1f} %"
@@ -120,93 +129,3 @@ def percent(share: float) -> str:
 def interval(bounds: Sequence[float]) -> str:
     """A 95 % interval."""
     return f"{100 * bounds[0]:.0f}-{100 * bounds[1]:.0f}"
-
-
-class TrainingDisplay:
-    """The state of a training, redrawn in place on a terminal and written line by line
-    elsewhere.
-    """
-
-    def __init__(self, title: str, is_shown: bool = True):
-        """is_shown: off for all machines but the first."""
-        self._title, self._is_shown = title, is_shown
-        self._is_live = is_shown and stderr.is_terminal
-        self._rewards: list[float] = []
-        self._seconds: list[float] = []
-        self._kl: float | None = None
-        self._warning: str | None = None
-        self._live = Live(console=stderr, refresh_per_second=4, transient=False)
-
-    def __enter__(self) -> "TrainingDisplay":
-        if self._is_live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_live:
-            self._live.stop()
-
-    def show(self, report: Any) -> None:
-        """One more step is done."""
-        self._rewards.append(report.reward)
-        self._seconds.append(report.seconds)
-        self._kl = self._kl if report.kl is None else report.kl
-        if self._is_live:
-            self._live.update(self._drawn(report))
-        elif self._is_shown:
-            held_out = (
-                "" if report.validation is None else f"  held-out {percent(report.validation)}"
-            )
-            stderr.print(
-                f"step {report.step}/{report.steps}  reward {report.reward:.2f}  "
-                f"signal {report.signal_groups}/{report.groups}{held_out}  "
-                f"{report.seconds:.1f} s"
-            )
-            if report.warning and report.warning != self._warning:
-                stderr.print(Text(f"! {report.warning}", style="yellow"), soft_wrap=True)
-        self._warning = report.warning
-
-    def _drawn(self, report: Any) -> Group:
-        left = sum(self._seconds) / len(self._seconds) * (report.steps - report.step)
-        rows = (
-            ("step", f"{report.step} of {report.steps}, about {duration(left)} left"),
-            ("reward", f"{sparkline(self._rewards[-60:])} {report.reward:.2f}"),
-            (
-                "held-out accuracy",
-                f"{percent(report.base_validation)} before, "
-                f"best so far {percent(report.best_validation)}",
-            ),
-            ("KL from the base", "" if self._kl is None else f"{self._kl:.3f} nats"),
-            ("problems with signal", f"{report.signal_groups} of {report.groups}"),
-            (
-                "commonest answer",
-                f"{report.commonest!r}, {percent(report.commonest_share)} of completions",
-            ),
-            ("cut off", f"{report.truncated} completions"),
-            (
-                "speed",
-                f"{report.tokens / report.sampling_seconds:.0f} tokens/s sampled, "
-                f"{report.seconds:.1f} s a step, {report.peak_gb:.1f} GB at most",
-            ),
-            ("mean |z - 1|", f"{report.change:.4f}"),
-            ("question", report.sample["question"]),
-        )
-        grid = Table(
-            title=self._title,
-            title_justify="left",
-            title_style="bold",
-            show_header=False,
-            box=None,
-        )
-        grid.add_column(style="dim")
-        grid.add_column(overflow="fold")
-        for name, value in rows:
-            grid.add_row(name, Text(value))
-        for text, is_right in list(
-            zip(report.sample["completions"], report.sample["is_right"], strict=True)
-        )[:4]:
-            mark = Text("✓ ", style="green") if is_right else Text("✗ ", style="red")
-            grid.add_row("", mark + Text(text.replace("\n", "⏎")))
-        if report.warning:
-            grid.add_row("", Text(report.warning, style="yellow"))
-        return Group(grid)

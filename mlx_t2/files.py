@@ -56,6 +56,22 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The entries of a JSON-lines file up to the first that a crash cut off; none where there
+    is no file.
+    """
+    if not path.exists():
+        return []
+    entries = []
+    # as bytes: a line may be cut inside a character, and text knows other ends of lines
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            break
+    return entries
+
+
 def json_line(entry: Any) -> str:
     """An entry as one line of a JSON-lines file."""
     return json.dumps(entry, ensure_ascii=False) + "\n"

@@ -75,7 +75,7 @@ def together(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
     def loss(scales: Scales) -> mx.array:
         with model.using(scales):
             logprobs = completion_logprobs(model, batch.prompts, batch.completions_P_G)
-        return policy_loss(logprobs, None, advantages, len(batch.rows), 0.0)[0]
+        return policy_loss(logprobs, None, advantages, len(batch.rows), 0.0)
 
     gradient: Any = mx.grad(loss)(scales)
     mx.eval(gradient)

@@ -1,17 +1,18 @@
 """REINFORCE on the scales alone: from a task's rewards to an expert.
 
-Knows rollouts, log-probabilities and expert files; does not know how experts are chosen, mixed
-or reported.
+Knows rollouts, log-probabilities and expert files; does not know how experts are chosen or
+mixed, nor who watches a training.
 """
 
 from .advantages import leave_one_out as leave_one_out
+from .config import PRESETS as PRESETS
 from .config import TrainConfig as TrainConfig
+from .config_file import read_config as read_config
+from .loop import train as train
 from .plan import TrainPlan as TrainPlan
+from .plan import plan_training as plan_training
 from .plot import plot_run as plot_run
 from .ranks import Ranks as Ranks
 from .reinforce import policy_loss as policy_loss
-from .report import StepReport as StepReport
-from .reporting import reporter as reporter
-from .settings import train_config as train_config
-from .train import plan as plan
-from .train import train as train
+from .step_report import StepReport as StepReport
+from .trackers import open_tracker as open_tracker

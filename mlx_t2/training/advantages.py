@@ -12,8 +12,13 @@ Rewards = Sequence[float | None]
 def leave_one_out(rewards_G: Rewards) -> list[float]:
     """A_i = r_i − mean of the group's other rewards: unbiased, and zero where all agree.
 
+    >>> leave_one_out([1.0, 0.0, 0.0])
+    [1.0, -0.5, -0.5]
+    >>> leave_one_out([1.0, 1.0, None])
+    [0.0, 0.0, 0.0]
+
     Source: Kool et al. 2019; Ahmadian et al. 2024, arXiv:2402.14740, equation 8.
-    Differs (3) from the paper, which uses the bare reward, ±1.
+    Differs (3): the paper takes the bare reward, ±1.
     """
     counted = [reward for reward in rewards_G if reward is not None]
     total, others = sum(counted), len(counted) - 1
@@ -28,7 +33,7 @@ def by_group(rewards_P_G: Sequence[Rewards]) -> list[list[float]]:
 
 
 def against_batch(rewards_P_G: Sequence[Rewards]) -> list[list[float]]:
-    """A_i = r_i − mean of all rewards of the step: also for one completion a problem.
+    """A_i = r_i − mean of all rewards of the step: works for one completion per problem too.
 
     Source: Williams 1992, with the batch's mean as reinforcement baseline.
     """

@@ -1,14 +1,12 @@
 """A training's whole state on disk, so that it can stop anywhere and go on to the same bytes.
 
-Knows files; knows no models. A checkpoint is one safetensors file with a digest,
-written beside its place and renamed into it; the one before it stays until the next.
+Knows files; knows no models. A checkpoint is one safetensors file with a digest; the one before
+it stays until the next.
 """
 
-import contextlib
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,23 +16,27 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_t2.errors import CheckpointError
-from mlx_t2.svf import Scales
+from mlx_t2.files import file_errors, write_whole
+from mlx_t2.svf import Arrays, Scales
+
+from .optimizer import OptimizerState
 
 KEPT = 2
 """Generations on disk."""
 _ARRAYS = ("parameters", "best", "optimizer")
 
 
-@dataclass
+@dataclass(frozen=True)
 class State:
     """Everything that the next step depends on. Problems and completions are drawn from (seed,
     step): the step is the random state and the data cursor in one.
     """
 
     step: int
-    parameters: Scales
+    """Steps done."""
+    parameters: Arrays
     """What is trained."""
-    optimizer: dict
+    optimizer: OptimizerState
     best: Scales
     """The scales that were best on validation problems."""
     best_validation: float
@@ -44,31 +46,18 @@ class State:
     stale: int = 0
     """Evaluations since the best one."""
     recent: list[dict[str, Any]] = field(default_factory=list)
-    """Signs of the last steps, see `health`."""
+    """Signs of the last steps, see `collapse`."""
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Write atomically, and forget all but the last two. Raises CheckpointError where the
-    folder cannot take it.
+    """Write whole or not at all, and forget all but the last two. Raises FileError where the
+    folder cannot take it; the checkpoint before it is kept.
     """
     path = folder / f"step-{state.step:06d}.safetensors"
-    temporary = path.with_name(f".{path.name}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(pack(state))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    write_whole(path, pack(state))
+    with file_errors(path):
         for old in generations(folder)[KEPT:]:
             old.unlink()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise CheckpointError(
-            f"{path}: cannot be written ({error}), expected a folder with room; "
-            "the checkpoint before it is kept"
-        ) from error
 
 
 def generations(folder: Path) -> list[Path]:
@@ -102,11 +91,10 @@ def pack(state: State) -> bytes:
     """The state as the bytes of a safetensors file."""
     arrays = {f"parameters/{k}": v for k, v in state.parameters.items()}
     arrays |= {f"best/{k}": v for k, v in state.best.items()}
-    arrays |= {f"optimizer/{k}": v for k, v in _flat(state.optimizer)}
-    numbers = {k: v for k, v in vars(state).items() if k not in _ARRAYS}
+    arrays |= {f"optimizer/{k}": v for k, v in _flatten(state.optimizer)}
+    numbers = json.dumps({k: v for k, v in vars(state).items() if k not in _ARRAYS})
     file = io.BytesIO()
-    told = json.dumps(numbers)
-    metadata = {"state": told, "digest": _digest(arrays, told)}
+    metadata = {"state": numbers, "digest": _digest(arrays, numbers)}
     mx.save_safetensors(file, arrays, metadata)  # pyright: ignore[reportArgumentType]
     return file.getvalue()
 
@@ -126,10 +114,10 @@ def unpack(data: bytes) -> State:
         }
         for name in _ARRAYS
     }
-    return State(**numbers | part | {"optimizer": _nested(part["optimizer"])})
+    return State(**numbers | part | {"optimizer": _nest(part["optimizer"])})
 
 
-def _digest(arrays: dict[str, mx.array], numbers: str) -> str:
+def _digest(arrays: Arrays, numbers: str) -> str:
     """A flipped bit leaves a safetensors file readable; this notices."""
     digest = hashlib.sha256(numbers.encode())
     for name, array in sorted(arrays.items()):
@@ -138,7 +126,7 @@ def _digest(arrays: dict[str, mx.array], numbers: str) -> str:
     return digest.hexdigest()
 
 
-def _flat(optimizer: dict) -> Iterator[tuple[str, mx.array]]:
+def _flatten(optimizer: OptimizerState) -> Iterator[tuple[str, mx.array]]:
     """MLX's own flattening joins by dots, which module paths hold already."""
     for name, value in optimizer.items():
         if isinstance(value, dict):
@@ -147,8 +135,8 @@ def _flat(optimizer: dict) -> Iterator[tuple[str, mx.array]]:
             yield name, value
 
 
-def _nested(flat: Scales) -> dict:
-    optimizer: dict = {}
+def _nest(flat: Arrays) -> OptimizerState:
+    optimizer: OptimizerState = {}
     for key, value in flat.items():
         name, _, leaf = key.partition("/")
         if leaf:

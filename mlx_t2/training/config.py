@@ -1,76 +1,88 @@
-"""How an expert is trained: the settings and their defaults, once. Knows no models."""
+"""How an expert is trained: the settings and their defaults, once. Knows no models.
+
+The options of `t2 train` are made from this file's text: names, types, defaults, and the first
+sentence of each field's docstring as its help.
+"""
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mlx_t2.errors import ConfigError
+
+Mode = Literal["rloo", "reinforce", "paper"]
+Schedule = Literal["constant", "cosine"]
+OptimizerName = Literal["adam", "adamw"]
+Penalty = Literal["k2", "k1", "paper", "reference"]
+Truncated = Literal["wrong", "masked"]
+ParametrisationName = Literal["direct", "sigmoid", "bands"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How an expert is trained."""
 
-    mode: str = "rloo"
+    mode: Mode = "rloo"
     """Advantages: rloo (leave-one-out in a group), reinforce (against the step's mean) or paper
-    (±1 without baseline).
+    (±1 without a baseline).
     """
     steps: int = 20
     """Updates."""
     prompts: int = 9
-    """Problems a step."""
+    """Problems per step."""
     group: int = 8
-    """Completions a problem."""
+    """Completions per problem."""
     lr: float = 2e-3
-    """Learning rate of the optimiser on z. More is faster where no short cut pays, and fatal
-    where one does: the policy shuts on it within a few steps. A little `kl` keeps it open.
+    """Learning rate of the optimiser on z. A higher one is faster where no short cut pays, and
+    fatal where one does: the policy collapses onto it within a few steps. A little `kl`
+    prevents that.
     """
     warmup: int = 0
     """Updates over which the learning rate rises to `lr`."""
-    schedule: str = "constant"
-    """Of the learning rate after the warm-up: constant, or cosine down to 0."""
-    optimizer: str = "adam"
+    schedule: Schedule = "constant"
+    """Learning rate after the warm-up: constant, or cosine down to 0."""
+    optimizer: OptimizerName = "adam"
     """adam (0.9, 0.99), or adamw (0.9, 0.999) with weight decay 0.01."""
     clip: float = 1.0
-    """Longest gradient (global norm)."""
+    """Largest global norm of the gradient."""
     kl: float = 0.0
-    """Weight of the KL penalty to the base model."""
-    kl_form: str = "k2"
-    """k2 (in the loss), k1 (in the reward), paper (KL(π ‖ base) over the whole vocabulary) or
-    reference (KL(base ‖ π), as the reference code has it).
+    """Weight of the KL penalty to the base model; 0.05 where a policy collapses."""
+    kl_form: Penalty = "k2"
+    """Penalty: k2 (in the loss), k1 (in the reward), paper (KL(π ‖ base) over the whole
+    vocabulary) or reference (KL(base ‖ π), as the reference code has it).
     """
     temperature: float = 1.0
-    """Of the sampled completions; 0 is greedy, for mode paper alone."""
-    truncated: str = "wrong"
+    """Temperature of the sampled completions. 0 is greedy, for mode paper alone."""
+    truncated: Truncated = "wrong"
     """A completion cut off by the limit is wrong, or masked: as if it had not been sampled."""
     overlong: int = 0
     """Tokens before the limit over which a penalty rises to 1; 0 is none."""
     balanced: bool = True
-    """Every step asks for each class or position of an answer equally often."""
-    parametrisation: str = "direct"
+    """Ask for each class or position of an answer equally often in every step."""
+    parametrisation: ParametrisationName = "direct"
     """What is trained: direct (z), sigmoid (the reference's p, renormalised) or bands."""
     bands: int = 8
-    """Numbers a kind of matrix, for parametrisation bands."""
+    """Numbers per kind of matrix, for parametrisation bands."""
     seed: int = 0
-    """Of problems and completions."""
+    """Same seed, same problems and completions."""
     eval_every: int = 5
     """Steps between greedy evaluations on the validation split."""
     validation: int = 120
-    """Problems of each such evaluation."""
+    """Problems per validation."""
     patience: int | None = None
-    """Stop after so many evaluations without a better one; None is never."""
+    """Stop after so many validations without a better one; never by default."""
     test: int = 200
     """Problems of the test split answered before and after; 0 is none."""
     targets: str = "mlp"
-    """Which layers wear scales: mlp, attention, all, or a regular expression."""
+    """Layers that wear scales: mlp, attention, all, or a regular expression."""
     rank: int | None = None
-    """Singular values scaled a weight, largest first; all when None."""
+    """Singular values scaled per weight, largest first; all by default."""
     init: str | None = None
-    """An expert file to start from instead of z = 1."""
+    """Start from this expert file instead of z = 1."""
     memory_gb: float | None = None
-    """Most memory to plan for [GB]; the machine's when None."""
+    """Most memory to plan for [GB]; the machine's by default."""
     rows: int | None = None
-    """Completions in one gradient pass; as many as fit when None. The gradient is the same."""
+    """Completions per gradient pass; what fits by default. The gradient is the same."""
     checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, more time."""
 
@@ -90,15 +102,17 @@ class TrainConfig:
         self._check("seed", 0 <= self.seed < 2**43, "0 or more, and less than 2^43")
         memory = self.memory_gb
         self._check("memory_gb", memory is None or 0 < memory < math.inf, "more than 0")
-        for name, known in CHOICES.items():
-            self._check(name, getattr(self, name) in known, " or ".join(known))
-        self._check_together()
+        for name, kind in setting_types().items():
+            if get_origin(kind) is Literal:
+                known = get_args(kind)
+                self._check(name, getattr(self, name) in known, " or ".join(known))
+        self._check_pairs()
 
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:
             raise ConfigError(f"{name}: got {getattr(self, name)!r}, expected {expected}")
 
-    def _check_together(self) -> None:
+    def _check_pairs(self) -> None:
         if self.mode == "rloo":
             self._check("group", self.group > 1, "2 or more: one completion has no baseline")
         if self.mode != "paper":
@@ -111,15 +125,10 @@ class TrainConfig:
             self._check("init", self.init is None, "none: only direct starts from an expert")
 
 
-CHOICES = {
-    "mode": ("rloo", "reinforce", "paper"),
-    "schedule": ("constant", "cosine"),
-    "optimizer": ("adam", "adamw"),
-    "kl_form": ("k2", "k1", "paper", "reference"),
-    "truncated": ("wrong", "masked"),
-    "parametrisation": ("direct", "sigmoid", "bands"),
-}
-"""Settings that are one of a few words."""
+def setting_types() -> dict[str, Any]:
+    """{setting: its type}."""
+    return get_type_hints(TrainConfig)
+
 
 MAY_CHANGE = ("rows", "memory_gb")
 """Settings that a resumed run may have otherwise: they move work, not the objective."""
@@ -140,6 +149,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What a mode sets where neither a flag nor a file does.
 
-Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, table 6 and appendix; one greedy completion a
-problem as in the reference code.
+Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, table 6 and appendix; one greedy completion
+per problem as in the reference code.
 """

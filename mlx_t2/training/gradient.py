@@ -9,14 +9,14 @@ it compiled for each of them for ever. Knows models and objectives; knows no tas
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import reduce
+from itertools import accumulate, pairwise
 from typing import Any
 
 import mlx.core as mx
 
 from mlx_t2.models import SVFModel
 from mlx_t2.reading import checkpointed, completion_distributions, completion_logprobs
-from mlx_t2.svf import Scales
+from mlx_t2.svf import Arrays, Scales
 
 from .config import TrainConfig
 from .parametrisation import Parametrisation
@@ -26,114 +26,130 @@ Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Weighted:
+class AdvantageGroup:
     """A prompt, completions of it, and the advantage of each."""
 
     prompt: Tokens
     completions: tuple[Tokens, ...]
     advantages: tuple[float, ...]
 
+    @property
+    def has_signal(self) -> bool:
+        """Whether any completion has an advantage."""
+        return any(self.advantages)
+
 
 @dataclass(frozen=True)
 class Gradient:
-    """What a gradient pass found."""
+    """The loss, and its gradient with respect to each trained array."""
 
-    arrays: Scales
     loss: mx.array
-    kl: mx.array
-    """Of the policy from the base, summed over a completion, mean over all [nats]; 0 where the
-    objective has no penalty.
-    """
+    arrays: Arrays
 
 
 class Objective:
     """The loss of a part of a step, and its gradient."""
 
     def __init__(self, model: SVFModel, parametrisation: Parametrisation, config: TrainConfig):
-        self._model, self._scales = model, parametrisation.scales
+        self._model, self.parametrisation = model, parametrisation
         self._temperature = config.temperature or 1.0  # greedy ones are scored as sampled ones
         self._sequences = config.prompts * config.group
         self._kl = 0.0 if config.kl_form == "k1" else config.kl
-        self._part = self._exact if config.kl_form in ("paper", "reference") else self._sampled
+        is_exact = self._kl and config.kl_form in ("paper", "reference")
+        self._part_loss = self._exact_loss if is_exact else self._sampled_loss
         self._is_forward = config.kl_form == "paper"
-        self._saving: Callable[[], Any] = (
+        self._save_memory: Callable[[], Any] = (
             (lambda: checkpointed(model)) if config.checkpointing else nullcontext
         )
 
-    def gradient(self, parameters: Scales, groups: Sequence[Weighted], rows: int) -> Gradient:
-        """Of the loss summed over all groups, at most `rows` completions at a time."""
-        done = Gradient({k: mx.zeros_like(a) for k, a in parameters.items()}, *_zeros(2))
-        with self._saving():
-            for part in parts(groups, rows):
-                (loss, kl), arrays = mx.value_and_grad(self._loss)(parameters, part)
-                summed = {k: done.arrays[k] + a for k, a in arrays.items()}
-                done = Gradient(summed, done.loss + loss, done.kl + kl)
-                # before the next part is begun, this one's activations have to be gone
-                mx.eval(done.arrays, done.loss, done.kl)
-        return done
+    @property
+    def is_penalised(self) -> bool:
+        """Whether the loss has a KL penalty, so that groups without a signal count too."""
+        return self._kl > 0
 
-    def _loss(self, parameters: Scales, part: list[Weighted]) -> tuple[mx.array, mx.array]:
+    def gradient(
+        self, parameters: Arrays, groups: Sequence[AdvantageGroup], rows: int
+    ) -> Gradient:
+        """The gradient of the loss summed over all groups, at most `rows` completions at a
+        time.
+        """
+        loss, arrays = mx.array(0.0), {k: mx.zeros_like(a) for k, a in parameters.items()}
+        with self._save_memory():
+            for part in cut_into_parts(groups, rows):
+                part_loss, part_arrays = mx.value_and_grad(self._loss)(parameters, part)
+                loss, arrays = loss + part_loss, {k: arrays[k] + part_arrays[k] for k in arrays}
+                # before the next part is begun, this one's activations have to be gone
+                mx.eval(loss, arrays)
+        return Gradient(loss, arrays)
+
+    def _loss(self, parameters: Arrays, part: list[AdvantageGroup]) -> mx.array:
         advantages = [
             advantage
             for group in part
             for tokens, advantage in zip(group.completions, group.advantages, strict=True)
             for _ in tokens
         ]
-        return self._part(self._scales(parameters), part, mx.array(advantages))
+        return self._part_loss(
+            self.parametrisation.scales(parameters), part, mx.array(advantages)
+        )
 
-    def _sampled(
-        self, scales: Scales, part: list[Weighted], advantages: mx.array
-    ) -> tuple[mx.array, mx.array]:
-        """KL from the sampled tokens alone."""
-        logprobs = self._under(scales, completion_logprobs, part)
-        reference = self._under({}, completion_logprobs, part) if self._kl else None
+    def _sampled_loss(
+        self, scales: Scales, part: list[AdvantageGroup], advantages: mx.array
+    ) -> mx.array:
+        """The penalty, if any, from the sampled tokens alone."""
+        logprobs = self._read(completion_logprobs, part, scales)
+        reference = self._read(completion_logprobs, part, {}) if self._kl else None
         return policy_loss(logprobs, reference, advantages, self._sequences, self._kl)
 
-    def _exact(
-        self, scales: Scales, part: list[Weighted], advantages: mx.array
-    ) -> tuple[mx.array, mx.array]:
-        """KL over the whole vocabulary at every position."""
-        policy = self._under(scales, completion_distributions, part)
+    def _exact_loss(
+        self, scales: Scales, part: list[AdvantageGroup], advantages: mx.array
+    ) -> mx.array:
+        """The penalty over the whole vocabulary at every position."""
+        policy = self._read(completion_distributions, part, scales)
+        base = mx.stop_gradient(self._read(completion_distributions, part, {}))
         tokens = mx.array([t for group in part for c in group.completions for t in c])
         logprobs = mx.take_along_axis(policy, tokens[:, None], axis=-1).squeeze(-1)
-        loss, _ = policy_loss(logprobs, None, advantages, self._sequences, 0.0)
-        if not self._kl:
-            return loss, mx.array(0.0)
-        base = mx.stop_gradient(self._under({}, completion_distributions, part))
+        loss = policy_loss(logprobs, None, advantages, self._sequences, 0.0)
         pair = (policy, base) if self._is_forward else (base, policy)
-        kl = divergence(*pair, self._sequences)
-        return loss + self._kl * kl, kl
+        return loss + self._kl * divergence(*pair, self._sequences)
 
-    def log_ratios(self, scales: Scales, groups: Sequence[Weighted], rows: int) -> list[float]:
+    def log_ratios(
+        self, scales: Scales, groups: Sequence[AdvantageGroup], rows: int
+    ) -> list[float]:
         """Σ_t log π − log π_base of every completion in turn [nats]; their mean estimates the
         KL of the policy from the base.
         """
         sums: list[float] = []
-        for part in parts(groups, rows):
-            policy = self._under(scales, completion_logprobs, part)
-            ratios: Any = (policy - self._under({}, completion_logprobs, part)).tolist()
-            each = iter(ratios)
-            sums += [sum(next(each) for _ in c) for group in part for c in group.completions]
+        for part in cut_into_parts(groups, rows):
+            policy = self._read(completion_logprobs, part, scales)
+            ratios: Any = (policy - self._read(completion_logprobs, part, {})).tolist()
+            lengths = [len(tokens) for group in part for tokens in group.completions]
+            ends = accumulate(lengths, initial=0)
+            sums += [sum(ratios[start:end]) for start, end in pairwise(ends)]
         return sums
 
-    def is_finite(self, parameters: Scales, group: Weighted) -> bool:
-        """Whether the first completion still has a probability: numbers may be finite whose
+    def is_finite(self, parameters: Arrays, group: AdvantageGroup) -> bool:
+        """Whether the first completion still has a probability: parameters may be finite whose
         model is not, and then it samples nothing that carries a signal, for ever.
         """
-        one = Weighted(group.prompt, group.completions[:1], group.advantages[:1])
-        scores = self._under(self._scales(parameters), completion_logprobs, [one])
+        one = AdvantageGroup(group.prompt, group.completions[:1], group.advantages[:1])
+        scores = self._read(completion_logprobs, [one], self.parametrisation.scales(parameters))
         found: Any = mx.all(mx.isfinite(scores)).item()
         return found
 
-    def _under(self, scales: Scales, read: Callable, part: list[Weighted]) -> mx.array:
+    def _read(self, read: Callable, part: list[AdvantageGroup], scales: Scales) -> mx.array:
         with self._model.using(scales):
             prompts, completions = [g.prompt for g in part], [g.completions for g in part]
             return read(self._model, prompts, completions, self._temperature)
 
 
-def parts(groups: Sequence[Weighted], rows: int) -> Iterator[list[Weighted]]:
-    """Whole groups together while they have at most `rows` completions; larger groups cut."""
-    held: list[Weighted] = []
+def cut_into_parts(
+    groups: Sequence[AdvantageGroup], rows: int
+) -> Iterator[list[AdvantageGroup]]:
+    """Whole groups side by side while they have at most `rows` completions; larger groups
+    cut.
+    """
+    held: list[AdvantageGroup] = []
     for piece in (piece for group in groups for piece in _cut(group, rows)):
         if held and sum(len(g.completions) for g in (*held, piece)) > rows:
             yield held
@@ -143,18 +159,7 @@ def parts(groups: Sequence[Weighted], rows: int) -> Iterator[list[Weighted]]:
         yield held
 
 
-def _cut(group: Weighted, rows: int) -> Iterator[Weighted]:
-    for i in range(0, len(group.completions), rows):
-        at = slice(i, i + rows)
-        yield Weighted(group.prompt, group.completions[at], group.advantages[at])
-
-
-def _zeros(count: int) -> list[mx.array]:
-    return [mx.array(0.0)] * count
-
-
-def length(arrays: Scales) -> float:
-    """The norm of all arrays together."""
-    squares = reduce(lambda a, b: a + b, ((a * a).sum() for a in arrays.values()))
-    found: Any = mx.sqrt(squares).item()
-    return found
+def _cut(group: AdvantageGroup, rows: int) -> Iterator[AdvantageGroup]:
+    for start in range(0, len(group.completions), rows):
+        at = slice(start, start + rows)
+        yield AdvantageGroup(group.prompt, group.completions[at], group.advantages[at])

@@ -1,40 +1,88 @@
-"""One update: sample, weigh, move the parameters. Knows models and tasks; knows no files and no
-evaluation.
+"""One update: sample completions, turn rewards into advantages, move the parameters.
+
+Knows models and tasks; knows no files and no evaluation.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
 import mlx.optimizers as optim
 
-from mlx_t2.errors import ConfigError
+from mlx_t2.errors import ConfigError, TrainingError
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
-from mlx_t2.svf import Scales
+from mlx_t2.svf import Arrays, Scales, check_trainable
 from mlx_t2.tasks import Task
 
 from .advantages import Rewards, against_batch, by_group, overlong_penalty, without_baseline
 from .checkpoint import State
 from .config import TrainConfig
-from .gradient import Objective, Weighted
-from .optimizer import make_optimizer
+from .gradient import AdvantageGroup, Objective
+from .optimizer import Optimizer, OptimizerState
 from .parametrisation import Parametrisation, bands, direct, sigmoid
-from .plan import Fit, fit, least
 from .ranks import Ranks
+from .row_limits import RowLimits
 
 _MEASURED = 2
-"""Completions of a problem that the KL of a report is estimated from, where no penalty needs
-all.
-"""
+"""Completions per problem that the KL of a report is estimated from."""
 _ADVANTAGES = {"rloo": by_group, "reinforce": against_batch, "paper": without_baseline}
 
 
+def check_model(model: SVFModel, config: TrainConfig) -> None:
+    """Raise ConfigError where the model is decomposed otherwise than `config` says, ModelError
+    where its layers have no gradient.
+    """
+    if (model.targets, model.rank) != (config.targets, config.rank):
+        raise ConfigError(
+            f"targets and rank: the model is decomposed for {model.targets!r} and "
+            f"{model.rank}, expected {config.targets!r} and {config.rank}"
+        )
+    check_trainable(model.network)
+
+
+def start_scales(model: SVFModel, config: TrainConfig) -> Scales:
+    """The scales of the expert to start from; none where there is no such expert.
+
+    Raises: ExpertFileError for one that does not fit the model.
+    """
+    if not config.init:
+        return {}
+    expert = Expert.load(Path(config.init))
+    fingerprint = model.fingerprint(expert.targets)
+    expert.check(model.name, fingerprint, model.shapes)
+    return expert.scales
+
+
+def parametrise(model: SVFModel, config: TrainConfig, start: Scales) -> Parametrisation:
+    """What `config` trains on this model."""
+    if config.parametrisation == "sigmoid":
+        return sigmoid(model.singular_values, config.seed)
+    if config.parametrisation == "bands":
+        return bands(model.shapes, config.bands)
+    return direct(model.shapes, start)
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one step of the optimiser made."""
+
+    parameters: Arrays
+    optimizer: OptimizerState
+    loss: float
+    norm: float
+    """The gradient's global norm before clipping."""
+
+
 class Learner:
-    """What a step works with, the same in every step; `State` is what changes."""
+    """Makes completions of a step's problems, and an update of completions; keeps nothing from
+    one step to the next. All machines call its methods alike, each for its share of the
+    problems.
+    """
 
     def __init__(
         self,
@@ -42,85 +90,67 @@ class Learner:
         task: Task,
         config: TrainConfig,
         ranks: Ranks,
-        has_checkpoint: bool = False,
+        objective: Objective,
+        limits: RowLimits,
     ):
-        """has_checkpoint: parameters come from there, no expert to start from is read."""
         self.model, self.task, self.config, self.ranks = model, task, config, ranks
-        self._init = None if has_checkpoint else config.init
-        self.optimizer = make_optimizer(config)
-        self.form = self._parametrisation()
-        self.objective = Objective(model, self.form, config)
-        self.at_once = Fit(0, 0)
+        self.objective, self.limits = objective, limits
+        self.optimizer = Optimizer(config)
+        self._advantages = _ADVANTAGES[config.mode]
+        self._is_kl_in_reward = config.kl > 0 and config.kl_form == "k1"
 
-    def _parametrisation(self) -> Parametrisation:
-        if self.config.parametrisation == "sigmoid":
-            return sigmoid(self.model.singular_values, self.config.seed)
-        if self.config.parametrisation == "bands":
-            return bands(self.model.shapes, self.config.bands)
-        return direct(self.model.shapes, self._start())
-
-    def _start(self) -> Scales:
-        """The scales of the expert to start from, where there is one."""
-        if not self._init:
-            return {}
-        expert = Expert.load(Path(self._init))
-        fingerprint = self.model.fingerprint(expert.targets)
-        expert.check(self.model.name, fingerprint, self.model.shapes)
-        return expert.scales
-
-    def fit(self) -> None:
-        """Find out how much is done at once: on all machines what the smallest can take."""
-        model, config = self.model, self.config
-        found = self.ranks.together(
-            lambda: fit(model, self.task, self.objective, self.form.initial, config)
-        )
-        everywhere = [Fit(**one) for one in self.ranks.gather_all(vars(found))]
-        self.at_once = least(everywhere)
-
-    def scales(self, state: State) -> Scales:
+    def scales(self, parameters: Arrays) -> Scales:
         """The z that the parameters stand for."""
-        return self.form.scales(state.parameters)
+        return self.objective.parametrisation.scales(parameters)
 
-    def sampled(self, state: State) -> list[Rollout]:
-        """This machine's share of the step's problems, sampled and graded."""
-        config, seed = self.config, self.config.seed * 1_000_003 + state.step
+    def sample(self, state: State) -> list[Rollout]:
+        """This machine's share of the next step's problems, sampled and graded."""
+        return self.ranks.on_all(self._sample, state)
+
+    def _sample(self, state: State) -> list[Rollout]:
+        config, seed = self.config, self.config.seed * 1_000_003 + state.step + 1
         problems = self.task.step(
-            config.prompts, seed, config.balanced, (state.step - 1) / config.steps
+            config.prompts, seed, config.balanced, state.step / config.steps
         )
         sampling = SamplingConfig(
             temperature=config.temperature,
             max_tokens=self.task.max_tokens,
             seed=seed,
-            max_rows=self.at_once.decoded,
+            max_rows=self.limits.decoded,
         )
         numbers, mine = self.ranks.mine(range(config.prompts)), self.ranks.mine(problems)
-        with self.model.using(self.scales(state)):
+        with self.model.using(self.scales(state.parameters)):
             return rollouts(self.model, self.task, mine, config.group, sampling, numbers)
 
-    def weighted(
-        self, state: State, sampled: Sequence[Rollout], is_measured: bool
-    ) -> tuple[list[Weighted], float | None]:
-        """The completions with their advantages, and the KL from the base where it was
-        measured: for a penalty in the reward, or because it is asked for.
+    def measure_kl(self, state: State, sampled: Sequence[Rollout]) -> float:
+        """An estimate of KL(policy ‖ base) of a whole completion [nats]: the mean log-ratio
+        over the first completions of every problem, drawn from the policy.
         """
-        rewards, kl = [self._shaped(rollout) for rollout in sampled], None
-        in_reward = self.config.kl and self.config.kl_form == "k1"
-        if in_reward or is_measured:
-            few = None if in_reward else _MEASURED
-            bare = [_weigh(r, [0.0] * len(r.rewards), few) for r in sampled]
-            scales = self.scales(state)
-            ratios = self.ranks.together(
-                lambda: self.objective.log_ratios(scales, bare, self.at_once.rows)
-            )
-            everywhere = [r for part in self.ranks.gather_all(ratios) for r in part]
-            kl = sum(everywhere) / len(everywhere)
-            if in_reward:
-                each = iter(ratios)
-                rewards = [[_less(r, self.config.kl * next(each)) for r in g] for g in rewards]
-        advantages = self.ranks.mine(_ADVANTAGES[self.config.mode](self.ranks.gather(rewards)))
-        return [_weigh(r, a) for r, a in zip(sampled, advantages, strict=True)], kl
+        ratios = self._log_ratios(state, sampled, _MEASURED)
+        everywhere = list(chain.from_iterable(self.ranks.gather_all(ratios)))
+        return sum(everywhere) / len(everywhere)
 
-    def _shaped(self, rollout: Rollout) -> Rewards:
+    def weigh(self, state: State, sampled: Sequence[Rollout]) -> list[AdvantageGroup]:
+        """The completions with their advantages, which compare the rewards of all machines."""
+        rewards = [self._shape_rewards(rollout) for rollout in sampled]
+        if self._is_kl_in_reward:
+            n, ratios = self.config.group, self._log_ratios(state, sampled, None)
+            rewards = [
+                [_less(r, self.config.kl * ratios[n * p + g]) for g, r in enumerate(of_problem)]
+                for p, of_problem in enumerate(rewards)
+            ]
+        advantages = self.ranks.mine(self._advantages(self.ranks.gather(rewards)))
+        return [_join(r, a) for r, a in zip(sampled, advantages, strict=True)]
+
+    def _log_ratios(
+        self, state: State, sampled: Sequence[Rollout], first: int | None
+    ) -> list[float]:
+        """log π − log π_base of the first completions of each problem, or of all."""
+        bare = [_join(r, [0.0] * len(r.completions), first) for r in sampled]
+        log_ratios, scales = self.objective.log_ratios, self.scales(state.parameters)
+        return self.ranks.on_all(log_ratios, scales, bare, self.limits.rows)
+
+    def _shape_rewards(self, rollout: Rollout) -> Rewards:
         """Rewards with the penalty for length; None for what is masked."""
         config, longest = self.config, self.task.max_tokens
         return [
@@ -130,43 +160,39 @@ class Learner:
             for reward, c in zip(rollout.rewards, rollout.completions, strict=True)
         ]
 
-    def update(
-        self, state: State, groups: Sequence[Weighted]
-    ) -> tuple[float, float | None, float]:
-        """One step of the optimiser on the parameters of `state`; loss, KL where the objective
-        has it, and the gradient's norm before clipping.
+    def update(self, state: State, groups: Sequence[AdvantageGroup]) -> Update:
+        """One step of the optimiser from `state`.
+
+        Raises: TrainingError for a loss, gradient or model that is NaN or infinite.
         """
-        penalised = self.config.kl and self.config.kl_form != "k1"
-        used = [g for g in groups if penalised or any(g.advantages)]
-        mine = self.ranks.together(
-            lambda: self.objective.gradient(state.parameters, used, self.at_once.rows)
+        used = [g for g in groups if g.has_signal or self.objective.is_penalised]
+        mine = self.ranks.on_all(
+            self.objective.gradient, state.parameters, used, self.limits.rows
         )
-        whole = self.ranks.sum(mine.arrays | {"": mx.stack([mine.loss, mine.kl])})
-        numbers: Any = whole.pop("").tolist()
-        gradient, norm = optim.clip_grad_norm(whole, self.config.clip)
-        loss, kl, length = *numbers, float(norm)
-        if not (math.isfinite(loss) and math.isfinite(length)):
-            raise _diverged(state, f"the loss is {loss} and the gradient's norm {length}")
-        state.parameters = self.optimizer.apply_gradients(gradient, state.parameters)
-        state.optimizer = self.optimizer.state
-        mx.eval(state.parameters, state.optimizer)  # the next step's graph begins here
-        if not self.ranks.together(
-            lambda: self.objective.is_finite(state.parameters, groups[0])
-        ):
-            raise _diverged(state, "the updated model's scores are no numbers")
-        return loss, kl if penalised else None, length
+        gradient, norm = optim.clip_grad_norm(self.ranks.sum(mine.arrays), self.config.clip)
+        loss, norm = self.ranks.total(float(mine.loss)), float(norm)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise _diverged(state, f"the loss is {loss} and the gradient's norm {norm}")
+        parameters, optimizer = self.optimizer.step(state.parameters, gradient, state.optimizer)
+        mx.eval(parameters, optimizer)  # the next step's graph begins here
+        if not self.ranks.on_all(self.objective.is_finite, parameters, groups[0]):
+            raise _diverged(state, "the updated model's scores are NaN or infinite")
+        return Update(parameters, optimizer, loss, norm)
 
 
-def _diverged(state: State, what: str) -> ConfigError:
-    return ConfigError(
-        f"step {state.step}: {what}, expected numbers. The step before is kept; try a lower "
-        "lr, from an earlier expert (init)"
+def _diverged(state: State, what: str) -> TrainingError:
+    return TrainingError(
+        f"step {state.step + 1}: {what}, expected finite numbers. The step before is kept; try "
+        "a lower lr, from an earlier expert (init)"
     )
 
 
-def _weigh(rollout: Rollout, advantages: Sequence[float], few: int | None = None) -> Weighted:
-    completions = tuple(c.tokens for c in rollout.completions[:few])
-    return Weighted(tuple(rollout.prompt), completions, tuple(advantages[:few]))
+def _join(
+    rollout: Rollout, advantages: Sequence[float], first: int | None = None
+) -> AdvantageGroup:
+    """The first completions of a problem, or all, with their advantages."""
+    completions = tuple(c.tokens for c in rollout.completions[:first])
+    return AdvantageGroup(tuple(rollout.prompt), completions, tuple(advantages[:first]))
 
 
 def _less(reward: float | None, penalty: float) -> float | None:

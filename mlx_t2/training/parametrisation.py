@@ -10,25 +10,29 @@ from dataclasses import dataclass
 import mlx.core as mx
 from jaxtyping import Float
 
-from mlx_t2.svf import Scales, Shapes, ones
+from mlx_t2.svf import Arrays, Scales, Shapes, ones
 
 
 @dataclass(frozen=True)
 class Parametrisation:
     """Named float32 arrays that are trained, and how they make scales."""
 
-    initial: Scales
+    initial: Arrays
     """Where training starts."""
-    scales: Callable[[Scales], Scales]
+    scales: Callable[[Arrays], Scales]
     """Parameters → {module path: z}; differentiable."""
 
 
 def direct(shapes: Shapes, start: Scales) -> Parametrisation:
-    """z itself, from exactly 1 or from another expert's z."""
+    """z itself, from exactly 1 or from another expert's z.
+
+    Differs (5): z is trained itself, in float32, where the reference trains p and wears
+    z = sigmoid(p), renormalised; so the first step is taken from the base model exactly.
+    """
     return Parametrisation(ones(shapes) | start, lambda parameters: parameters)
 
 
-def sigmoid(singular_values: Scales, seed: int) -> Parametrisation:
+def sigmoid(singular_values: Arrays, seed: int) -> Parametrisation:
     """z = sigmoid(p) · Σs / Σ(s ⊙ sigmoid(p)), p drawn around 0.1 with variance 1e-3.
 
     The sum of a weight's singular values stays what it was. z is not 1 at the start: the drawn
@@ -43,16 +47,16 @@ def sigmoid(singular_values: Scales, seed: int) -> Parametrisation:
         for (path, s), key in zip(singular_values.items(), keys, strict=True)
     }
 
-    def scales(parameters: Scales) -> Scales:
+    def scales(parameters: Arrays) -> Scales:
         return {
-            path: renormalised(mx.sigmoid(p), singular_values[path])
+            path: renormalise(mx.sigmoid(p), singular_values[path])
             for path, p in parameters.items()
         }
 
     return Parametrisation(initial, scales)
 
 
-def renormalised(
+def renormalise(
     z: Float[mx.array, "*stack rank"], s: Float[mx.array, "*stack rank"]
 ) -> Float[mx.array, "*stack rank"]:
     """z · Σs / Σ(s ⊙ z)."""
@@ -60,7 +64,7 @@ def renormalised(
 
 
 def bands(shapes: Shapes, count: int) -> Parametrisation:
-    """One number a kind of matrix and band of singular values, shared by all layers.
+    """One number per kind of matrix and band of singular values, shared by all layers.
 
     The kind is the last part of the module path; band b holds the singular values i with
     ⌊i · count / rank⌋ = b, the largest first.
@@ -68,7 +72,7 @@ def bands(shapes: Shapes, count: int) -> Parametrisation:
     initial = {path.rpartition(".")[2]: mx.ones((count,)) for path in shapes}
     band = {rank: mx.arange(rank) * count // rank for rank in {s[-1] for s in shapes.values()}}
 
-    def scales(parameters: Scales) -> Scales:
+    def scales(parameters: Arrays) -> Scales:
         return {
             path: mx.broadcast_to(parameters[path.rpartition(".")[2]][band[shape[-1]]], shape)
             for path, shape in shapes.items()

@@ -2,7 +2,6 @@
 `plots`).
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from mlx_t2.errors import CheckpointError, ConfigError
+from mlx_t2.errors import ConfigError
 from mlx_t2.experts import Expert
+from mlx_t2.files import fill_whole, read_lines
 from mlx_t2.svf import Scales
-
-from .log import read_lines
 
 _BINS = 24
 """Along the singular values, the largest first."""
@@ -24,8 +22,8 @@ def plot_run(out: Path) -> Path:
     """Draw `plot.png` of a run folder: reward and accuracy, KL, signs of a collapse, and where
     the expert differs from the base model.
 
-    Raises: ConfigError without matplotlib or without metrics; CheckpointError where it cannot
-    be written.
+    Raises: ConfigError without matplotlib or without metrics; FileError where it cannot be
+    written.
     """
     try:
         from matplotlib.figure import Figure
@@ -42,30 +40,14 @@ def plot_run(out: Path) -> Path:
     _draw_reward(reward, entries, int(expert.metrics["n_validation"]))
     _draw_kl(kl, entries)
     _draw_signs(signs, entries)
-    by_layer, by_index = changes(expert.scales)
-    for kind, values in by_layer.items():
-        layers.plot(*zip(*sorted(values), strict=True), ".-", label=kind)
-    layers.set(xlabel="layer", title="mean |z − 1| of the expert")
-    layers.legend(fontsize="small")
-    for kind, values in by_index.items():
-        indices.plot(np.linspace(0, 1, len(values)), values, label=kind)
-    indices.set(xlabel="singular value: largest … smallest", title="mean |z − 1| of the expert")
-    indices.legend(fontsize="small")
-    change.plot([e["step"] for e in entries], [e["change"] for e in entries])
-    change.set(xlabel="step", title="mean |z − 1| in training")
-    for axes in (layers, indices, change):
-        axes.set_ylim(0, 1.1 * axes.dataLim.ymax or 1)
+    by_layer, by_index = measure_changes(expert.scales)
+    _draw_layers(layers, by_layer)
+    _draw_indices(indices, by_index)
+    _draw_change(change, entries)
     for axes in (reward, kl, signs, layers, change):
         axes.xaxis.get_major_locator().set_params(integer=True)
     path = out / "plot.png"
-    try:
-        temporary = path.with_name(f".{path.name}")
-        figure.savefig(temporary, dpi=120, format="png")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be written ({error}), expected a folder with room"
-        ) from error
+    fill_whole(path, lambda temporary: figure.savefig(temporary, dpi=120, format="png"))
     return path
 
 
@@ -81,10 +63,11 @@ def _draw_reward(axes: Any, entries: list[dict], n: int) -> None:
 
 
 def _draw_kl(axes: Any, entries: list[dict]) -> None:
+    """One estimate, in every step that evaluates."""
     measured = [(e["step"], e["kl"]) for e in entries if e["kl"] is not None]
     if measured:
         axes.plot(*zip(*measured, strict=True), "o-")
-    axes.set(xlabel="step", title="KL from the base [nats a completion]")
+    axes.set(xlabel="step", title="KL from the base [nats per completion]")
 
 
 def _draw_signs(axes: Any, entries: list[dict]) -> None:
@@ -96,7 +79,33 @@ def _draw_signs(axes: Any, entries: list[dict]) -> None:
     axes.legend(fontsize="small")
 
 
-def changes(
+def _draw_layers(axes: Any, by_layer: dict[str, list[tuple[int, float]]]) -> None:
+    for kind, values in by_layer.items():
+        axes.plot(*zip(*sorted(values), strict=True), ".-", label=kind)
+    axes.set(xlabel="layer", title="mean |z − 1| of the expert")
+    axes.legend(fontsize="small")
+    _start_at_zero(axes)
+
+
+def _draw_indices(axes: Any, by_index: dict[str, list[float]]) -> None:
+    for kind, values in by_index.items():
+        axes.plot(np.linspace(0, 1, len(values)), values, label=kind)
+    axes.set(xlabel="singular value: largest … smallest", title="mean |z − 1| of the expert")
+    axes.legend(fontsize="small")
+    _start_at_zero(axes)
+
+
+def _draw_change(axes: Any, entries: list[dict]) -> None:
+    axes.plot([e["step"] for e in entries], [e["change"] for e in entries])
+    axes.set(xlabel="step", title="mean |z − 1| in training")
+    _start_at_zero(axes)
+
+
+def _start_at_zero(axes: Any) -> None:
+    axes.set_ylim(0, 1.1 * axes.dataLim.ymax or 1)
+
+
+def measure_changes(
     scales: Scales,
 ) -> tuple[dict[str, list[tuple[int, float]]], dict[str, list[float]]]:
     """Mean |z − 1|: {kind of matrix: (layer, value) of each}, and {kind: values along the
@@ -115,8 +124,8 @@ def changes(
         parts = np.array_split(flat, min(_BINS, len(flat)))
         by_index.setdefault(kind, []).append(np.array([part.mean() for part in parts]))
     # layers of one kind may differ in rank: those with the most parts are averaged
-    longest = {kind: max(map(len, rows)) for kind, rows in by_index.items()}
+    longest = {kind: max(map(len, values)) for kind, values in by_index.items()}
     return by_layer, {
-        kind: np.mean([r for r in rows if len(r) == longest[kind]], axis=0).tolist()
-        for kind, rows in by_index.items()
+        kind: np.mean([v for v in values if len(v) == longest[kind]], axis=0).tolist()
+        for kind, values in by_index.items()
     }

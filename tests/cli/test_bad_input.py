@@ -76,7 +76,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
     (f"{TRAIN} -c unknown.yaml", "unknown.yaml: got learning_rate, expected some of mode,"),
     (f"{TRAIN} -c malformed.yaml", "malformed.yaml: cannot be read as YAML or JSON ("),
     (f"{TRAIN} -c binary.yaml", "binary.yaml: cannot be read as YAML or JSON ("),
-    (f"{TRAIN} -c list.yaml", "list.yaml: got list, expected one key a setting"),
+    (f"{TRAIN} -c list.yaml", "list.yaml: got list, expected one key per setting"),
     (
         "train largest -c wrong.yaml",
         "wrong.yaml: steps is 'many', expected int; lr is [1], expected float",
@@ -97,8 +97,8 @@ CANNOT_BE_DONE = [  # command, what stderr says
     (f"{TRAIN} --report-to excel", "report-to: got 'excel', expected some of wandb, swanlab"),
     (f"{TRAIN} --report-to wandb", "report-to: got wandb, which is not installed"),
     # Folders
-    (f"{TRAIN} --out taken", "taken: cannot be made (["),
-    (f"{TRAIN} --out taken/new", "taken/new: cannot be made (["),
+    (f"{TRAIN} --out taken", "taken: cannot be written ("),
+    (f"{TRAIN} --out taken/new", "taken/new: cannot be written ("),
     (f"{TRAIN} --out run", "run: holds a run already; resume it or name another folder"),
     ("train largest --model tiny --out new --resume", "new: no run to resume from ("),
     ("train largest --model tiny --out tiny --resume", "tiny: no run to resume from ("),

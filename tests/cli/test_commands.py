@@ -222,7 +222,7 @@ def test_ctrl_c_tells_the_command_that_goes_on(t2, trained, place, tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mlx_t2_cli.render.TrainingDisplay.show", interrupt)
+        patch.setattr("mlx_t2_cli.training_display.TrainingDisplay.show", interrupt)
         stopped = t2(
             f"train largest --model tiny --out {tmp_path}/run --steps 2 --prompts 3 "
             "--group 2 --validation 4 --test 4"

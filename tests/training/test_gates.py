@@ -17,7 +17,7 @@ from mlx_t2.reading import completion_logprobs
 from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.training import TrainConfig, train
 from mlx_t2.training.checkpoint import load_state
-from mlx_t2.training.gradient import Objective, Weighted
+from mlx_t2.training.gradient import AdvantageGroup, Objective
 from mlx_t2.training.parametrisation import direct
 
 
@@ -87,7 +87,7 @@ def test_fresh_samples_have_ratio_one(model, scales):
 def weighted(model, scales):
     rng = np.random.default_rng(0)
     return [
-        Weighted(tuple(p), tuple(c.tokens for c in g), tuple(rng.normal(size=3).tolist()))
+        AdvantageGroup(tuple(p), tuple(c.tokens for c in g), tuple(rng.normal(size=3).tolist()))
         for p, g in zip(PROMPTS, drawn(model, scales), strict=True)
     ]
 

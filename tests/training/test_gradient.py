@@ -5,12 +5,12 @@ from helpers import assert_close, random_scales
 
 from mlx_t2.reading import completion_distributions, completion_logprobs
 from mlx_t2.training import TrainConfig
-from mlx_t2.training.gradient import Objective, Weighted, parts
+from mlx_t2.training.gradient import AdvantageGroup, Objective, cut_into_parts
 from mlx_t2.training.parametrisation import direct
 
 GROUPS = [
-    Weighted((5, 6, 7, 8), ((3, 4, 2), (9, 2), (4,)), (1.0, -1.0, 0.5)),
-    Weighted((5, 6, 9), ((1, 2), (7, 7, 7, 2), (8, 2)), (0.5, -0.5, 0.25)),
+    AdvantageGroup((5, 6, 7, 8), ((3, 4, 2), (9, 2), (4,)), (1.0, -1.0, 0.5)),
+    AdvantageGroup((5, 6, 9), ((1, 2), (7, 7, 7, 2), (8, 2)), (0.5, -0.5, 0.25)),
 ]
 
 
@@ -30,15 +30,13 @@ def test_however_it_is_cut_the_gradient_is_the_same(tiny_model, scales, rows, fo
     of = objective(tiny_model, kl=0.3, kl_form=form)
     whole, cut = (of.gradient(scales, GROUPS, n) for n in (6, rows))
     assert_close(cut.loss, np.array(whole.loss))
-    # a difference of logarithms near 4, whose float32 steps are 2e-7
-    assert cut.kl.item() == pytest.approx(whole.kl.item(), abs=2e-6)
     for path in scales:
         assert_close(cut.arrays[path], whole.arrays[path])
 
 
-def test_parts_hold_at_most_so_many_rows_and_lose_none():
+def test_parts_hold_at_most_that_many_rows_and_lose_none():
     for rows in range(1, 8):
-        cut = list(parts(GROUPS, rows))
+        cut = list(cut_into_parts(GROUPS, rows))
         assert all(sum(len(g.completions) for g in part) <= rows for part in cut)
         flat = [
             (g.prompt, c, a)
@@ -51,8 +49,8 @@ def test_parts_hold_at_most_so_many_rows_and_lose_none():
             for g in GROUPS
             for c, a in zip(g.completions, g.advantages, strict=True)
         ]
-    assert [len(part) for part in parts(GROUPS, 6)] == [2]
-    assert [len(part) for part in parts(GROUPS, 5)] == [1, 1]
+    assert [len(part) for part in cut_into_parts(GROUPS, 6)] == [2]
+    assert [len(part) for part in cut_into_parts(GROUPS, 5)] == [1, 1]
 
 
 def naive_loss(model, scales, kl, form):
@@ -96,7 +94,7 @@ def test_at_another_temperature_the_policy_is_what_was_sampled_from(tiny_model, 
     with tiny_model.using(scales):
         logits = tiny_model.network(mx.array([[5, 6, 7]]))[0, 1:] / 0.7
     expected = mx.take_along_axis(_log_softmax(logits), mx.array([[7], [9]]), axis=-1).sum()
-    group = Weighted((5, 6), ((7, 9),), (1.0,))
+    group = AdvantageGroup((5, 6), ((7, 9),), (1.0,))
     assert_close(of.gradient(scales, [group], 1).loss, np.array(-expected / 6))
 
 
@@ -116,7 +114,9 @@ def test_under_the_base_the_policy_is_the_base(tiny_model):
     of = objective(tiny_model, kl=1.0, kl_form="paper")
     ones = {path: mx.ones(shape) for path, shape in tiny_model.shapes.items()}
     assert of.log_ratios(ones, GROUPS, 6) == [0.0] * 6
-    assert of.gradient(ones, GROUPS, 6).kl.item() == pytest.approx(0, abs=1e-7)
+    free = objective(tiny_model)
+    penalised, plain = (one.gradient(ones, GROUPS, 6).loss.item() for one in (of, free))
+    assert penalised == pytest.approx(plain, abs=1e-7)
 
 
 def test_distributions_are_normalised(tiny_model, scales):
@@ -135,7 +135,7 @@ def test_no_weight_has_a_gradient(tiny_model, scales):
     of, start = objective(wide), direct(wide.shapes, {}).initial
     mx.eval(start, wide.network.parameters())
     weight = wide.network.model.layers[0].mlp.up_proj.base.weight.nbytes
-    short = [Weighted((5, 6), ((7,),), (1.0,))]
+    short = [AdvantageGroup((5, 6), ((7,),), (1.0,))]
     of.gradient(start, short, 1)
     before = mx.get_active_memory()
     mx.reset_peak_memory()

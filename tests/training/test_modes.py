@@ -9,10 +9,9 @@ import pytest
 from helpers import assert_close
 from toy_task import CONFIG, StartHigh
 
-from mlx_t2.training import train
+from mlx_t2.training import read_config, train
 from mlx_t2.training.checkpoint import load_state
 from mlx_t2.training.parametrisation import direct, sigmoid
-from mlx_t2.training.settings import train_config
 
 pytestmark = pytest.mark.whole_runs
 
@@ -32,7 +31,7 @@ def prompt_of(model, group):
 
 
 def naive(model, groups, advantages, scales_of):
-    """−(1/S) Σ A log π by a plain forward pass a completion; toy texts are token ids."""
+    """−(1/S) Σ A log π by a plain forward pass per completion; toy texts are token ids."""
 
     def loss(parameters):
         total, count = mx.array(0.0), 0
@@ -94,12 +93,12 @@ def test_the_papers_first_update_to_the_letter(model, tmp_path):
     groups, got = first_step(
         model, tmp_path / "run", mode="paper", temperature=0.0, group=1, prompts=16, **settings
     )
-    form = sigmoid(model.singular_values, 0)
-    gradient = naive(model, groups, by_hand("paper", groups), form.scales)(form.initial)
+    trained = sigmoid(model.singular_values, 0)
+    gradient = naive(model, groups, by_hand("paper", groups), trained.scales)(trained.initial)
     norm = math.sqrt(sum((g * g).sum().item() for g in gradient.values()))
     clipped = {k: g * min(1.0, 1e-3 / (norm + 1e-6)) for k, g in gradient.items()}
     assert norm > 1e-3
-    expected = stepped(form.initial, clipped, decay=0.01)
+    expected = stepped(trained.initial, clipped, decay=0.01)
     for path, p in expected.items():
         clear = mx.abs(clipped[path]) > 1e-6
         assert_close(mx.where(clear, got[path], 0), mx.where(clear, p, 0), 1e-4)
@@ -141,7 +140,7 @@ def test_the_overlong_penalty_reaches_the_advantages(model, tmp_path):
 
 
 def test_the_papers_preset_gives_way_to_flags():
-    config = train_config({"mode": "paper", "group": 4, "temperature": 1.0})
+    config = read_config({"mode": "paper", "group": 4, "temperature": 1.0})
     assert (config.group, config.temperature, config.clip) == (4, 1.0, 1e-3)
     assert (config.parametrisation, config.optimizer, config.prompts) == (
         "sigmoid",

@@ -2,7 +2,7 @@ import mlx.core as mx
 import pytest
 
 from mlx_t2.training import TrainConfig
-from mlx_t2.training.optimizer import learning_rate, make_optimizer
+from mlx_t2.training.optimizer import Optimizer, learning_rate
 
 
 def rates(**settings):
@@ -28,8 +28,19 @@ def test_the_first_step_is_as_long_as_the_rate(name):
     """With bias correction a first step is lr · sign(gradient); MLX's default is ten times as
     long.
     """
-    optimizer = make_optimizer(TrainConfig(lr=1e-2, optimizer=name))
+    optimizer = Optimizer(TrainConfig(lr=1e-2, optimizer=name))
     z = {"w": mx.array([1.0, 1.0])}
-    moved = optimizer.apply_gradients({"w": mx.array([0.3, -20.0])}, z)["w"]
+    moved, _ = optimizer.step(z, {"w": mx.array([0.3, -20.0])}, optimizer.initial(z))
     decay = 0.01 * 1e-2 if name == "adamw" else 0
-    assert moved.tolist() == pytest.approx([0.99 - decay, 1.01 - decay], rel=1e-6)
+    assert moved["w"].tolist() == pytest.approx([0.99 - decay, 1.01 - decay], rel=1e-6)
+
+
+def test_a_step_leaves_the_state_that_it_starts_from_as_it_is():
+    optimizer = Optimizer(TrainConfig())
+    z, gradient = {"w": mx.array([1.0])}, {"w": mx.array([2.0])}
+    start = optimizer.initial(z)
+    first, middle = optimizer.step(z, gradient, start)
+    optimizer.step(first, gradient, middle)
+    again, _ = optimizer.step(z, gradient, start)
+    assert again["w"].item() == first["w"].item()
+    assert (start["step"].item(), middle["step"].item()) == (0, 1)

@@ -1,26 +1,25 @@
 import dataclasses
-import sys
 from dataclasses import dataclass
 
 import mlx.core as mx
 import pytest
 from toy_task import CONFIG, StartHigh
 
-from mlx_t2.errors import ConfigError
+from mlx_t2.errors import TrainingError
 from mlx_t2.models import limited_memory, memory_bytes
-from mlx_t2.sampling import held_out_accuracy
-from mlx_t2.training import plan, train
-from mlx_t2.training.plan import Costs, Fit, least
+from mlx_t2.sampling import rollouts
+from mlx_t2.training import plan_training, train
+from mlx_t2.training.row_limits import Costs, RowLimits, smallest
 
 
 def test_costs_by_hand():
     """Two groups of 4 that share prompts of 10 tokens, 5 tokens each, and a quarter on top."""
     costs = Costs(100, prompt_token=3, completion_token=7, copied_token=2, scores=0)
-    assert costs.of(8, 4, 10, 5) == 1.25 * (100 + 2 * 10 * 3 + 8 * (5 * 7 + 10 * 2))
+    assert costs.pass_bytes(8, 4, 10, 5) == 1.25 * (100 + 2 * 10 * 3 + 8 * (5 * 7 + 10 * 2))
 
 
 def test_a_plan_fits_everything_where_there_is_room(model):
-    found = plan(model, StartHigh(), CONFIG)
+    found = plan_training(model, StartHigh(), CONFIG)
     assert found.rows == found.completions == CONFIG.prompts * CONFIG.group
     assert found.weights + found.bases + found.gradient < found.limit == memory_bytes()
     assert found.total_seconds > CONFIG.steps * found.step_seconds > 0
@@ -33,16 +32,16 @@ def held_gb(model) -> float:
 
 
 def test_less_memory_means_fewer_rows_and_the_estimate_holds(model):
-    whole = plan(model, StartHigh(), CONFIG)
+    whole = plan_training(model, StartHigh(), CONFIG)
     room = held_gb(model) + 0.5 * whole.gradient / 1e9
-    half = plan(model, StartHigh(), dataclasses.replace(CONFIG, memory_gb=room))
+    half = plan_training(model, StartHigh(), dataclasses.replace(CONFIG, memory_gb=room))
     assert half.rows < whole.rows
     assert half.rows % CONFIG.group == 0 or half.rows < CONFIG.group
     assert half.gradient <= 0.5 * whole.gradient
 
 
 def test_a_step_stays_below_what_was_planned_for_it(model, tmp_path):
-    planned = plan(model, StartHigh(), CONFIG).gradient
+    planned = plan_training(model, StartHigh(), CONFIG).gradient
     before = held_gb(model)
     report = next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
     assert report.peak_gb - before < planned / 1e9
@@ -51,12 +50,12 @@ def test_a_step_stays_below_what_was_planned_for_it(model, tmp_path):
 def test_what_cannot_fit_is_refused_before_there_is_a_folder(model, tmp_path):
     tight = dataclasses.replace(CONFIG, memory_gb=1e-6)
     with pytest.raises(
-        ConfigError, match=r"memory: .* GB for the model and .* for 1 completion"
+        TrainingError, match=r"memory: .* GB for the model and .* for 1 completion"
     ):
-        plan(model, StartHigh(), tight)
+        plan_training(model, StartHigh(), tight)
     for rows in (None, 32):
         asked = dataclasses.replace(tight, rows=rows)
-        with pytest.raises(ConfigError, match="memory: "):
+        with pytest.raises(TrainingError, match="memory: "):
             next(train(model, StartHigh(), asked, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
@@ -67,7 +66,7 @@ def test_a_step_that_takes_too_much_stops_the_run_and_is_kept(model, tmp_path, m
     next(running)
     monkeypatch.setattr(mx, "get_peak_memory", lambda: 10**15)
     next(running)
-    with pytest.raises(ConfigError, match=r"memory: step 2 took .* --resume and fewer rows"):
+    with pytest.raises(TrainingError, match=r"memory: step 2 took .* --resume and fewer rows"):
         next(running)
     monkeypatch.undo()
     fewer = dataclasses.replace(CONFIG, rows=8)
@@ -82,31 +81,31 @@ def test_memory_that_mlx_does_not_get_is_one_clear_error(model, tmp_path, monkey
         raise RuntimeError("[malloc] Unable to allocate 9 bytes")
 
     monkeypatch.setattr("mlx_t2.training.learner.rollouts", refused)
-    with pytest.raises(ConfigError, match=r"memory: MLX got none .* --resume"):
+    with pytest.raises(TrainingError, match=r"memory: MLX got none .* --resume"):
         next(running)
 
 
 def test_more_rows_than_fit_are_refused(model, tmp_path):
-    whole = plan(model, StartHigh(), CONFIG)
+    whole = plan_training(model, StartHigh(), CONFIG)
     room = held_gb(model) + 0.5 * whole.gradient / 1e9
     tight = dataclasses.replace(CONFIG, memory_gb=room, rows=32)
-    with pytest.raises(ConfigError, match="for 32 completion"):
+    with pytest.raises(TrainingError, match="for 32 completion"):
         next(train(model, StartHigh(), tight, tmp_path / "run"))
 
 
-def test_no_more_held_out_problems_are_answered_together_than_are_decoded(
+def test_no_more_held_out_problems_are_answered_at_a_time_than_are_decoded(
     model, tmp_path, monkeypatch
 ):
-    module, batches = sys.modules["mlx_t2.training.train"], []
+    batches = []
 
-    def noted(model, task, problems, batch):
-        batches.append(batch)
-        return held_out_accuracy(model, task, problems, batch)
+    def note(model, task, problems, *others):
+        batches.append(len(problems))
+        return rollouts(model, task, problems, *others)
 
-    monkeypatch.setattr(module, "held_out_accuracy", noted)
-    monkeypatch.setattr("mlx_t2.training.learner.fit", lambda *_: Fit(8, 3))
+    monkeypatch.setattr("mlx_t2.training.run.rollouts", note)
+    monkeypatch.setattr("mlx_t2.training.run.find_row_limits", lambda *_: RowLimits(8, 3))
     next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
-    assert set(batches) == {3}
+    assert batches == [3, 3, 2]
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,14 @@ class LongerLater(StartHigh):
 
 
 def test_the_longest_prompt_of_a_training_is_planned_for(model):
-    short, long = (plan(model, task, CONFIG).gradient for task in (StartHigh(), LongerLater()))
+    short, long = (
+        plan_training(model, task, CONFIG).gradient for task in (StartHigh(), LongerLater())
+    )
     assert long > 1.5 * short
 
 
 def test_all_machines_do_what_the_smallest_can():
-    assert least([Fit(64, 30), Fit(8, 72)]) == Fit(8, 30)
+    assert smallest([RowLimits(64, 30), RowLimits(8, 72)]) == RowLimits(8, 30)
 
 
 def test_fewer_rows_train_the_same_expert_up_to_rounding(model, tmp_path):
@@ -144,13 +145,13 @@ def test_fewer_rows_train_the_same_expert_up_to_rounding(model, tmp_path):
 def test_limits_are_set_inside_and_given_back(monkeypatch):
     set_to: list[tuple[str, int]] = []
 
-    def noted(name, before):
+    def note(name, before):
         return lambda limit: set_to.append((name, limit)) or before
 
     device = {"max_recommended_working_set_size": 8000}
     monkeypatch.setattr(mx, "device_info", lambda: device)
-    monkeypatch.setattr(mx, "set_wired_limit", noted("wired", 11))
-    monkeypatch.setattr(mx, "set_cache_limit", noted("cache", 22))
+    monkeypatch.setattr(mx, "set_wired_limit", note("wired", 11))
+    monkeypatch.setattr(mx, "set_cache_limit", note("cache", 22))
     with limited_memory():
         assert set_to == [("wired", 8000), ("cache", 2000)]
     assert set_to[2:] == [("cache", 22), ("wired", 11)]

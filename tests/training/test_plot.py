@@ -4,7 +4,7 @@ from toy_task import CONFIG, StartHigh
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.training import plot_run, train
-from mlx_t2.training.plot import changes
+from mlx_t2.training.plot import measure_changes
 
 
 def test_changes_by_hand():
@@ -13,14 +13,14 @@ def test_changes_by_hand():
         "layers.0.up": mx.array([2.0, 1.0]),
         "layers.0.down": mx.array([[1.0, 1.0], [0.5, 1.0]]),
     }
-    by_layer, by_index = changes(scales)
+    by_layer, by_index = measure_changes(scales)
     assert by_layer == {"up": [(1, 0.25), (0, 0.5)], "down": [(0, 0.125)]}
     assert by_index == {"up": [0.5, 0.25], "down": [0.25, 0.0]}
 
 
 def test_ranks_that_differ_are_not_averaged_with_one_another():
     scales = {"layers.0.up": mx.ones((2,)), "layers.1.up": 1 + mx.ones((3,))}
-    assert changes(scales)[1] == {"up": [1.0, 1.0, 1.0]}
+    assert measure_changes(scales)[1] == {"up": [1.0, 1.0, 1.0]}
 
 
 def test_a_run_is_drawn(model, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
-from mlx_t2.errors import T2Error
+from mlx_t2.errors import TrainingError
 from mlx_t2.training.checkpoint import load_state
 from mlx_t2.training.ranks import Ranks
 
@@ -103,16 +103,16 @@ def test_a_lost_connection_is_one_clear_error():
     def lost(*_: object, **__: object):
         raise RuntimeError("[ring] connection to a peer was lost")
 
-    with pytest.raises(T2Error, match=r"rank 0: another rank is gone .* --resume"):
-        Ranks()._told(lost, mx.array(1))
+    with pytest.raises(TrainingError, match=r"rank 0: another rank is gone .* --resume"):
+        Ranks()._exchange(lost, mx.array(1))
 
 
 def test_one_machine_is_everybody():
     ranks = Ranks()
     assert (ranks.size, ranks.is_first) == (1, True)
     assert ranks.mine([1, 2, 3]) == ranks.gather([1, 2, 3]) == [1, 2, 3]
-    assert ranks.share({"a": 1}) == {"a": 1}
-    assert ranks.gather_all(3) == [3]
+    assert ranks.from_first(dict, a=1) == ranks.on_first(dict, a=1) == {"a": 1}
+    assert (ranks.gather_all(3), ranks.total(3)) == ([3], 3)
     assert ranks.broadcast(b"x") == b"x"
     with pytest.raises(ZeroDivisionError):
-        ranks.together(lambda: 1 // 0)
+        ranks.on_all(lambda: 1 // 0)

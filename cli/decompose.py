@@ -1,4 +1,4 @@
-"""`t2 decompose`: compute the bases of a model's weights, once, or say what that would take."""
+"""`t2 decompose`: compute the bases of a model's weights, or say what that would take."""
 
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import DEFAULT_MODEL, BasisBits, Json, Rank, Targets
-from .render import emit, facts, say, table
+from .render import emit, facts, say, size, table
 from .session import opened, watched
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def decompose(
     targets: Targets = "mlp",
     rank: Rank = None,
     precision: Annotated[
-        str, typer.Option(help="Of the eigenproblem: float64, or float32 to save time.")
+        str, typer.Option(help="Eigenproblem in float64, or in float32 to save time.")
     ] = "float64",
     basis_bits: BasisBits = None,
     dry_run: Annotated[
@@ -41,7 +41,7 @@ def decompose(
     recipe = Recipe(targets=targets, rank=rank, precision=chosen, bits=basis_bits)
     lazy = opened(model, lazy=True)
     if dry_run:
-        _tell(lazy, recipe, json)
+        _show_plan(lazy, recipe, json)
         return
     total = len(lazy.targeted(targets))
     reports = watched(lazy.precompute(recipe), total)
@@ -61,7 +61,7 @@ def decompose(
         )
 
 
-def _tell(model: "SVFModel", recipe: "Recipe", json: bool) -> None:
+def _show_plan(model: "SVFModel", recipe: "Recipe", json: bool) -> None:
     from mlx_t2.svf import operations_per_second
 
     plan = model.plan(recipe)
@@ -83,21 +83,22 @@ def _tell(model: "SVFModel", recipe: "Recipe", json: bool) -> None:
     table(
         f"{model.name}: would wear scales",
         ("layers", "number", "weight", "z", "note"),
-        _worn(plan),
+        _describe_layers(plan),
     )
-    table("would not", ("layers", "number", "why"), _grouped(plan.survey.skipped))
+    table("would not", ("layers", "number", "why"), _count_alike(plan.survey.skipped))
     facts(
         "it takes",
         [
             ("time", f"about {seconds:.0f} s the first time, nothing from the cache"),
-            ("memory meanwhile", f"up to {_size(plan.peak_bytes)} beside the weights in use"),
-            ("bases in memory", _size(plan.basis_bytes)),
-            ("an expert", _size(plan.expert_bytes)),
+            ("memory meanwhile", f"up to {size(plan.peak_bytes)} beside the weights in use"),
+            ("bases in memory", size(plan.basis_bytes)),
+            ("an expert", size(plan.expert_bytes)),
         ],
     )
 
 
-def _worn(plan: "Plan") -> list[tuple[str, str, str, str, str]]:
+def _describe_layers(plan: "Plan") -> list[tuple[str, str, str, str, str]]:
+    """(path, how many, weight, z, note) of the layers that would wear scales."""
     from mlx_t2.svf import weight_shape
 
     described = {
@@ -108,17 +109,13 @@ def _worn(plan: "Plan") -> list[tuple[str, str, str, str, str]]:
         )
         for path, layer in plan.survey.targeted.items()
     }
-    return [(*group[:2], *group[2]) for group in _grouped(described)]
+    return [(path, count, *texts) for path, count, texts in _count_alike(described)]
 
 
-def _grouped(described: dict[str, Any]) -> list[tuple[str, str, Any]]:
-    """(path with its numbers as *, how many, description), alike ones together."""
+def _count_alike(described: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """(path with its numbers as *, how many, description) of layers that are alike."""
     counts: dict[tuple[str, Any], int] = {}
     for path, description in described.items():
-        form = re.sub(r"(?<=\.)\d+(?=\.|$)", "*", path), description
-        counts[form] = counts.get(form, 0) + 1
-    return [(form, f"× {count}", told) for (form, told), count in counts.items()]
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"
+        pattern = re.sub(r"(?<=\.)\d+(?=\.|$)", "*", path), description
+        counts[pattern] = counts.get(pattern, 0) + 1
+    return [(path, f"× {count}", text) for (path, text), count in counts.items()]

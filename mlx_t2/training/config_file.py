@@ -3,19 +3,21 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
 from mlx_t2.errors import CheckpointError, ConfigError
 
-from .config import MAY_CHANGE, PRESETS, TrainConfig
+from .config import MAY_CHANGE, PRESETS, TrainConfig, setting_types
 from .ranks import Ranks
 
-_TYPES: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
+_TYPES = {  # a choice is a text here; TrainConfig says which texts there are
+    name: str if get_origin(kind) is Literal else kind for name, kind in setting_types().items()
+}
 
 
-def train_config(
+def read_config(
     flags: dict[str, Any], file: Path | None = None, resumed: Path | None = None
 ) -> TrainConfig:
     """The settings of a training: flags win over a YAML or JSON file, which wins over what the
@@ -27,22 +29,21 @@ def train_config(
     Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a
     folder without a run.
     """
-    ranks = Ranks()
-    chosen = ranks.together(
-        lambda: dataclasses.asdict(_chosen(flags, file, resumed)) if ranks.is_first else {}
-    )
-    return TrainConfig(**ranks.share(chosen))
+    return TrainConfig(**Ranks().from_first(_choose, flags, file, resumed))
 
 
-def _chosen(flags: dict[str, Any], file: Path | None, resumed: Path | None) -> TrainConfig:
+def _choose(flags: dict[str, Any], file: Path | None, resumed: Path | None) -> dict[str, Any]:
     settings = (_read(file) if file else {}) | flags
     _check(settings, str(file or "flags"))
-    if resumed is not None:
-        return _resumed(resumed, settings)
-    return TrainConfig(**PRESETS.get(settings.get("mode", ""), {}) | settings)
+    config = (
+        TrainConfig(**PRESETS.get(settings.get("mode", ""), {}) | settings)
+        if resumed is None
+        else _resume(resumed, settings)
+    )
+    return dataclasses.asdict(config)
 
 
-def _resumed(folder: Path, flags: dict[str, Any]) -> TrainConfig:
+def _resume(folder: Path, flags: dict[str, Any]) -> TrainConfig:
     try:
         stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings = {name: stored[name] for name in _TYPES}
@@ -68,10 +69,11 @@ def _read(file: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file}: cannot be read as YAML or JSON ({reason})") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{file}: got {type(settings).__name__}, expected one key a setting")
+        raise ConfigError(
+            f"{file}: got {type(settings).__name__}, expected one key per setting"
+        )
     # YAML 1.1 takes 1e-3 for text; everybody means the number
-    floats = (float, float | None)
-    return {k: _number(v) if _TYPES.get(k) in floats else v for k, v in settings.items()}
+    return {k: _number(v) if float in _types_of(k) else v for k, v in settings.items()}
 
 
 def _number(value: Any) -> Any:
@@ -88,19 +90,18 @@ def _check(settings: dict[str, Any], where: str) -> None:
             f"{where}: got {', '.join(unknown)}, expected some of {', '.join(_TYPES)}"
         )
     wrong = [
-        f"{key} is {value!r}, expected {_worded(_TYPES[key])}"
+        f"{key} is {value!r}, expected {' or '.join(_WORDS[kind] for kind in _types_of(key))}"
         for key, value in settings.items()
-        if not _fits(value, _TYPES[key])
+        if type(value) not in _types_of(key)
+        and not (type(value) is int and float in _types_of(key))
     ]
     if wrong:
         raise ConfigError(f"{where}: {'; '.join(wrong)}")
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, kind | int if kind in (float, float | None) else kind)
+_WORDS = {int: "int", float: "float", bool: "bool", str: "str", type(None): "nothing"}
 
 
-def _worded(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind)).replace(" | None", " or nothing")
+def _types_of(setting: str) -> tuple[type, ...]:
+    kind = _TYPES.get(setting, str)
+    return get_args(kind) or (kind,)

@@ -1,8 +1,7 @@
-"""Has the policy shut? Signs of a collapse in the last steps, and what to change. Pure
-functions; know no models.
+"""Signs of a collapse in the last steps, and what to change. Pure functions; know no models.
 
-A run dies by a constant answer that happens to pay: the policy shuts on it, sampled completions
-agree, and no baseline finds a gradient any more. The reward alone does not show it.
+A run dies by a constant answer that happens to pay: the policy collapses onto it, sampled
+completions agree, and no baseline finds a gradient in them. The reward alone does not show it.
 """
 
 import math
@@ -11,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WINDOW = 3
-"""Steps looked at together."""
-_SHUT = 0.85
-"""Share of the commonest choice at which a policy counts as shut."""
+"""Steps that are judged as one."""
+_COLLAPSED = 0.85
+"""Share of the commonest choice at which a policy counts as collapsed."""
 _LITTLE_SIGNAL = 0.15
 """Share of problems with a signal below which there is little to learn from."""
 
@@ -33,7 +32,7 @@ class Signs:
 
     @property
     def entropy(self) -> float:
-        """Of the choices [nats]; 0 is one choice for everything."""
+        """Entropy of the choices [nats]; 0 is one choice for everything."""
         total = sum(self.choices.values())
         return -sum(n / total * math.log(n / total) for n in self.choices.values())
 
@@ -43,7 +42,7 @@ class Signs:
         return _commonest(Counter(self.choices))
 
 
-def advice(recent: Sequence[Signs]) -> str | None:
+def advise(recent: Sequence[Signs]) -> str | None:
     """One line that says what is wrong with the last steps and what to change, or None."""
     if len(recent) < WINDOW:
         return None
@@ -52,10 +51,10 @@ def advice(recent: Sequence[Signs]) -> str | None:
     _, fair = _commonest(sum((Counter(s.wanted) for s in last), Counter()))
     reward = sum(s.reward for s in last) / WINDOW
     signal = sum(s.signal_groups for s in last) / sum(s.groups for s in last)
-    if share >= _SHUT and share > fair + 0.3:
+    if share >= _COLLAPSED and share > fair + 0.3:
         return (
             f"collapse? {share:.0%} of the last {WINDOW} steps' completions chose {choice!r}, "
-            f"which is right at most {fair:.0%} of the time. If it stays so: start again with "
+            f"which is right at most {fair:.0%} of the time. If that lasts: start again with "
             "a lower --lr, or with --kl 0.05, and keep steps balanced"
         )
     if signal > _LITTLE_SIGNAL or reward > 1 - _LITTLE_SIGNAL:

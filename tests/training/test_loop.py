@@ -8,11 +8,18 @@ import mlx.core as mx
 import pytest
 from toy_task import CONFIG, StartHigh, files
 
-from mlx_t2.errors import CheckpointError, ConfigError, ExpertFileError
+from mlx_t2.errors import (
+    CheckpointError,
+    ConfigError,
+    ExpertFileError,
+    FileError,
+    TrainingError,
+)
 from mlx_t2.experts import Expert
+from mlx_t2.files import append_line, read_lines
 from mlx_t2.training import TrainConfig, train
 from mlx_t2.training.checkpoint import load_state
-from mlx_t2.training.log import append_line, drop_after, read_lines
+from mlx_t2.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.whole_runs
 
@@ -26,9 +33,8 @@ def test_reward_rises_and_z_moves(model, tmp_path):
     reports = list(train(model, StartHigh(), config, tmp_path / "run"))
     early = sum(r.reward for r in reports[:5]) / 5
     late = sum(r.reward for r in reports[-10:]) / 10
-    assert (
-        late > early + 0.1
-    )  # 320 and 640 completions: three standard errors of the difference
+    # 320 and 640 completions: three standard errors of the difference
+    assert late > early + 0.1
     assert reports[-1].change > 0
     assert model.worn == {}
 
@@ -140,20 +146,34 @@ def test_kl_to_the_base_is_reported_and_pulls_back(model, tmp_path, form):
             tmp_path / "held",
         )
     )
-    assert [r.kl is None for r in free] == [step % 2 == 0 for step in range(12)]  # evaluations
-    assert all(r.kl is not None for r in held)
+    for reports in (free, held):  # measured where it is evaluated, penalty or none
+        assert [r.kl is None for r in reports] == [step % 2 == 0 for step in range(12)]
     assert held[-1].change < free[-1].change
+
+
+def test_the_kl_is_the_same_estimate_under_every_penalty(model, tmp_path):
+    """The first step's completions are the same, whatever its update is made of."""
+    found = []
+    for number, kl in enumerate((0.0, 5.0)):
+        for form in ("k1", "k2", "paper", "reference"):
+            config = dataclasses.replace(
+                CONFIG, kl=kl, kl_form=form, eval_every=1, parametrisation="sigmoid"
+            )
+            out = tmp_path / f"{number}-{form}"
+            found.append(next(train(model, StartHigh(), config, out)).kl)
+    assert found == [found[0]] * 8
+    assert found[0] != 0
 
 
 def test_a_folder_in_use_is_refused(model, tmp_path):
     list(train(model, StartHigh(), CONFIG, tmp_path / "run"))
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(CheckpointError, match="holds a run already"):
         next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
 
 
 def test_a_folder_that_cannot_be_made_is_refused(model, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="cannot be made"):
+    with pytest.raises(FileError, match=r"file/run: cannot be written .* writable folder"):
         next(train(model, StartHigh(), CONFIG, tmp_path / "file" / "run"))
 
 
@@ -174,8 +194,8 @@ def test_a_full_disk_at_a_checkpoint_leaves_nothing_half_written(model, tmp_path
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mlx_t2.training.checkpoint.os.replace", full)
-    with pytest.raises(CheckpointError, match="No space left"):
+    monkeypatch.setattr("mlx_t2.files.os.replace", full)
+    with pytest.raises(FileError, match="No space left"):
         next(running)
     names = {path.name for path in (tmp_path / "run" / "checkpoint").iterdir()}
     assert names == {"step-000001.safetensors"}
@@ -230,15 +250,15 @@ def test_two_damaged_checkpoints_are_one_error_that_names_both(model, tmp_path):
         next(train(model, StartHigh(), CONFIG, out, resume=True))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_last_step_kept(model, tmp_path, monkeypatch):
+def test_a_loss_that_is_nan_stops_with_the_last_step_kept(model, tmp_path, monkeypatch):
     out = tmp_path / "run"
     running = train(model, StartHigh(), CONFIG, out)
     next(running)
     monkeypatch.setattr(
         "mlx_t2.training.gradient.policy_loss",
-        lambda logprobs, *_: (logprobs.sum() * float("nan"), mx.array(0.0)),
+        lambda logprobs, *_: logprobs.sum() * float("nan"),
     )
-    with pytest.raises(ConfigError, match="step 2: the loss is nan"):
+    with pytest.raises(TrainingError, match="step 2: the loss is nan"):
         next(running)
     state = load_state(out / "checkpoint" / "step-000001.safetensors")
     assert all(mx.isfinite(p).all().item() for p in state.parameters.values())
@@ -248,12 +268,12 @@ def test_a_loss_that_is_no_number_stops_with_the_last_step_kept(model, tmp_path,
     assert files(out) == files(tmp_path / "whole")
 
 
-def test_a_model_whose_scores_are_no_numbers_stops_with_the_last_step_kept(model, tmp_path):
+def test_a_model_whose_scores_are_nan_stops_with_the_last_step_kept(model, tmp_path):
     out = tmp_path / "run"
     next(train(model, StartHigh(), CONFIG, out))
     far = dataclasses.replace(CONFIG, lr=1e30)
     with pytest.raises(
-        ConfigError, match=r"step \d: the updated model's scores are no numbers"
+        TrainingError, match=r"step \d: the updated model's scores are NaN or infinite"
     ):
         list(train(model, StartHigh(), far, tmp_path / "far"))
     assert not list((tmp_path / "far" / "checkpoint").iterdir())
@@ -262,14 +282,14 @@ def test_a_model_whose_scores_are_no_numbers_stops_with_the_last_step_kept(model
 def test_any_text_in_the_logs_survives_a_resume(tmp_path):
     entries = [{"step": 1, "text": "a\u2028b\u0085c"}, {"step": 2, "text": "\x0b�"}]
     for entry in entries:
-        append_line(tmp_path / "log.jsonl", entry)
-    assert read_lines(tmp_path / "log.jsonl") == entries
-    drop_after(tmp_path / "log.jsonl", 1)
-    assert read_lines(tmp_path / "log.jsonl") == entries[:1]
+        append_line(tmp_path / "samples.jsonl", entry)
+    assert read_lines(tmp_path / "samples.jsonl") == entries
+    RunFolder(tmp_path).forget_after(1)
+    assert read_lines(tmp_path / "samples.jsonl") == entries[:1]
 
 
 def test_a_line_cut_inside_a_character_is_left_out(tmp_path):
-    path = tmp_path / "log.jsonl"
+    path = tmp_path / "samples.jsonl"
     append_line(path, {"step": 1})
     append_line(path, {"step": 2, "text": "�"})
     path.write_bytes(path.read_bytes().rpartition(b"\xef")[0] + b"\xef")
@@ -286,11 +306,11 @@ def test_a_resumed_run_needs_the_expert_it_began_from_no_more(model, tmp_path):
 
 
 @pytest.mark.parametrize("left", ["checkpoint", "metrics.jsonl"])
-def test_a_folder_with_what_is_left_of_a_run_is_refused(model, tmp_path, left):
+def test_a_folder_with_remains_of_a_run_is_refused(model, tmp_path, left):
     next(train(model, StartHigh(), CONFIG, tmp_path / "whole"))
     (tmp_path / "run").mkdir()
     (tmp_path / "whole" / left).rename(tmp_path / "run" / left)
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(CheckpointError, match="holds a run already"):
         next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
 
 

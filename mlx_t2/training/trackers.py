@@ -12,13 +12,14 @@ from mlx_lm.tuner import callbacks
 from mlx_t2.errors import ConfigError
 
 from .config import TrainConfig
+from .step_report import StepReport
 
 SERVICES = ("wandb", "swanlab")
 
 
-def reporter(
+def open_tracker(
     services: str, project: str | None, out: Path, config: TrainConfig
-) -> Callable[[Any], None]:
+) -> Callable[[StepReport], None]:
     """A function that sends a step's report on, and connects when it is first called.
 
     services: names joined by commas, as mlx-lm's --report-to.
@@ -37,7 +38,7 @@ def reporter(
         )
     connected: list[Any] = []  # filled when the first step is done
 
-    def send(report: Any) -> None:
+    def send(report: StepReport) -> None:
         try:
             if not connected:
                 settings: Any = dataclasses.asdict(config)

@@ -1,0 +1,157 @@
+"""How many completions fit in one gradient pass and are decoded at a time.
+
+Measured on the model itself by a few passes over a few tokens, which fit wherever the model
+does. Memory is taken to grow in proportion to tokens; attention's own scores grow faster, which
+the margin covers up to some thousand tokens. Knows models and settings; writes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from mlx_t2.errors import TrainingError
+from mlx_t2.models import SVFModel, memory_bytes
+from mlx_t2.svf import Arrays
+from mlx_t2.tasks import Task
+
+from .config import TrainConfig
+from .gradient import AdvantageGroup, Objective
+
+_MARGIN = 1.25
+"""Factor on what is measured on few tokens."""
+_FEW, _MORE = 8, 24
+"""Tokens of the passes that are measured."""
+
+
+@dataclass(frozen=True)
+class RowLimits:
+    """How much work is done at once."""
+
+    rows: int
+    """Completions in one gradient pass."""
+    decoded: int
+    """Completions decoded at a time; the others wait."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Memory [bytes]."""
+
+    fixed: float
+    """A gradient pass, whatever is in it."""
+    prompt_token: float
+    """Per token of each prompt in the pass."""
+    completion_token: float
+    """Per token of each completion in the pass."""
+    copied_token: float
+    """Per token of the prompt, again for each of its completions."""
+    scores: float
+    """Per row that is decoded: logits, and what drawing makes of them."""
+
+    def pass_bytes(self, rows: int, group: int, prompt: int, completion: int) -> float:
+        """A gradient pass over `rows` completions in groups of `group`; lengths in tokens."""
+        prompts = -(-rows // group) * prompt * self.prompt_token
+        each = completion * self.completion_token + prompt * self.copied_token
+        return _MARGIN * (self.fixed + prompts + rows * each)
+
+    def row_bytes(self, tokens: int) -> float:
+        """A row of that many tokens while it is decoded."""
+        return tokens * self.copied_token + self.scores
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What is done at once, and the memory it takes [bytes]."""
+
+    limits: RowLimits
+    pass_bytes: int
+    """A gradient pass over `limits.rows` completions."""
+    decode_bytes: int
+    """Keys, values and scores of `limits.decoded` completions."""
+    limit_bytes: int
+    """All that the run may fill."""
+
+
+def find_row_limits(
+    model: SVFModel, task: Task, objective: Objective, parameters: Arrays, config: TrainConfig
+) -> RowLimits:
+    """What the settings say, or as much as there is memory for.
+
+    Raises: TrainingError where not even one completion fits.
+    """
+    return plan_memory(model, task, measure_costs(model, objective, parameters), config).limits
+
+
+def smallest(limits: Sequence[RowLimits]) -> RowLimits:
+    """What fits wherever each of these does."""
+    return RowLimits(min(one.rows for one in limits), min(one.decoded for one in limits))
+
+
+def plan_memory(model: SVFModel, task: Task, costs: Costs, config: TrainConfig) -> MemoryPlan:
+    """Divide the memory that there is beside the model.
+
+    Raises: TrainingError where not even one completion fits.
+    """
+    mx.eval(model.network.parameters())
+    limit, held = limit_bytes(config), mx.get_active_memory()
+    prompt, most = _longest_prompt(model, task, config), config.prompts * config.group
+
+    def needed(rows: int) -> float:
+        return costs.pass_bytes(rows, config.group, prompt, task.max_tokens)
+
+    least = config.rows or 1
+    if held + needed(least) > limit:
+        raise TrainingError(
+            f"memory: {held / 1e9:.1f} GB for the model and {needed(least) / 1e9:.1f} GB "
+            f"for {least} completion(s) of {task.max_tokens} tokens at once, "
+            f"there are {limit / 1e9:.1f} GB. Take a quantised or smaller model, fewer "
+            "--targets, a lower --rank, --checkpointing, or fewer --rows"
+        )
+    rows = next(k for k in range(most, 0, -1) if k == 1 or held + needed(k) <= limit)
+    rows = rows // config.group * config.group if rows >= config.group else rows
+    rows = config.rows or rows
+    row = costs.row_bytes(prompt + task.max_tokens)
+    decoded = max(1, min(most, int((limit - held) / max(_MARGIN * row, 1))))
+    return MemoryPlan(RowLimits(rows, decoded), int(needed(rows)), int(decoded * row), limit)
+
+
+def _longest_prompt(model: SVFModel, task: Task, config: TrainConfig) -> int:
+    """The most tokens [tokens] in the prompts of some steps at the beginning and at the end of
+    a training, which may differ.
+    """
+    problems = [
+        problem
+        for progress in (0.0, 1 - 1e-9)
+        for step in (1, 2)
+        for problem in task.step(config.prompts, config.seed + step, config.balanced, progress)
+    ]
+    return max(len(model.encode(problem.messages)) for problem in problems)
+
+
+def limit_bytes(config: TrainConfig) -> int:
+    """The most that a run may fill."""
+    return memory_bytes() if config.memory_gb is None else int(config.memory_gb * 1e9)
+
+
+def measure_costs(model: SVFModel, objective: Objective, parameters: Arrays) -> Costs:
+    """Four gradient passes over a few tokens each, and what each of them took at its peak."""
+
+    def peak(prompt: int, completion: int, rows: int) -> float:
+        tokens = (1,) * completion
+        group = AdvantageGroup((1,) * prompt, (tokens,) * rows, (1.0,) * rows)
+        mx.clear_cache()
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        objective.gradient(parameters, [group], rows)
+        return mx.get_peak_memory() - before
+
+    peak(_FEW, _FEW, 1)  # whatever is made once is made here
+    least = peak(_FEW, _FEW, 1)
+    completion = max(0.0, peak(_FEW, _MORE, 1) - least) / (_MORE - _FEW)
+    long = peak(_MORE, _FEW, 1)
+    prompt = max(0.0, long - least) / (_MORE - _FEW)
+    copied = max(0.0, peak(_MORE, _FEW, 2) - long - _FEW * completion) / _MORE
+    fixed = max(0.0, least - _FEW * (completion + prompt))
+    vocabulary = model.logits_at(mx.array([[1]]), None, mx.array([0])).shape[-1]
+    return Costs(fixed, prompt, completion, copied, scores=4 * 4 * vocabulary)

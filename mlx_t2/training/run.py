@@ -1,0 +1,236 @@
+"""One training run: what its steps share, how it begins and how it ends.
+
+Knows the run's model, task, settings, machines and folder; does not know what a step does.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlx_t2.errors import CheckpointError, ConfigError, TrainingError
+from mlx_t2.experts import Expert
+from mlx_t2.models import SVFModel
+from mlx_t2.sampling import SamplingConfig, rollouts
+from mlx_t2.svf import Scales
+from mlx_t2.tasks import Problem, Task
+
+from .checkpoint import State, pack, unpack
+from .config import MAY_CHANGE, TrainConfig
+from .gradient import Objective
+from .learner import Learner, check_model, parametrise, start_scales
+from .ranks import Ranks
+from .row_limits import RowLimits, find_row_limits, limit_bytes, smallest
+from .run_folder import RunFolder
+from .step_report import StepReport
+
+_ANSWERED = 64
+"""Held-out problems answered at a time, where memory allows it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The model, the task, the settings, the machines and the files of one training."""
+
+    model: SVFModel
+    task: Task
+    config: TrainConfig
+    ranks: Ranks
+    folder: RunFolder
+    learner: Learner
+    validation: Sequence[Problem]
+    test: Sequence[Problem]
+
+    def settings(self) -> dict[str, Any]:
+        """What config.json keeps."""
+        return _identity(self.model, self.task, self.config) | {
+            "fitted": vars(self.learner.limits)
+        }
+
+    def first_state(self) -> State:
+        """The state before the first step."""
+        parameters = self.learner.objective.parametrisation.initial
+        optimizer = self.learner.optimizer.initial(parameters)
+        scales = self.learner.scales(parameters)
+        base = self.accuracy({}, self.validation)
+        is_base = self.config.parametrisation != "sigmoid" and not self.config.init
+        best = base if is_base else self.accuracy(scales, self.validation)
+        return State(0, parameters, optimizer, scales, best, base)
+
+    def is_over(self, state: State) -> bool:
+        """Whether all steps are done, or validation has stopped to improve."""
+        patience = self.config.patience
+        return state.step >= self.config.steps or (
+            patience is not None and state.stale >= patience
+        )
+
+    def is_evaluation(self, step: int) -> bool:
+        """Whether that step ends with a look at the validation problems."""
+        return step % self.config.eval_every == 0 or step == self.config.steps
+
+    def accuracy(self, scales: Scales, problems: Sequence[Problem]) -> float:
+        """The share of problems answered rightly by greedy decoding."""
+        right = self.ranks.on_all(self._count_right, scales, self.ranks.mine(problems))
+        return self.ranks.total(right) / len(problems)
+
+    def _count_right(self, scales: Scales, problems: Sequence[Problem]) -> int:
+        greedy = SamplingConfig(temperature=0, max_tokens=self.task.max_tokens)
+        batch, right = min(_ANSWERED, self.learner.limits.decoded), 0
+        with self.model.using(scales):
+            for start in range(0, len(problems), batch):
+                some = problems[start : start + batch]
+                answered = rollouts(self.model, self.task, some, 1, greedy)
+                right += sum(rollout.grades[0].is_right for rollout in answered)
+        return right
+
+    def check_memory(self, report: StepReport) -> None:
+        """Raise TrainingError where the step took more than there is, on any machine."""
+        self.ranks.on_all(self._check_memory, report)
+
+    def _check_memory(self, report: StepReport) -> None:
+        limit = limit_bytes(self.config) / 1e9
+        if report.peak_gb > limit:
+            raise TrainingError(
+                f"memory: step {report.step} took {report.peak_gb:.1f} GB at its peak, "
+                f"{limit:.1f} GB are there. It is kept: go on with --resume and fewer rows "
+                f"than {self.learner.limits.rows} (--rows), or more memory (--memory-gb)"
+            )
+
+    def record(self, report: StepReport, samples: list[dict], state: State) -> None:
+        """Write what the step did."""
+        self.ranks.on_first(self.folder.record, report.entry(), samples, state)
+        if report.validation is not None:
+            self.ranks.on_first(self._save_expert, state, {})
+
+    def finish(self, state: State) -> None:
+        """Answer the test problems before and after, and write the expert with the result."""
+        result: dict[str, float] = {}
+        if self.test:
+            result["base_accuracy"] = self.accuracy({}, self.test)
+            result["final_accuracy"] = self.accuracy(state.best, self.test)
+            result["n_eval"] = len(self.test)
+        self.ranks.on_first(self._save_expert, state, result)
+
+    def _save_expert(self, state: State, result: dict[str, float]) -> None:
+        metrics = {
+            "base_validation": state.base_validation,
+            "best_validation": state.best_validation,
+            "n_validation": self.config.validation,
+            "steps": state.step,
+            "skipped_steps": state.skipped,
+        }
+        expert = Expert(
+            name=self.task.domain,
+            scales=state.best,
+            base_model=self.model.name,
+            base_fingerprint=self.model.fingerprint(self.config.targets),
+            targets=self.config.targets,
+            rank=str(self.config.rank or "full"),
+            task=self.task.name,
+            seed=self.config.seed,
+            config=dataclasses.asdict(self.config) | {"prompt": list(self.task.prompt)},
+            metrics=metrics | result,
+        )
+        self.folder.save_expert(expert)
+
+
+def start_run(model: SVFModel, task: Task, config: TrainConfig, out: Path) -> tuple[Run, State]:
+    """A new run in a new folder, and the state before its first step.
+
+    Raises: CheckpointError where a run is in the folder.
+    """
+    ranks, folder = _check(model, config), RunFolder(out)
+    ranks.on_first(folder.check_free)
+    run = _make_run(model, task, config, ranks, folder, start_scales(model, config))
+    ranks.on_first(folder.open, run.settings())
+    return run, run.first_state()
+
+
+def resume_run(
+    model: SVFModel, task: Task, config: TrainConfig, out: Path
+) -> tuple[Run, State, list[str]]:
+    """The run in that folder; the state of its newest whole checkpoint, or before the first
+    step, where there is none; and what is wrong with newer checkpoints.
+
+    Raises: CheckpointError for a folder without a run, with another one, or with checkpoints
+    that are all damaged.
+    """
+    ranks, folder = _check(model, config), RunFolder(out)
+    stored = ranks.from_first(folder.read_same, _identity(model, task, config))
+    has_checkpoint = ranks.from_first(folder.has_checkpoint)
+    start = {} if has_checkpoint else start_scales(model, config)
+    former = _former_limits(folder, config, stored)
+    run = _make_run(model, task, config, ranks, folder, start, former)
+    ranks.on_first(folder.write_settings, run.settings())
+    if has_checkpoint:
+        return run, *_read_newest(ranks, folder)
+    ranks.on_first(folder.forget_after, 0)
+    return run, run.first_state(), []
+
+
+def _check(model: SVFModel, config: TrainConfig) -> Ranks:
+    """The machines, once model and machines suit the settings."""
+    check_model(model, config)
+    ranks = Ranks()
+    if config.prompts < ranks.size:
+        raise ConfigError(
+            f"prompts: got {config.prompts}, expected one per machine or more, which are "
+            f"{ranks.size}"
+        )
+    return ranks
+
+
+def _make_run(
+    model: SVFModel,
+    task: Task,
+    config: TrainConfig,
+    ranks: Ranks,
+    folder: RunFolder,
+    start: Scales,
+    former: Sequence[RowLimits] = (),
+) -> Run:
+    """Measure how much is done at once: on all machines what the smallest can take, and what a
+    former start of the run took.
+    """
+    parametrisation = parametrise(model, config, start)
+    objective = Objective(model, parametrisation, config)
+    found = ranks.on_all(
+        find_row_limits, model, task, objective, parametrisation.initial, config
+    )
+    everywhere = [RowLimits(**one) for one in ranks.gather_all(vars(found))]
+    limits = smallest([*everywhere, *former])
+    learner = Learner(model, task, config, ranks, objective, limits)
+    validation = task.problems("validation", config.validation)
+    test = task.problems("test", config.test)
+    return Run(model, task, config, ranks, folder, learner, validation, test)
+
+
+def _identity(model: SVFModel, task: Task, config: TrainConfig) -> dict[str, Any]:
+    """What has to stay the same from the first step of a run to the last."""
+    of_model = {"model": model.name, "fingerprint": model.fingerprint(config.targets)}
+    return of_model | {"task": task.name} | dataclasses.asdict(config)
+
+
+def _former_limits(
+    folder: RunFolder, config: TrainConfig, stored: dict[str, Any]
+) -> list[RowLimits]:
+    """The limits before the run was stopped: with them it goes on to the same numbers, bit for
+    bit. None where the settings ask for others.
+    """
+    fitted, names = stored.get("fitted"), {f.name for f in dataclasses.fields(RowLimits)}
+    if (
+        not isinstance(fitted, dict)
+        or fitted.keys() != names
+        or not all(isinstance(number, int) for number in fitted.values())
+    ):
+        raise CheckpointError(f"{folder.path}: config.json has no 'fitted' of a run")
+    is_asked_anew = any(getattr(config, name) != stored[name] for name in MAY_CHANGE)
+    return [] if is_asked_anew else [RowLimits(**fitted)]
+
+
+def _read_newest(ranks: Ranks, folder: RunFolder) -> tuple[State, list[str]]:
+    """The newest whole checkpoint of the first machine, on all."""
+    found = ranks.on_first(folder.newest)
+    packed, faults = (pack(found[0]), found[1]) if found is not None else (b"", [])
+    return unpack(ranks.broadcast(packed)), faults

@@ -1,0 +1,119 @@
+"""What one step did, for whoever watches and for the run folder. Knows rollouts; knows no
+models and no files.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlx_t2.sampling import Rollout
+from mlx_t2.tasks import Task, question_of
+
+from .collapse import Signs
+from .gradient import AdvantageGroup
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """What one step did, over all machines."""
+
+    step: int
+    steps: int
+    reward: float
+    """Mean over all sampled completions."""
+    loss: float
+    kl: float | None
+    """KL of the policy from the base, estimated before the update by the mean log-ratio of two
+    completions per problem [nats per completion]; None but for the steps that evaluate.
+    """
+    groups: int
+    signal_groups: int
+    """Problems whose completions have an advantage."""
+    truncated: int
+    """Completions cut off by the limit."""
+    is_skipped: bool
+    """No problem carried a signal, so nothing was changed."""
+    tokens: int
+    """Sampled in this step."""
+    entropy: float
+    """Entropy of the answers: classes, positions or texts [nats]."""
+    commonest: str
+    """The commonest answer."""
+    commonest_share: float
+    """Its share of all completions."""
+    change: float
+    """Mean |z − 1|."""
+    gradient_norm: float
+    """Before clipping."""
+    seconds: float
+    sampling_seconds: float
+    gradient_seconds: float
+    peak_gb: float
+    """Most memory in use at once."""
+    validation: float | None
+    """Greedy accuracy on the validation split, where this step measured it."""
+    base_validation: float
+    best_validation: float
+    warning: str | None
+    """What looks wrong, and what to change."""
+    example: dict[str, Any]
+    """The first problem with a signal as a line of samples.jsonl."""
+
+    def entry(self) -> dict[str, Any]:
+        """A line of metrics.jsonl: all but the example, which is in samples.jsonl."""
+        return {name: value for name, value in vars(self).items() if name != "example"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradedGroup:
+    """One problem with its completions, in values that JSON has."""
+
+    problem: str
+    question: str
+    answer: str
+    completions: list[str]
+    finished: list[bool]
+    rewards: list[float]
+    is_right: list[bool]
+    has_signal: bool
+    tokens: int
+    choices: list[str]
+    """What each completion chose: a class, a position, or its text."""
+    wanted: str
+    """The choice that would have been right."""
+
+    def line(self, step: int) -> dict[str, Any]:
+        """A line of samples.jsonl."""
+        kept = "problem question answer completions finished rewards is_right".split()
+        return {"step": step} | {name: getattr(self, name) for name in kept}
+
+
+def describe_group(task: Task, rollout: Rollout, group: AdvantageGroup) -> GradedGroup:
+    """What is kept of a problem's completions once they are graded and weighed."""
+    problem, texts = rollout.problem, [c.text for c in rollout.completions]
+    return GradedGroup(
+        problem=problem.id,
+        question=question_of(problem)["content"],
+        answer=problem.answer,
+        completions=texts,
+        finished=[c.is_finished for c in rollout.completions],
+        rewards=list(rollout.rewards),
+        is_right=[grade.is_right for grade in rollout.grades],
+        has_signal=group.has_signal,
+        tokens=sum(len(c.tokens) for c in rollout.completions),
+        choices=[task.choice(problem, text) for text in texts],
+        wanted=task.choice(problem, problem.answer),
+    )
+
+
+def find_signs(groups: Sequence[GradedGroup]) -> Signs:
+    """What the completions of a step were like."""
+    rewards = [reward for group in groups for reward in group.rewards]
+    return Signs(
+        choices=dict(Counter(choice for group in groups for choice in group.choices)),
+        wanted=dict(Counter(group.wanted for group in groups)),
+        groups=len(groups),
+        signal_groups=sum(group.has_signal for group in groups),
+        reward=sum(rewards) / len(rewards),
+    )
