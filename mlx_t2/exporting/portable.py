@@ -11,7 +11,7 @@ def to_safetensors(expert: Expert, out: str | Path, overwrite: bool = False) -> 
     """Write the expert to `out`; without the suffix, `out` is a folder. Returns the file.
 
     Raises: ShapeError for scales that have become unusable; ExpertFileError where another file
-    is there already and `overwrite` is not set, or where the disk does not take it.
+    is there already and `overwrite` is not set; FileError where the disk does not take it.
     """
     path = Path(out)
     if path.suffix != ".safetensors":

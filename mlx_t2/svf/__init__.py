@@ -50,6 +50,7 @@ from .scales import check_scales as check_scales
 from .scales import ones as ones
 from .scales import same as same
 from .scales import shape_fault as shape_fault
+from .scales import stack_rows as stack_rows
 from .scales import take_rows as take_rows
 from .vectors import BITS as BITS
 from .vectors import Vectors as Vectors

@@ -1,5 +1,7 @@
 """Scales: the vectors z of a whole model, by module path. Knows no files and no models."""
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 
 from mlx_t2.errors import ShapeError
@@ -51,6 +53,20 @@ def shape_fault(
             f"{expected[0]}"
         )
     return f"{path}: got scales of shape {came}, the layer has {expected}"
+
+
+def stack_rows(scales: Sequence[Scales]) -> Scales:
+    """Scales of B conversations as rows of one batch; ones where one has none.
+
+    >>> stack_rows([{"mlp.up_proj": mx.array([0.5, 2.0])}, {}])
+    {'mlp.up_proj': array([[0.5, 2],
+           [1, 1]], dtype=float32)}
+    """
+    shapes = {path: z.shape for row in scales for path, z in row.items()}
+    return {
+        path: mx.stack([row[path] if path in row else mx.ones(shape) for row in scales])
+        for path, shape in shapes.items()
+    }
 
 
 def take_rows(scales: Scales, shapes: Shapes, rows: mx.array) -> Scales:

@@ -12,6 +12,9 @@ Message = dict[str, str]
 
 Split = Literal["train", "validation", "test"]
 
+OTHER = "other"
+"""The domain of what no expert answers: requests outside all domains. The base model does."""
+
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 

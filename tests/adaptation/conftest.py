@@ -20,7 +20,7 @@ def experts(tiny_model) -> dict[str, Expert]:
             base_model=tiny_model.name,
             base_fingerprint=tiny_model.fingerprint("mlp"),
             targets="mlp",
-            rank="full",
+            rank=None,
             task=name,
             seed=seed,
             config={},
