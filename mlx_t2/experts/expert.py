@@ -45,7 +45,7 @@ class Expert:
             raise ShapeError(f"expert {self.name!r}: unusable scales:\n" + "\n".join(faults))
         if self.rank is not None and self.rank < 1:
             raise ConfigError(
-                f"expert {self.name!r}: rank: got {self.rank}, expected 1 or more, or None for all"
+                f"expert {self.name!r}: rank: got {self.rank}, expected 1 or more, or None"
             )
         for key, value in (("config", self.config), ("metrics", self.metrics)):
             try:

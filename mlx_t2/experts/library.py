@@ -32,7 +32,7 @@ class Library:
         return self._read()[0]
 
     def damaged(self) -> list[tuple[ExpertFileError, Path]]:
-        """Every file that should be an expert and cannot be used, with what is wrong with it."""
+        """Every file that should be an expert and is not usable, with what is wrong with it."""
         return self._read()[1]
 
     def router_path(self, base_model: str) -> Path:
@@ -65,7 +65,7 @@ class Library:
         return experts, damaged
 
     def _paths(self) -> dict[str, Path]:
-        """{name: file} of all that may be experts; safetensors files of other formats are not."""
+        """{name: file} of all that may be experts; files of another format are not."""
         files = sorted(self.own.glob("*.safetensors"))
         if self.bundled is not None:
             files += sorted(self.bundled.glob("*/*.safetensors"))
