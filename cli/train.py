@@ -7,7 +7,7 @@ import typer
 
 from .options import DEFAULT_MODEL, Json, Model, Rank
 from .render import TrainingDisplay, complain, emit, facts, note, percent, say
-from .session import decomposed, opened
+from .session import decompose_with_bar, open_model
 
 
 def train(
@@ -118,8 +118,8 @@ def train(
     flags = {k: v for k, v in context.params.items() if k in settings_known and v is not None}
     chosen = get_task(task)
     settings = train_config(flags, config, out if resume else None)
-    worn = opened(model)
-    decomposed(worn, settings.targets, settings.rank)
+    worn = open_model(model)
+    decompose_with_bar(worn, settings.targets, settings.rank)
     if slower := batching(worn).why:
         note(slower)
     if dry_run:

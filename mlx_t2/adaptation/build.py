@@ -1,9 +1,10 @@
 """From the names of experts to a strategy, and a model that is ready to wear it.
 
-Everything is validated before anything is changed. The model is decomposed for the union of what
-the experts need, and only where it lacks something: a path that an expert does not scale is
-z = 1 to it, and so is a singular value beyond its rank. Knows libraries, routers and recipes;
-shows nothing: a `Preparation` says what it will do, what it passed over, and reports as it goes.
+Everything is validated before anything is changed. The model is decomposed for the union of
+what the experts need, and only where it lacks something: a path that an expert does not scale
+is z = 1 to it, and so is a singular value beyond its rank. Knows libraries, routers and
+recipes; shows nothing: a `Preparation` says what it will do, what it passed over, and reports
+as it goes.
 """
 
 import re
@@ -165,7 +166,7 @@ def strategy_of(model: SVFModel, chosen: Expert | Strategy | None) -> Strategy:
 def _experts_of(
     model: SVFModel, library: Library, allow_transfer: bool
 ) -> tuple[dict[str, Expert], list[PassedOver]]:
-    """The experts of the model by name, or of any model with its shapes, and what is passed over.
+    """The experts of the model, or of any with its shapes, by name; and what is passed over.
 
     Raises: ConfigError where none is left.
     """
@@ -214,7 +215,7 @@ def _transferred(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert, ..
 def _route(
     model: SVFModel, library: Library, experts: Experts, adaptation: str
 ) -> tuple[dict[str, Expert], list[PassedOver], Callable[[Experts], Strategy]]:
-    """The experts that the router knows, those it does not, and how a strategy is made of them."""
+    """The experts that the router knows, those that it does not, and what makes a strategy."""
     make_router, combine = _ROUTED[adaptation]
     router = make_router(model, library, experts)
     known = {name: expert for name, expert in experts.items() if name in router.labels}

@@ -58,7 +58,7 @@ class Fixed:
 
     @classmethod
     def sum(cls, experts: Experts) -> "Fixed":
-        """All experts at once, z = 1 + Σ_k (z_k − 1): the baseline that a first pass has to beat.
+        """All experts at once, z = 1 + Σ_k (z_k − 1): what a first pass has to beat.
 
         Added in the order of their labels, so that the order they are given in changes no bit.
         Differs (12): not in the paper. Deviations of separately trained experts are nearly

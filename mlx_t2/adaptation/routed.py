@@ -98,8 +98,8 @@ class Mixed:
 
 
 def mix_rows(
-    coefficients: Float[mx.array, "B K"], z: Float[mx.array, "K *shape"]
-) -> Float[mx.array, "B *shape"]:
+    coefficients: Float[mx.array, "B K"], z: Float[mx.array, "K ..."]
+) -> Float[mx.array, "B ..."]:
     """z' = (1 − Σ_k α_k) + Σ_k α_k z_k for each row of coefficients α.
 
     Written so that a certain router gives its expert's z, or the base model, exactly. A sum of

@@ -62,9 +62,7 @@ class HeadRouter:
             )
 
     @classmethod
-    def train(
-        cls, model: SVFModel, examples: Sequence[Problem], seed: int = 0
-    ) -> "HeadRouter":
+    def train(cls, model: SVFModel, examples: Sequence[Problem], seed: int = 0) -> "HeadRouter":
         """A router for the domains of `examples`; a fifth of them is held out for `metrics`.
 
         Raises: ConfigError where `other` is not among the domains, or is alone.

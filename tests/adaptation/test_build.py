@@ -93,14 +93,18 @@ def test_a_router_beside_the_experts_is_found(tiny_model, library, router, adapt
 
 
 def test_unknown_names_are_refused(tiny_model, library):
-    with pytest.raises(ConfigError, match="adaptation: got 'best', expected one of prompt, cla"):
+    with pytest.raises(
+        ConfigError, match="adaptation: got 'best', expected one of prompt, cla"
+    ):
         find_strategy(tiny_model, library, adaptation="best")
     with pytest.raises(ConfigError, match="expert 'nobody': unknown, expected one of: expr"):
         find_strategy(tiny_model, library, coefficients={"nobody": 1.0})
 
 
 def test_without_an_expert_of_the_model_nothing_can_be_chosen(library):
-    with pytest.raises(ConfigError, match=f"{library.own}: no expert of tiny, expected at least"):
+    with pytest.raises(
+        ConfigError, match=f"{library.own}: no expert of tiny, expected at least"
+    ):
         find_strategy(fresh(seed=3), library, adaptation="sum")
 
 
@@ -232,7 +236,9 @@ def test_what_does_not_fit_is_passed_over_by_name(tiny_model, library, router, e
     kind.save(library.own / "poetry.safetensors")
     misfit = {"model.layers.0.mlp.up_proj": mx.ones(7)}
     replace(kind, scales=misfit).save(library.own / "misfit.safetensors")
-    replace(kind, base_model="big", base_fingerprint="cd34").save(library.own / "big.safetensors")
+    replace(kind, base_model="big", base_fingerprint="cd34").save(
+        library.own / "big.safetensors"
+    )
     preparation = find_strategy(tiny_model, library, adaptation="classifier")
     why = {one.name: one.why for one in preparation.passed_over}
     assert why.keys() == {"burnt", "other", "misfit", "poetry"}
@@ -241,10 +247,16 @@ def test_what_does_not_fit_is_passed_over_by_name(tiny_model, library, router, e
     assert why["poetry"].startswith("expert 'poetry': the router knows expression, kind,")
 
 
-def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(library, decompositions):
+def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(
+    library, decompositions
+):
     model = fresh(seed=3)
     preparation = find_strategy(model, library, adaptation="sum", allow_transfer=True)
-    assert {expert.name for expert in preparation.transferred} == {"expression", "kind", "largest"}
+    assert {expert.name for expert in preparation.transferred} == {
+        "expression",
+        "kind",
+        "largest",
+    }
     preparation.finish()
     assert len(decompositions) == 1
     with pytest.raises(ExpertFileError, match="was trained on 'tiny'"):

@@ -1,4 +1,4 @@
-"""Scales to wear while a router reads, which has to read under the base weights all the same."""
+"""Scales to wear while a router reads: under the base weights all the same."""
 
 import pytest
 from helpers import random_scales

@@ -87,7 +87,9 @@ def test_states_are_in_the_order_of_the_conversations(tiny_model):
 
 def test_training_needs_questions_of_other(tiny_model):
     specific = [problem for problem in problems(2) if problem.domain != "other"]
-    with pytest.raises(ConfigError, match="got examples of expression, kind, largest, expected"):
+    with pytest.raises(
+        ConfigError, match="got examples of expression, kind, largest, expected"
+    ):
         HeadRouter.train(tiny_model, specific)
 
 
@@ -152,7 +154,7 @@ def test_one_error_lists_everything_wrong_with_a_file(tiny_model, saved):
     with pytest.raises(ExpertFileError) as refusal:
         HeadRouter.load(saved, tiny_model)
     for fault in (
-        "labels: got ['expression', 'expression', 'other', 'x'], expected a list of different names",
+        "labels: got ['expression', 'expression', 'other', 'x'], expected a list of diff",
         "seed: got 'first', expected a whole number",
         "metrics: got None",
         "bias: got mlx.core.float32, expected finite",
@@ -172,7 +174,9 @@ def test_shapes_have_to_fit_the_labels(tiny_model, saved):
 
 def test_a_router_is_checked_against_its_model_once_when_it_is_made(router, saved, monkeypatch):
     stranger = SVFModel("stranger", tiny_network(7), tiny_tokenizer())
-    with pytest.raises(ExpertFileError, match=r"router: it was trained on 'tiny' \(finger.*'stra"):
+    with pytest.raises(
+        ExpertFileError, match=r"router: it was trained on 'tiny' \(finger.*'stra"
+    ):
         HeadRouter.load(saved, stranger)
     checks = []
     monkeypatch.setattr(SVFModel, "fingerprint", lambda *_: checks.append(1))

@@ -48,7 +48,9 @@ def test_the_minimum_is_found():
 
 def test_a_feature_that_never_changes_does_no_harm():
     features, labels = clusters()
-    head = fit_head(mx.concatenate([features, mx.full((len(labels), 1), 3e4)], axis=1), labels, 4)
+    head = fit_head(
+        mx.concatenate([features, mx.full((len(labels), 1), 3e4)], axis=1), labels, 4
+    )
     assert head.scale[-1].item() == 1
     assert mx.all(mx.isfinite(head.weight))
 
