@@ -7,20 +7,18 @@ recipes; shows nothing: a `Preparation` says what it will do, what it passed ove
 as it goes.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-
-import mlx.core as mx
+from dataclasses import dataclass
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.experts import Expert, Library
 from mlx_t2.models import Decomposed, SVFModel
 from mlx_t2.routing import HeadRouter, PromptRouter, Router
-from mlx_t2.svf import Recipe, Shapes
+from mlx_t2.svf import Recipe
 
 from .fixed import Fixed
-from .routed import Chosen, Mixed
+from .matching import check_expert, is_trained_on, match_experts
+from .routed import Chosen, Mixed, check_known
 from .strategy import Experts, Strategy, check_labels
 
 Combiner = type[Chosen] | type[Mixed]
@@ -122,7 +120,7 @@ def find_strategy(
     else:
         known, unknown, make = _route(model, library, found, adaptation)
         passed_over += unknown
-    matched = _match(model, known, basis_bits)
+    matched = match_experts(model, known, basis_bits)
     return Preparation(
         model,
         make(matched.experts),
@@ -141,8 +139,8 @@ def wear_experts(
 ) -> Preparation:
     """One expert, or a mixture of several, as a strategy; checked, and nothing is changed."""
     for expert in experts.values():
-        _check(model, expert, allow_transfer)
-    matched = _match(model, experts, basis_bits)
+        check_expert(model, expert, allow_transfer)
+    matched = match_experts(model, experts, basis_bits)
     strategy = Fixed.mixture(matched.experts, coefficients)
     return Preparation(
         model, strategy, matched.recipe, transferred=_transferred(model, experts.values())
@@ -173,10 +171,10 @@ def _experts_of(
     passed_over = [PassedOver(path.stem, str(error)) for error, path in library.damaged()]
     found: dict[str, Expert] = {}
     for expert, _ in library.experts():
-        if not allow_transfer and not _is_trained_on(model, expert):
+        if not allow_transfer and not is_trained_on(model, expert):
             continue
         try:
-            _check(model, expert, allow_transfer)
+            check_expert(model, expert, allow_transfer)
             check_labels({expert.name: expert})
             found[expert.name] = expert
         except (ConfigError, ExpertFileError) as error:
@@ -191,22 +189,8 @@ def _experts_of(
     return found, passed_over
 
 
-def _check(model: SVFModel, expert: Expert, allow_transfer: bool) -> None:
-    """Raise ConfigError or ExpertFileError for an expert that the model cannot wear."""
-    shapes = model.plan(Recipe(targets=expert.targets, rank=expert.rank)).shapes
-    fingerprint = model.fingerprint(expert.targets)
-    expert.check(model.name, fingerprint, shapes, allow_transfer)
-
-
-def _is_trained_on(model: SVFModel, expert: Expert) -> bool:
-    try:
-        return expert.base_fingerprint == model.fingerprint(expert.targets)
-    except ConfigError:  # the model has no such layers
-        return False
-
-
 def _transferred(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert, ...]:
-    return tuple(expert for expert in experts if not _is_trained_on(model, expert))
+    return tuple(expert for expert in experts if not is_trained_on(model, expert))
 
 
 # Which router
@@ -215,10 +199,15 @@ def _transferred(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert, ..
 def _route(
     model: SVFModel, library: Library, experts: Experts, adaptation: str
 ) -> tuple[dict[str, Expert], list[PassedOver], Callable[[Experts], Strategy]]:
-    """The experts that the router knows, those that it does not, and what makes a strategy."""
+    """The experts that the router knows, those that it does not, and what makes a strategy.
+
+    Raises: ConfigError for a router that knows none of them.
+    """
     make_router, combine = _ROUTED[adaptation]
     router = make_router(model, library, experts)
     known = {name: expert for name, expert in experts.items() if name in router.labels}
+    if not known:
+        check_known(experts, router)
     labels = ", ".join(router.labels)
     unknown = [
         PassedOver(name, f"expert {name!r}: the router knows {labels}. Train a router anew")
@@ -226,70 +215,3 @@ def _route(
         if name not in known
     ]
     return known, unknown, lambda matched: combine(adaptation, router, matched)
-
-
-# What the model needs
-
-
-@dataclass(frozen=True)
-class _Matched:
-    experts: Experts
-    """Their scales as long as the model's layers need them."""
-    recipe: Recipe | None
-    """None where the model is ready."""
-
-
-def _match(model: SVFModel, experts: Experts, bits: int | None) -> _Matched:
-    """What decomposes the model for all of the experts, and the experts padded to it."""
-    if not experts:
-        return _Matched(experts, None)
-    recipe = _common_recipe(model, experts.values(), bits)
-    shapes = model.plan(recipe).shapes
-    if _is_ready(model, recipe, shapes):
-        recipe, shapes = None, model.shapes
-    return _Matched({name: _pad(expert, shapes) for name, expert in experts.items()}, recipe)
-
-
-def _is_ready(model: SVFModel, recipe: Recipe, shapes: Shapes) -> bool:
-    """Whether each layer wears scales of this length or longer. A basis of fewer bits that is
-    asked for is made anew.
-    """
-    worn = model.shapes
-    return recipe.bits is None and all(
-        path in worn and worn[path][:-1] == shape[:-1] and worn[path][-1] >= shape[-1]
-        for path, shape in shapes.items()
-    )
-
-
-def _common_recipe(model: SVFModel, experts: Iterable[Expert], bits: int | None) -> Recipe:
-    """The union of the layers, and the largest rank."""
-    experts = list(experts)
-    ranks = [expert.rank for expert in experts if expert.rank is not None]
-    rank = max(ranks) if len(ranks) == len(experts) else None
-    return Recipe(targets=_union(model, {e.targets for e in experts}), rank=rank, bits=bits)
-
-
-def _union(model: SVFModel, targets: set[str]) -> str:
-    """Targets that choose every layer that any of `targets` chooses: one of them if it will do,
-    else the paths themselves.
-    """
-    chosen = {name: set(model.targeted(name)) for name in sorted(targets)}
-    union = set().union(*chosen.values())
-    names = [name for name, paths in chosen.items() if paths == union]
-    return names[0] if names else f"^({'|'.join(map(re.escape, sorted(union)))})$"
-
-
-def _pad(expert: Expert, shapes: Shapes) -> Expert:
-    """The expert with z = 1 for singular values beyond its rank.
-
-    Exact: a basis is ordered by singular value, largest first, so one of a larger rank begins
-    with the columns of one of a smaller.
-    """
-    missing = {path: shapes[path][-1] - z.shape[-1] for path, z in expert.scales.items()}
-    if not any(missing.values()):
-        return expert
-    padded = {
-        path: mx.pad(z, [*[(0, 0)] * (z.ndim - 1), (0, missing[path])], constant_values=1.0)
-        for path, z in expert.scales.items()
-    }
-    return replace(expert, scales=padded)

@@ -113,7 +113,7 @@ class AdaptiveGenerator:
 class Request(Iterator[Token]):
     """One conversation that is being answered: iterate over it for tokens, then see `answer`.
 
-    Nothing is done before the first token is asked for. The model wears the request's scales
+    Nothing is computed before the first `next`. The model wears the request's scales
     only while a token of it is computed, so it is itself in between, and several requests may
     be read in turn.
 

@@ -55,16 +55,11 @@ def shape_fault(
     return f"{path}: got scales of shape {came}, the layer has {expected}"
 
 
-def stack_rows(scales: Sequence[Scales]) -> Scales:
-    """Scales of B conversations as rows of one batch; ones where one has none.
-
-    >>> stack_rows([{"mlp.up_proj": mx.array([0.5, 2.0])}, {}])
-    {'mlp.up_proj': array([[0.5, 2],
-           [1, 1]], dtype=float32)}
-    """
-    shapes = {path: z.shape for row in scales for path, z in row.items()}
+def stack_rows(rows: Sequence[Scales]) -> Scales:
+    """The scales of several conversations as rows of one batch; ones where a row has none."""
+    shapes = {path: z.shape for scales in rows for path, z in scales.items()}
     return {
-        path: mx.stack([row[path] if path in row else mx.ones(shape) for row in scales])
+        path: mx.stack([s[path] if path in s else mx.ones(shape) for s in rows])
         for path, shape in shapes.items()
     }
 

@@ -139,7 +139,7 @@ def test_a_model_that_lacks_something_reports_each_weight_once(library, decompos
         pass
 
 
-def test_bits_that_are_asked_for_are_made_anew(tiny_model, library, decompositions):
+def test_a_basis_of_given_bits_is_made_anew(tiny_model, library, decompositions):
     find_strategy(tiny_model, library, coefficients={"kind": 1.0}, basis_bits=16).finish()
     assert [recipe.bits for recipe in decompositions] == [16]
 
@@ -263,10 +263,17 @@ def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(
         find_strategy(model, library, coefficients={"kind": 1.0})
 
 
+def test_a_router_that_knows_no_expert_is_refused(tiny_model, library, router, experts):
+    for name in experts:
+        (library.own / f"{name}.safetensors").rename(library.own / f"my-{name}.safetensors")
+    with pytest.raises(ConfigError, match=r"router: it knows .*, the experts are my-expr"):
+        find_strategy(tiny_model, library, adaptation="mixture")
+
+
 # Python
 
 
-def test_an_expert_a_strategy_or_nothing_becomes_a_strategy(experts, decompositions):
+def test_an_expert_or_a_strategy_or_nothing_is_all_it_takes(experts, decompositions):
     model = fresh()
     assert strategy_of(model, None).name == "none"
     assert decompositions == []

@@ -1,4 +1,4 @@
-"""The expert file: what goes in comes out, and what is not whole is refused in one error."""
+"""The expert file: what is saved is loaded, and what is not whole is refused in one error."""
 
 import contextlib
 import errno

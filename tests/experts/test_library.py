@@ -29,7 +29,7 @@ def test_own_experts_come_first_then_the_bundled_without_the_router(library):
     assert library.damaged() == []
 
 
-def test_every_expert_comes_with_the_file_that_it_is_in(library):
+def test_every_expert_is_listed_with_its_file(library):
     assert [path.name for _, path in library.experts()] == [
         "cooking.safetensors",
         "expression.safetensors",

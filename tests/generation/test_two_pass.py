@@ -172,7 +172,7 @@ def test_the_model_is_itself_between_two_tokens(tiny_model):
     assert tiny_model.worn == {}
 
 
-def test_nothing_is_done_before_the_first_token_is_asked_for(tiny_model):
+def test_a_request_does_nothing_before_its_first_token(tiny_model):
     strategy = Alternating(tiny_model)
     request = AdaptiveGenerator(tiny_model, strategy).stream(CHAT, GREEDY)
     assert (strategy.asked, request.answer) == (0, None)

@@ -1,8 +1,5 @@
 """Scales of several conversations as rows of one batch."""
 
-import doctest
-import sys
-
 import mlx.core as mx
 
 from mlx_t2.svf import stack_rows
@@ -15,7 +12,3 @@ def test_rows_are_the_scales_of_each_conversation_and_ones_where_it_has_none():
     assert mx.array_equal(rows["a"], mx.stack([z, mx.ones(2), w]))
     assert mx.array_equal(rows["b"], mx.stack([v, mx.ones((3, 2)), mx.ones((3, 2))]))
     assert stack_rows([{}, {}]) == {}
-
-
-def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(sys.modules["mlx_t2.svf.scales"]).failed == 0
