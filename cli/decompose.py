@@ -7,7 +7,7 @@ import typer
 
 from .options import DEFAULT_MODEL, BasisBits, Json, Rank, Targets
 from .render import emit, facts, say, size, table
-from .session import opened, watched
+from .session import open_model, show_decomposition
 
 if TYPE_CHECKING:
     from mlx_t2.models import SVFModel
@@ -39,12 +39,12 @@ def decompose(
         )
     chosen: Any = precision
     recipe = Recipe(targets=targets, rank=rank, precision=chosen, bits=basis_bits)
-    lazy = opened(model, lazy=True)
+    lazy = open_model(model, lazy=True)
     if dry_run:
         _show_plan(lazy, recipe, json)
         return
     total = len(lazy.targeted(targets))
-    reports = watched(lazy.precompute(recipe), total)
+    reports = show_decomposition(lazy.precompute(recipe), total)
     cached = sum(report.cached for report in reports)
     result = {
         "weights": len(reports),

@@ -1,20 +1,36 @@
 """`t2 demo`: the whole of Transformer² on a real model, in minutes."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .ask import routed
 from .eval import evaluate_with_bar
+from .generate import describe_route
 from .options import DEFAULT_MODEL, Json, Seed
 from .render import emit, interval, note, percent, say, sparkline, table
-from .session import decomposed, experts_for, opened, router_for
+from .session import decompose_with_bar, open_model, prepare_strategy
 from .training_display import TrainingDisplay
 
+if TYPE_CHECKING:
+    from mlx_t2.adaptation import Strategy
+    from mlx_t2.models import SVFModel
+    from mlx_t2.tasks import Task
+
 DOMAINS = ("largest", "expression", "kind")
+
+
+@dataclass(frozen=True)
+class Strategies:
+    """What the bundled experts are compared by."""
+
+    base: "Strategy"
+    experts: "dict[str, Strategy]"
+    """{domain: its expert, for everything}."""
+    adaptive: "Strategy"
 
 
 def demo(
@@ -29,31 +45,30 @@ def demo(
 
     chosen = get_task(task)
     note("1. a real model, decomposed: every MLP weight's singular vectors")
-    model = opened(DEFAULT_MODEL)
-    reports = decomposed(model)
+    model = open_model(DEFAULT_MODEL)
+    reports = decompose_with_bar(model)
     numbers = sum(math.prod(shape) for shape in model.shapes.values())
     note(
         f"   {len(reports)} weights in {reports[-1].seconds:.1f} s; "
         f"an expert is {numbers:,} numbers"
     )
     note(f"2. it learns {chosen.name} ({chosen.description}) from a reward alone")
-    result: dict[str, Any] = {"live": _live(model, chosen, steps, limit, seed)}
+    result: dict[str, Any] = {"live": _train_live(model, chosen, steps, limit, seed)}
     if not json:
         _show_live(result["live"])
     note("3. three experts that were trained before, on one prompt for all: who answers what?")
-    strategies = _strategies(model)
-    result["domains"] = _measured(model, strategies, limit)
-    result["questions"] = [
-        _asked(strategies, get_task(f"{d}-shared"), i) for d in DOMAINS for i in (0, 1)
-    ]
-    result["questions"].append(_asked_bare(strategies, "What is the capital of France?"))
+    strategies = _open_strategies(model)
+    result["domains"] = [_measure(model, domain, strategies, limit) for domain in DOMAINS]
+    result["questions"] = _ask_examples(model, strategies)
     if json:
         emit(result)
     else:
         _show_adaptive(result)
 
 
-def _live(model: Any, task: Any, steps: int, limit: int, seed: int) -> dict:
+def _train_live(
+    model: "SVFModel", task: "Task", steps: int, limit: int, seed: int
+) -> dict[str, Any]:
     """Train in a folder that goes away; accuracy on test problems before and after."""
     from mlx_t2.evaluation import wilson
     from mlx_t2.experts import Expert
@@ -77,63 +92,71 @@ def _live(model: Any, task: Any, steps: int, limit: int, seed: int) -> dict:
     return outcome | {"first_sample": samples[0], "last_sample": samples[-1]}
 
 
-def _strategies(model: Any) -> dict[str, Any]:
-    """{what: strategy} of the base model, each expert and self-adaptation; and two generators
-    to ask.
-    """
-    from mlx_t2.adaptation import ClassifierStrategy, Named, NoAdaptation
-    from mlx_t2.generation import AdaptiveGenerator
+def _open_strategies(model: "SVFModel") -> Strategies:
+    """The base model, each bundled expert, and the bundled router's choice among them."""
+    from mlx_t2.adaptation import Fixed
+    from mlx_t2.experts import BUNDLED
 
-    experts = {name: e for name, e in experts_for(model, None).items() if name in DOMAINS}
-    adaptive = ClassifierStrategy(experts, router_for(model, None))
-    named = {name: Named({name: e}, {name: 1.0}) for name, e in experts.items()}
-    prompts = {name: e.prompt for name, e in experts.items()}
-    generators = (
-        AdaptiveGenerator(model, NoAdaptation()),
-        AdaptiveGenerator(model, adaptive, prompts),
+    folder = BUNDLED / model.name
+    return Strategies(
+        Fixed.base(),
+        {domain: prepare_strategy(model, expert=domain, folder=folder) for domain in DOMAINS},
+        prepare_strategy(model, adapt="classifier", folder=folder),
     )
-    return {"base": NoAdaptation(), **named, "adaptive": adaptive, "generators": generators}
 
 
-def _measured(model: Any, strategies: dict[str, Any], limit: int) -> list[dict]:
+def _measure(
+    model: "SVFModel", domain: str, strategies: Strategies, limit: int
+) -> dict[str, Any]:
+    """Accuracy on one domain's test problems, and what was chosen for them."""
     from mlx_t2.evaluation import confusion
+    from mlx_t2.tasks import OTHER, get_task
+
+    task, row = get_task(f"{domain}-shared"), {"domain": domain, "n": limit}
+    for what, strategy in (
+        ("base", strategies.base),
+        ("expert", strategies.experts[domain]),
+        ("adaptive", strategies.adaptive),
+    ):
+        title = f"{domain}, {what}"
+        items, report = evaluate_with_bar(model, task, strategy, "test", limit, title=title)
+        row[what] = {"accuracy": report.accuracy, "interval": report.interval}
+        if strategy is strategies.adaptive:
+            row["chosen"] = confusion((domain, i.label or OTHER) for i in items)[domain]
+    return row
+
+
+def _ask_examples(model: "SVFModel", strategies: Strategies) -> list[dict[str, Any]]:
+    """Two test problems per domain and one ordinary question, answered by the base model and
+    in two passes.
+    """
     from mlx_t2.tasks import get_task
 
-    rows = []
+    asked = []
     for domain in DOMAINS:
-        task, row = get_task(f"{domain}-shared"), {"domain": domain, "n": limit}
-        for what, strategy in (("base", "base"), ("expert", domain), ("adaptive", "adaptive")):
-            title = f"{domain}, {what}"
-            items, report = evaluate_with_bar(
-                model, task, strategies[strategy], "test", limit, title=title
-            )
-            row[what] = {"accuracy": report.accuracy, "interval": report.interval}
-        row["chosen"] = confusion((domain, item.label or "other") for item in items)[domain]
-        rows.append(row)
-    return rows
+        for problem in get_task(f"{domain}-shared").problems("test", 8, seed=1)[:2]:
+            asked.append((list(problem.messages), problem.answer))
+    asked.append(([{"role": "user", "content": "What is the capital of France?"}], ""))
+    return [_answer_twice(model, strategies, *one) for one in asked]
 
 
-def _asked(strategies: dict[str, Any], task: Any, index: int) -> dict:
-    """A test problem, answered by the base model and in two passes."""
-    problem = task.problems("test", 8, seed=1)[index]
-    return _answered_twice(strategies, list(problem.messages), problem.answer)
-
-
-def _asked_bare(strategies: dict[str, Any], question: str) -> dict:
-    return _answered_twice(strategies, [{"role": "user", "content": question}], "")
-
-
-def _answered_twice(strategies: dict[str, Any], messages: list, expected: str) -> dict:
+def _answer_twice(
+    model: "SVFModel", strategies: Strategies, messages: list[dict[str, str]], expected: str
+) -> dict[str, Any]:
+    from mlx_t2.generation import AdaptiveGenerator
     from mlx_t2.sampling import SamplingConfig
 
     config = SamplingConfig(temperature=0.0, max_tokens=24)
-    before, after = (g.generate(messages, config) for g in strategies["generators"])
+    before, after = (
+        AdaptiveGenerator(model, strategy).generate(messages, config)
+        for strategy in (strategies.base, strategies.adaptive)
+    )
     return {
         "question": messages[-1]["content"],
         "expected": expected,
         "before": before.text,
         "after": after.text,
-        "route": routed(after),
+        "route": describe_route(after),
         "label": after.route.label,
     }
 

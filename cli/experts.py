@@ -1,12 +1,14 @@
 """`t2 experts`: what has been trained."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import ExpertsFolder, Json
 from .render import emit, facts, note, percent, table
-from .session import library_in
+
+if TYPE_CHECKING:
+    from mlx_t2.experts import Expert
 
 app = typer.Typer(help="List the experts, or show one.", no_args_is_help=True)
 
@@ -14,19 +16,14 @@ app = typer.Typer(help="List the experts, or show one.", no_args_is_help=True)
 @app.command("list")
 def list_experts(experts: ExpertsFolder = None, json: Json = False) -> None:
     """The experts in the library, own ones first."""
-    library = library_in(experts)
+    from mlx_t2.experts import open_library
+
+    library = open_library(experts)
     found = library.experts()
     for error, _ in library.damaged():
         note(f"passed over: {error}")
     if json:
-        keys = ("name", "task", "base_model", "metrics")
-        emit(
-            {
-                "experts": [
-                    {k: getattr(e, k) for k in keys} | {"path": str(path)} for e, path in found
-                ]
-            }
-        )
+        emit({"experts": [_summary(e) | {"path": str(path)} for e, path in found]})
         return
     rows = [
         (e.name, e.task, e.base_model, _gain(e.metrics), f"{path.stat().st_size / 1e3:.0f} kB")
@@ -35,7 +32,18 @@ def list_experts(experts: ExpertsFolder = None, json: Json = False) -> None:
     table("experts", ("name", "trained on", "base model", "validation", "size"), rows)
 
 
-def _gain(metrics: dict) -> str:
+def _summary(e: "Expert") -> dict[str, Any]:
+    """The keys that scripts rely on."""
+    return {
+        "name": e.name,
+        "task": e.task,
+        "base_model": e.base_model,
+        "metrics": e.metrics,
+    }
+
+
+def _gain(metrics: dict[str, Any]) -> str:
+    """Accuracy on validation problems, before and after."""
     if "best_validation" not in metrics:
         return ""
     return f"{percent(metrics['base_validation'])} → {percent(metrics['best_validation'])}"
@@ -47,22 +55,18 @@ def show(
     experts: ExpertsFolder = None,
     json: Json = False,
 ) -> None:
-    """All that is known of one expert."""
-    library = library_in(experts)
-    e = library.find(name)
+    """Everything an expert's file says."""
+    from mlx_t2.experts import open_library
+
+    e = open_library(experts).find(name)
     known = {
-        **{
-            k: getattr(e, k)
-            for k in (
-                "name",
-                "task",
-                "base_model",
-                "base_fingerprint",
-                "targets",
-                "rank",
-                "seed",
-            )
-        },
+        "name": e.name,
+        "task": e.task,
+        "base_model": e.base_model,
+        "base_fingerprint": e.base_fingerprint,
+        "targets": e.targets,
+        "rank": str(e.rank or "full"),
+        "seed": e.seed,
         "vectors": len(e.scales),
         "numbers": sum(z.size for z in e.scales.values()),
         "digest": e.digest,
@@ -74,6 +78,8 @@ def show(
         return
     plain = [(k, str(v)) for k, v in known.items() if not isinstance(v, dict)]
     nested = [
-        (f"{k}.{inner}", str(v)) for k in ("metrics", "config") for inner, v in known[k].items()
+        (f"{k}.{inner}", str(v))
+        for k, inside in (("metrics", e.metrics), ("config", e.config))
+        for inner, v in inside.items()
     ]
     facts(f"expert {e.name}", plain + nested)

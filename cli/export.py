@@ -7,7 +7,6 @@ import typer
 
 from .options import ExpertsFolder, Json
 from .render import emit, say
-from .session import library_in
 
 
 def export(
@@ -21,10 +20,10 @@ def export(
     """Write an expert as one portable safetensors file."""
     if to != "safetensors":
         raise typer.BadParameter(f"--to: got {to!r}, expected safetensors")
+    from mlx_t2.experts import open_library
     from mlx_t2.exporting import to_safetensors
 
-    library = library_in(experts)
-    path = to_safetensors(library.find(expert), out, overwrite)
+    path = to_safetensors(open_library(experts).find(expert), out, overwrite)
     if json:
         emit({"expert": expert, "path": str(path), "bytes": path.stat().st_size})
     else:

@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from . import ask, bench, chat, decompose, demo, doctor, eval, experts, export, tasks, train
+from . import (
+    bench,
+    chat,
+    decompose,
+    demo,
+    doctor,
+    eval,
+    experts,
+    export,
+    generate,
+    tasks,
+    train,
+)
 
 app = typer.Typer(
     name="t2",
@@ -19,7 +31,7 @@ app.command()(decompose.decompose)
 app.add_typer(tasks.app, name="tasks")
 app.command()(train.train)
 app.command("eval")(eval.evaluate)
-app.command()(ask.generate)
+app.command()(generate.generate)
 app.command()(chat.chat)
 app.add_typer(experts.app, name="experts")
 app.command()(export.export)

@@ -16,7 +16,7 @@ ExpertName = Annotated[
     str | None,
     typer.Option("--expert", "-e", help="Wear this expert: a name or the path of a file."),
 ]
-Mix = Annotated[str | None, typer.Option(help="Wear a mixture: math=0.6,code=0.4.")]
+Mix = Annotated[str | None, typer.Option(help="Wear a mixture: largest=0.6,kind=0.4.")]
 Adapt = Annotated[
     str | None, typer.Option(help="First pass: prompt, classifier, mixture, sum or none.")
 ]
@@ -32,7 +32,7 @@ AllowTransfer = Annotated[
 ]
 BasisBits = Annotated[
     int | None,
-    typer.Option(help="Of an entry of a basis: 32, 16 or 8; the model's own by default."),
+    typer.Option(help="Bits per entry of a basis: 32, 16 or 8; the model's own by default."),
 ]
 Targets = Annotated[
     str,
@@ -40,7 +40,7 @@ Targets = Annotated[
 ]
 Rank = Annotated[
     int | None,
-    typer.Option(min=1, help="Singular values scaled a weight, largest first; all by default."),
+    typer.Option(min=1, help="Singular values scaled per weight, largest first; default all."),
 ]
 
 DEFAULT_MODEL = "smollm2-135m"

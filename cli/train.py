@@ -10,7 +10,7 @@ import typer
 
 from .options import DEFAULT_MODEL, Json, Model
 from .render import complain, emit, facts, note, percent, say, size
-from .session import decomposed, opened
+from .session import decompose_with_bar, open_model
 from .train_options import with_train_options
 from .training_display import TrainingDisplay
 
@@ -52,8 +52,8 @@ def train(
     flags = {name: value for name, value in settings.items() if value is not None}
     chosen = get_task(task)
     read = read_config(flags, config, out if resume else None)
-    worn = opened(model)
-    decomposed(worn, read.targets, read.rank)
+    worn = open_model(model)
+    decompose_with_bar(worn, read.targets, read.rank)
     if slower := batching(worn).why:
         note(slower)
     if dry_run:

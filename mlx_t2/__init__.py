@@ -4,14 +4,9 @@
 from . import blas as blas  # first: it has to come before MLX is imported
 
 # isort: on
-from .adaptation import ClassifierStrategy as ClassifierStrategy
-from .adaptation import MixtureStrategy as MixtureStrategy
-from .adaptation import Named as Named
-from .adaptation import NoAdaptation as NoAdaptation
-from .adaptation import PromptStrategy as PromptStrategy
-from .adaptation import Router as Router
+from .adaptation import Fixed as Fixed
 from .adaptation import Strategy as Strategy
-from .adaptation import Sum as Sum
+from .adaptation import find_strategy as find_strategy
 from .errors import T2Error as T2Error
 from .evaluation import Report as Report
 from .evaluation import evaluate as evaluate
@@ -24,6 +19,8 @@ from .generation import Answer as Answer
 from .models import SVFModel as SVFModel
 from .models import decompose as decompose
 from .models import load as load
+from .routing import HeadRouter as HeadRouter
+from .routing import PromptRouter as PromptRouter
 from .sampling import SamplingConfig as SamplingConfig
 from .sampling import sample as sample
 from .tasks import get_task as get_task

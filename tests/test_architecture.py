@@ -15,7 +15,8 @@ FLOORS = [  # from the ground up; rooms on one floor are strangers
     {"tasks", "models", "experts"},
     {"reading"},
     {"sampling"},
-    {"training", "adaptation"},
+    {"training", "routing"},
+    {"adaptation"},
     {"generation", "exporting"},
     {"evaluation"},
     {"benchmarks"},  # a floor of its own: it measures with `evaluation`

@@ -1,22 +1,17 @@
-"""The first pass: which scales a conversation is answered with.
+"""The first pass: which scales a conversation is answered with, and how a model is made ready.
 
-Knows experts, a base model to ask, and a router to train; does not know how answers are
-generated, graded or reported.
+A *fixed* adaptation needs no first pass; a *routed* one turns a router's posterior into scales.
+Knows experts and routers; does not know how answers are generated, graded or reported.
 """
 
-from .classifier import ClassifierStrategy as ClassifierStrategy
-from .examples import router_examples as router_examples
-from .mixture import MixtureStrategy as MixtureStrategy
-from .prompt import PromptStrategy as PromptStrategy
-from .router import Router as Router
-from .strategy import OTHER as OTHER
+from .build import ADAPTATIONS as ADAPTATIONS
+from .build import PassedOver as PassedOver
+from .build import Preparation as Preparation
+from .build import find_strategy as find_strategy
+from .build import strategy_of as strategy_of
+from .build import wear_experts as wear_experts
+from .fixed import Fixed as Fixed
+from .routed import Chosen as Chosen
+from .routed import Mixed as Mixed
 from .strategy import Adapted as Adapted
-from .strategy import Conversation as Conversation
-from .strategy import Experts as Experts
-from .strategy import Named as Named
-from .strategy import NoAdaptation as NoAdaptation
 from .strategy import Strategy as Strategy
-from .strategy import Sum as Sum
-from .strategy import TrueLabel as TrueLabel
-from .strategy import question_in as question_in
-from .strategy import stack_rows as stack_rows

@@ -16,17 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from mlx_t2.adaptation import (
-    ClassifierStrategy,
-    MixtureStrategy,
-    Named,
-    NoAdaptation,
-    PromptStrategy,
-    Router,
-    Strategy,
-    Sum,
-    router_examples,
-)
+from mlx_t2.adaptation import ADAPTATIONS, Strategy, find_strategy, wear_experts
 from mlx_t2.evaluation import (
     GradedItem,
     by_kind,
@@ -37,8 +27,9 @@ from mlx_t2.evaluation import (
     wilson,
     write_items,
 )
-from mlx_t2.experts import BUNDLED, Expert
+from mlx_t2.experts import BUNDLED, Expert, Library
 from mlx_t2.models import SVFModel, decompose, load
+from mlx_t2.routing import HeadRouter, router_examples
 from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
@@ -124,7 +115,7 @@ def _best_seed(runs: Path, domain: str) -> int:
 
 def train_router(bundle: Path) -> str:
     """The linear head that the classifier and mixture strategies read."""
-    router = Router.train(_decomposed(), router_examples(tuple(DOMAINS), n=ROUTER_EXAMPLES))
+    router = HeadRouter.train(_decomposed(), router_examples(tuple(DOMAINS), n=ROUTER_EXAMPLES))
     router.save(bundle / "router.safetensors")
     return f"router: {router.metrics}"
 
@@ -143,26 +134,15 @@ def _measurements(runs: Path, chosen: dict[str, int]) -> list[tuple]:
     return jobs
 
 
-def _strategy(runs: Path, name: str) -> Strategy:
-    bundle = BUNDLED / MODEL
-    experts = {domain: Expert.load(bundle / f"{domain}.safetensors") for domain in DOMAINS}
-    if name in ("classifier", "mixture"):
-        router = Router.load(bundle / "router.safetensors")
-        return (
-            ClassifierStrategy(experts, router)
-            if name == "classifier"
-            else MixtureStrategy(experts, router)
-        )
+def _strategy(model: SVFModel, runs: Path, name: str) -> Strategy:
+    bundle = Library(BUNDLED / MODEL, bundled=None)
+    if name in ADAPTATIONS:
+        return find_strategy(model, bundle, adaptation=name).finish()
     if name == "average":
-        return Named(experts, dict.fromkeys(experts, 1 / len(experts)))
-    fixed = {
-        "none": NoAdaptation,
-        "sum": lambda: Sum(experts),
-        "prompt": lambda: PromptStrategy(experts),
-    }
-    if name in fixed:
-        return fixed[name]()
-    return Named({name: Expert.load(runs / name / "expert.safetensors")}, {name: 1.0})
+        equal = dict.fromkeys(DOMAINS, 1 / len(DOMAINS))
+        return find_strategy(model, bundle, coefficients=equal).finish()
+    expert = Expert.load(runs / name / "expert.safetensors")
+    return wear_experts(model, {name: expert}, {name: 1.0}).finish()
 
 
 def _items(runs: Path, name: str, task: str) -> Path:
@@ -173,7 +153,8 @@ def measure_one(runs: Path, name: str, task: str) -> str:
     """Answer a test split under one strategy, or read what it answered."""
     path = _items(runs, name, task)
     if not path.exists():
-        items = evaluate(_decomposed(), get_task(task), _strategy(runs, name), limit=TEST)
+        model = _decomposed()
+        items = evaluate(model, get_task(task), _strategy(model, runs, name), limit=TEST)
         write_items(list(items), path)
     right = sum(item.is_right for item in read_items(path))
     return f"{name} on {task}: {right}/{TEST}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import mlx.core as mx
 
-from mlx_t2.adaptation import ClassifierStrategy, Router
+from mlx_t2.adaptation import find_strategy
 from mlx_t2.experts import BUNDLED, Library
 from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import decompose, load
@@ -18,9 +18,9 @@ from .measure import Row, interleaved
 def measure(runs: int = 5) -> Iterator[Row]:
     """Every row, one after another."""
     model = decompose(load())
-    experts = {name: Library().find(name) for name in ("largest", "expression", "kind")}
-    router = Router.load(BUNDLED / model.name / "router.safetensors")
-    generator = AdaptiveGenerator(model, ClassifierStrategy(experts, router))
+    bundled = Library(BUNDLED / model.name, bundled=None)
+    strategy = find_strategy(model, bundled, adaptation="classifier").finish()
+    generator = AdaptiveGenerator(model, strategy)
     messages = get_task("kind-shared").problems("test", 1)[0].messages
     prompt = model.encode(messages)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from mlx_t2.adaptation import Adapted, Strategy, stack_rows
+from mlx_t2.adaptation import Adapted, Strategy
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
-from mlx_t2.svf import Form, Scales
+from mlx_t2.svf import Form, Scales, stack_rows
 from mlx_t2.tasks import Problem, Task, question_of
 
 
@@ -57,7 +57,7 @@ def evaluate(
     answer = _answer_fixed if strategy.is_fixed else _answer_adapted
     with ExitStack() as worn:
         if strategy.is_fixed:
-            scales = strategy.adapt(model, [problems[0].messages])[0].scales
+            scales = strategy.adapt([problems[0].messages])[0].scales
             tokens = len(problems) * len(model.encode(problems[0].messages))
             steps = -(-len(problems) // batch) * task.max_tokens
             worn.enter_context(model.using(scales, form=model.form_for(scales, tokens, steps)))
@@ -69,7 +69,7 @@ def _answer_fixed(
     model: SVFModel, task: Task, strategy: Strategy, problems: Sequence[Problem]
 ) -> list[GradedItem]:
     """Answer under the scales that the model wears already."""
-    adapted = strategy.adapt(model, [problem.messages for problem in problems])
+    adapted = strategy.adapt([problem.messages for problem in problems])
     return [
         _graded(a, r, model.form)
         for a, r in zip(adapted, _rollouts(model, task, problems), strict=True)
@@ -80,7 +80,7 @@ def _answer_adapted(
     model: SVFModel, task: Task, strategy: Strategy, problems: Sequence[Problem]
 ) -> list[GradedItem]:
     """One first pass for all, then a second per set of problems that can share it."""
-    adapted = strategy.adapt(model, [problem.messages for problem in problems])
+    adapted = strategy.adapt([problem.messages for problem in problems])
     graded: dict[int, GradedItem] = {}
     for rows, scales in _rows_alike([a.scales for a in adapted]):
         with model.using(scales):
@@ -121,7 +121,7 @@ def _graded(adapted: Adapted, rollout: Rollout, form: Form = "live") -> GradedIt
         reason=grade.reason,
         is_finished=completion.is_finished,
         label=adapted.label,
-        coefficients=dict(adapted.weights),
+        coefficients=dict(adapted.coefficients),
         kind=problem.kind,
         form=form,
     )

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
+from mlx_t2.files import write_whole
 from mlx_t2.svf import Scales, Shapes, shape_fault
 
-from .file import encode, is_rank, name_of, read, scale_faults, write
+from .file import encode, name_of, read, scale_faults
 
 
 # Not compared by value, since == on arrays is an array: `digest` says whether two scale alike.
@@ -29,8 +30,8 @@ class Expert:
     """Hash of the targeted weights."""
     targets: str
     """Which layers: `mlp`, `attention`, `all` or a regular expression."""
-    rank: str
-    """`full`, or how many singular values of each weight are scaled."""
+    rank: int | None
+    """Singular values scaled per weight, largest first; all when None."""
     task: str
     seed: int
     config: dict[str, Any]
@@ -42,10 +43,9 @@ class Expert:
         faults = scale_faults(self.scales)
         if faults:
             raise ShapeError(f"expert {self.name!r}: unusable scales:\n" + "\n".join(faults))
-        if not is_rank(self.rank):
+        if self.rank is not None and self.rank < 1:
             raise ConfigError(
-                f"expert {self.name!r}: got rank {self.rank!r}, expected 'full' or a number "
-                "above 0, as text"
+                f"expert {self.name!r}: rank: got {self.rank}, expected 1 or more, or None"
             )
         for key, value in (("config", self.config), ("metrics", self.metrics)):
             try:
@@ -62,8 +62,8 @@ class Expert:
         return cls(name_of(Path(path)), scales, **provenance)
 
     def save(self, path: str | Path) -> None:
-        """Write the expert whole or not at all, over what was there. Raises ExpertFileError."""
-        write(Path(path), self.encoded())
+        """Write the expert whole or not at all, over what was there. Raises FileError."""
+        write_whole(path, self.encoded())
 
     def encoded(self) -> bytes:
         """The content of the expert's file."""
@@ -78,7 +78,7 @@ class Expert:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of the scales, in whatever order they came: the key of caches."""
+        """A hash of the scales in any order: the key of caches."""
         digest = hashlib.sha256()
         for path, z in sorted(self.scales.items()):
             digest.update(f"{path} {z.shape}\n".encode())
@@ -95,7 +95,7 @@ class Expert:
         """Raise one ExpertFileError that lists all that keeps the expert off the model.
 
         fingerprint: of the model's weights under the expert's own `targets`.
-        shapes: {module path: shape of z} of the decomposed model.
+        shapes: {module path: shape of z} of the model, decomposed as the expert needs it.
         allow_transfer: let another model pass where the shapes agree, as in the paper's
             cross-model experiment.
         """
@@ -111,5 +111,6 @@ class Expert:
             fault = shape_fault(path, z.shape, shapes)
             faults += [fault] if fault else []
         if faults:
-            where = f"expert {self.name!r} (targets {self.targets!r}, rank {self.rank})"
+            rank = self.rank or "full"
+            where = f"expert {self.name!r} (targets {self.targets!r}, rank {rank})"
             raise ExpertFileError(f"{where}: " + "\n".join(faults))

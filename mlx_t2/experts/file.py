@@ -14,14 +14,10 @@ layer. The header's metadata, all strings:
     config            {"lr": 0.005, "steps": 20}
     metrics           {"base": 0.26, "final": 0.74, "items": 200}
 
-A file is refused in one error that lists everything wrong with it. It is written beside its
-place, synced, then renamed.
+A file is refused in one error that lists everything wrong with it.
 """
 
-import contextlib
 import json
-import os
-import secrets
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,10 +30,9 @@ from safetensors import SafetensorError, safe_open
 from mlx_t2.errors import ExpertFileError
 from mlx_t2.svf import Scales
 
-FORMAT = "mlx-t2-expert"
-VERSION = "1"
+FORMAT, VERSION = "mlx-t2-expert", "1"
 _EXPECTED = {"format": FORMAT, "format_version": VERSION}
-_STRINGS = ("base_model", "base_fingerprint", "targets", "rank", "task")
+_STRINGS = ("base_model", "base_fingerprint", "targets", "task")
 _JSON = ("config", "metrics")
 _SUFFIX = ".z"
 
@@ -66,8 +61,8 @@ def read(path: Path) -> tuple[Scales, dict[str, Any]]:
     """
     try:
         if not path.is_file():
-            came = "a folder" if path.is_dir() else "no such file"
-            raise ExpertFileError(f"{path}: {came}, expected an expert file")
+            got = "a folder" if path.is_dir() else "no such file"
+            raise ExpertFileError(f"{path}: {got}, expected an expert file")
         with safe_open(path, "numpy") as file:
             fields, faults = _read_fields(file.metadata() or {})
             scales, tensor_faults = _read_scales(file)
@@ -88,7 +83,7 @@ def _refusal(path: Path, faults: list[str]) -> ExpertFileError:
 def _read_fields(metadata: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """The provenance as Python values, and what is wrong with the metadata."""
     fields, faults = {}, []
-    for key in (*_EXPECTED, *_STRINGS, "seed", *_JSON):
+    for key in (*_EXPECTED, *_STRINGS, "rank", "seed", *_JSON):
         if key not in metadata:
             faults.append(f"metadata {key}: missing")
             continue
@@ -103,14 +98,23 @@ def _parse(key: str, text: str) -> Any:
     """One metadata value. Raises ValueError whose message is what was expected."""
     if text != _EXPECTED.get(key, text):
         raise ValueError(repr(_EXPECTED[key]))
-    if key == "rank" and not is_rank(text):
-        raise ValueError("'full' or a number above 0")
+    if key == "rank":
+        return _parse_rank(text)
     if key == "seed":
         try:
             return int(text)
         except ValueError as error:
             raise ValueError("a whole number") from error
     return _parse_json(text) if key in _JSON else text
+
+
+def _parse_rank(text: str) -> int | None:
+    """`full` → None: every singular value is scaled."""
+    if text == "full":
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise ValueError("'full' or a number above 0")
+    return int(text)
 
 
 def _parse_json(text: str) -> dict[str, Any]:
@@ -128,19 +132,14 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def is_rank(text: str) -> bool:
-    """Whether `text` can say how many singular values of a weight are scaled."""
-    return text == "full" or (text.isascii() and text.isdigit() and text.strip("0") != "")
-
-
 def _read_scales(file: Any) -> tuple[Scales, list[str]]:
     """The tensors that are in order, by module path, and what is wrong with the others."""
     scales, faults = {}, []
     for name in sorted(file.keys()):
         piece = file.get_slice(name)
         dtype = "float32" if piece.get_dtype() == "F32" else piece.get_dtype()
-        fault = _form_fault(dtype, piece.get_shape())
-        # What cannot be printed is no module path, and could rewrite a terminal.
+        fault = _array_fault(dtype, piece.get_shape())
+        # A name that cannot be printed could rewrite a terminal.
         if name == _SUFFIX or not name.endswith(_SUFFIX) or not name.isprintable():
             faults.append(f"{name!r}: unknown tensor, expected '<module path>{_SUFFIX}'")
         elif fault:
@@ -154,7 +153,7 @@ def scale_faults(scales: Scales) -> list[str]:
     """What keeps `scales` from being an expert's, a line per tensor."""
     faults = []
     for path, z in scales.items():
-        fault = _form_fault(str(z.dtype).removeprefix("mlx.core."), z.shape)
+        fault = _array_fault(str(z.dtype).removeprefix("mlx.core."), z.shape)
         broken = 0 if fault else int(np.count_nonzero(~np.isfinite(np.array(z))))
         if broken:
             fault = f"{broken} of {z.size} numbers are NaN or infinite"
@@ -163,7 +162,7 @@ def scale_faults(scales: Scales) -> list[str]:
     return faults
 
 
-def _form_fault(dtype: str, shape: Sequence[int]) -> str | None:
+def _array_fault(dtype: str, shape: Sequence[int]) -> str | None:
     faults = []
     if dtype != "float32":
         faults.append(f"got {dtype}, expected float32")
@@ -181,9 +180,8 @@ def encode(scales: Scales, fields: dict[str, Any]) -> bytes:
     Laid out here, since MLX writes tensors, and the safetensors package metadata, in no fixed
     order.
     """
-    metadata = (
-        _EXPECTED | {key: fields[key] for key in _STRINGS} | {"seed": str(fields["seed"])}
-    )
+    metadata = _EXPECTED | {key: fields[key] for key in _STRINGS}
+    metadata |= {"rank": str(fields["rank"] or "full"), "seed": str(fields["seed"])}
     metadata |= {key: json.dumps(fields[key], sort_keys=True, allow_nan=False) for key in _JSON}
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     data = bytearray()
@@ -195,37 +193,3 @@ def encode(scales: Scales, fields: dict[str, Any]) -> bytes:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + data
-
-
-def write(path: Path, content: bytes) -> None:
-    """Put `content` at `path` whole or not at all.
-
-    Raises: ExpertFileError where the disk does not take it; nothing is left behind.
-    """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ExpertFileError(
-            f"{path}: cannot be written ({error.strerror or error}), expected a writable "
-            "folder with room. Give another place"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Let the renaming survive a power cut, where the file system can do that."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -7,11 +7,10 @@ from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.folders import data_dir
 
 from .expert import Expert
-from .file import file_format, name_of
+from .file import FORMAT, file_format, name_of
 
 BUNDLED = Path(__file__).parent / "bundled"
 """Experts that come with the program, as <model>/<name>.safetensors."""
-_ROUTER_FORMAT = "mlx-t2-router"
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,13 @@ class Library:
         return self._read()[0]
 
     def damaged(self) -> list[tuple[ExpertFileError, Path]]:
-        """Every other safetensors file, with what is wrong with it; routers are passed over."""
+        """Every file that should be an expert and is not usable, with what is wrong with it."""
         return self._read()[1]
+
+    def router_path(self, base_model: str) -> Path:
+        """The file of the router of the experts of that model: beside them."""
+        folder = self.own if self.bundled is None else self.bundled / base_model
+        return folder / "router.safetensors"
 
     def find(self, name_or_path: str) -> Expert:
         """The expert of that name; or in that file, given a slash or .safetensors in it.
@@ -61,12 +65,24 @@ class Library:
         return experts, damaged
 
     def _paths(self) -> dict[str, Path]:
-        """{name: file} of all that may be experts."""
+        """{name: file} of all that may be experts; files of another format are not."""
         files = sorted(self.own.glob("*.safetensors"))
         if self.bundled is not None:
             files += sorted(self.bundled.glob("*/*.safetensors"))
         paths: dict[str, Path] = {}
         for path in files:
-            if file_format(path) != _ROUTER_FORMAT:
+            if file_format(path) in (FORMAT, None):
                 paths.setdefault(name_of(path), path)
         return paths
+
+
+def open_library(folder: Path | None = None) -> Library:
+    """The user's library with the bundled experts; or the experts of one folder alone.
+
+    Raises: ConfigError for a folder that does not exist.
+    """
+    if folder is None:
+        return Library()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder, expected one with experts in it")
+    return Library(folder, bundled=None)

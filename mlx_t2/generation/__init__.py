@@ -5,4 +5,5 @@ Knows strategies and token streams; does not know tasks, rewards, files or a ser
 
 from .two_pass import AdaptiveGenerator as AdaptiveGenerator
 from .two_pass import Answer as Answer
+from .two_pass import Request as Request
 from .two_pass import Route as Route

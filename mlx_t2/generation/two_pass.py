@@ -4,14 +4,16 @@ Knows strategies and streams; knows no experts as files and no tasks.
 """
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 
-from mlx_t2.adaptation import Adapted, Conversation, Strategy
+from mlx_t2.adaptation import Adapted, Strategy, strategy_of
+from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
+from mlx_t2.routing import Conversation
 from mlx_t2.sampling import SamplingConfig, Token, stream
 
 _GREEDY = SamplingConfig(temperature=0)
@@ -19,20 +21,21 @@ _GREEDY = SamplingConfig(temperature=0)
 
 @dataclass(frozen=True)
 class Route:
-    """How an answer came to its weights."""
+    """How the scales of an answer were found."""
 
     strategy: str
-    weights: dict[str, float]
+    coefficients: dict[str, float]
     """{expert: its coefficient}."""
     label: str | None
     """The one label chosen, where one was."""
     scores: dict[str, float]
     """{label: probability} that the decision was made on."""
     first_pass_ms: float
-    """Until the second pass could be put together; 0 where there is no first pass. Scales that
-    no decision hangs on (a mixture's) are still being computed then."""
+    """Until the second pass could begin; 0 where there is no first pass. A mixture's scales are
+    still being computed then.
+    """
     second_pass_ms: float
-    """From there to the end of the answer."""
+    """From there to the last token."""
     first_token_ms: float
     """From the request to the first token: both passes' prefills."""
 
@@ -40,7 +43,7 @@ class Route:
         """The keys that scripts rely on."""
         return {
             "strategy": self.strategy,
-            "weights": self.weights,
+            "weights": self.coefficients,
             "label": self.label,
             "first_pass_ms": round(self.first_pass_ms, 3),
         }
@@ -54,7 +57,7 @@ class Answer:
     prompt_tokens: int
     completion_tokens: int
     finish_reason: str
-    """`stop`, `length`, or `interrupted` where the reader went away."""
+    """`stop`, `length`, or `interrupted` where not all tokens were read."""
     route: Route
 
     def to_json(self) -> dict[str, Any]:
@@ -74,124 +77,150 @@ class AdaptiveGenerator:
     The prompt is read again under the adapted weights: keys and values belong to the weights
     that made them, and no cache ever crosses z.
 
+    >>> generator = AdaptiveGenerator(model, Library().find("largest"))  # doctest: +SKIP
+    >>> generator.ask("31, 52, 47").text  # doctest: +SKIP
+    '52'
+
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2.
-    Differs (1): one request at a time and each with its own scales; the reference classifies a
+    Differs (13): one request at a time and each with its own scales; the reference classifies a
     whole test set first and answers it expert by expert.
+    """
+
+    def __init__(self, model: SVFModel, chosen: Expert | Strategy | None = None):
+        """chosen: an expert, for which the model is decomposed where it is not yet; a strategy;
+        or None, the base model.
+        """
+        self.model = model
+        self.strategy = strategy_of(model, chosen)
+
+    def stream(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> "Request":
+        """The answer, to be read token by token. Greedy unless `config` says otherwise."""
+        return Request(self.model, self.strategy, messages, config)
+
+    def generate(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> Answer:
+        """The whole answer at once."""
+        request = self.stream(messages, config)
+        for _ in request:
+            pass
+        assert request.answer is not None
+        return request.answer
+
+    def ask(self, question: str, config: SamplingConfig = _GREEDY) -> Answer:
+        """The answer to one bare question."""
+        return self.generate([{"role": "user", "content": question}], config)
+
+
+class Request(Iterator[Token]):
+    """One conversation that is being answered: iterate over it for tokens, then see `answer`.
+
+    Nothing is computed before the first `next`. The model wears the request's scales
+    only while a token of it is computed, so it is itself in between, and several requests may
+    be read in turn.
+
+    Without a system message, the first pass reads the last question alone, and an expert
+    answers it alone, behind its own prompt: that is what it has learnt. The base model answers
+    the whole conversation, and so do experts whose prompts differ. So the second prompt depends
+    on the route only where the strategy chooses; a mixture's is known beforehand, and nothing
+    waits for its coefficients before the second pass begins.
     """
 
     def __init__(
         self,
         model: SVFModel,
         strategy: Strategy,
-        prompts: Mapping[str, Conversation] | None = None,
+        messages: Conversation,
+        config: SamplingConfig,
     ):
-        """prompts: {expert: the messages that stood before what it was trained on}.
+        self._model, self._strategy = model, strategy
+        self._messages, self._config = messages, config
+        self._clock = _Clock()
+        self._adapted: Adapted | None = None
+        self._prompt: list[int] = []
+        self._read: list[Token] = []
+        self._tokens = self._run()
 
-        Without a system message, the first pass reads the last question alone, and an expert
-        answers it alone, behind its own prompt: that is what it has learnt. The base model
-        answers the whole conversation.
+    def __iter__(self) -> "Request":
+        return self
+
+    def __next__(self) -> Token:
+        return next(self._tokens)
+
+    def close(self) -> None:
+        """Stop here; `answer` has the part that was read."""
+        self._tokens.close()
+
+    @property
+    def answer(self) -> Answer | None:
+        """What has been read so far, `interrupted` where that is not all; None before the first
+        pass is over.
         """
-        self.model = model
-        self.strategy = strategy
-        self.prompts = prompts or {}
-        self.answer: Answer | None = None
-        """Of the last request; None while the first pass runs."""
-
-    def stream(
-        self, messages: Conversation, config: SamplingConfig
-    ) -> Generator[Token, None, None]:
-        """The answer, token by token; then `answer` has it whole.
-
-        A reader may stop early, by leaving the loop or by `close`: the model is itself again,
-        and `answer` has the part that was read, `interrupted`.
-        """
-        self.answer = None
-        clock = _Clock()
-        asked = messages if _has_system(messages) else messages[-1:]
-        adapted = self.strategy.adapt(self.model, [asked])[0]
-        mx.async_eval(
-            adapted.scales
-        )  # the device starts on them while the second pass is put together
-        if not self.strategy.is_fixed:
-            clock.end_first_pass()
-        prompt = self.model.encode(self._put(messages, adapted))
-        tokens: list[Token] = []
-        try:
-            with self.model.using(adapted.scales):
-                for token in stream(self.model, prompt, config):
-                    tokens.append(token)
-                    clock.tick()
-                    yield token
-        finally:
-            self.answer = self._answer(prompt, tokens, adapted, clock)
-
-    def generate(self, messages: Conversation, config: SamplingConfig) -> Answer:
-        """The whole answer at once."""
-        for _ in self.stream(messages, config):
-            pass
-        assert self.answer is not None
-        return self.answer
-
-    def ask(self, question: str, config: SamplingConfig = _GREEDY) -> Answer:
-        """The answer to one bare question; greedy unless `config` says otherwise."""
-        return self.generate([{"role": "user", "content": question}], config)
-
-    def _put(self, messages: Conversation, adapted: Adapted) -> Conversation:
-        """The last question behind the prompt of the expert with half of the weight.
-
-        The conversation as it is where no expert has that much, where its prompt is not
-        known, or where a system message says what is wanted.
-        """
-        if not self.prompts or _has_system(messages):
-            return messages
-        expert = max(adapted.weights, key=lambda name: adapted.weights[name], default="")
-        if adapted.weights.get(expert, 0) < 0.5 or expert not in self.prompts:
-            return messages
-        return [*self.prompts[expert], messages[-1]]
-
-    def _answer(
-        self, prompt: Sequence[int], tokens: Sequence[Token], adapted: Adapted, clock: "_Clock"
-    ) -> Answer:
-        second_pass_ms = clock.since_first_pass()  # before anything lazy is read
+        adapted = self._adapted
+        if adapted is None:
+            return None
         route = Route(
-            self.strategy.name,
-            dict(adapted.weights),
+            self._strategy.name,
+            dict(adapted.coefficients),
             adapted.label,
             dict(adapted.scores),
-            clock.first_pass_ms,
-            second_pass_ms,
-            clock.first_token_ms,
+            self._clock.first_pass_ms,
+            self._clock.second_pass_ms,
+            self._clock.first_token_ms,
         )
         return Answer(
-            "".join(token.text for token in tokens),
-            len(prompt),
-            len(tokens),
-            (tokens[-1].finish_reason if tokens else None) or "interrupted",
+            "".join(token.text for token in self._read),
+            len(self._prompt),
+            len(self._read),
+            (self._read[-1].finish_reason if self._read else None) or "interrupted",
             route,
         )
 
-
-def _has_system(messages: Conversation) -> bool:
-    return any(message["role"] == "system" for message in messages)
+    def _run(self) -> Generator[Token, None, None]:
+        self._clock.start()
+        has_system = any(message["role"] == "system" for message in self._messages)
+        asked = self._messages if has_system else self._messages[-1:]
+        adapted = self._strategy.adapt([asked])[0]
+        # The device starts on z' while the second pass is put together.
+        mx.async_eval(adapted.scales)
+        if not self._strategy.is_fixed:
+            self._clock.end_first_pass()
+        behind = () if has_system else adapted.prompt
+        messages = [*behind, self._messages[-1]] if behind else self._messages
+        self._prompt = self._model.encode(messages)
+        self._adapted = adapted
+        tokens = stream(self._model, self._prompt, self._config)
+        while True:
+            with self._model.using(adapted.scales):
+                token = next(tokens, None)
+            if token is None:
+                return
+            self._read.append(token)
+            self._clock.tick()
+            yield token
 
 
 class _Clock:
-    """Milliseconds since the request came."""
+    """Milliseconds since a request was begun."""
 
     def __init__(self):
-        self._start = time.perf_counter()
+        self._started = 0.0
         self.first_pass_ms = 0.0
         self.first_token_ms = 0.0
+        self._last_token_ms = 0.0
 
-    def _now(self) -> float:
-        return (time.perf_counter() - self._start) * 1000
+    @property
+    def second_pass_ms(self) -> float:
+        return max(0.0, self._last_token_ms - self.first_pass_ms)
+
+    def start(self) -> None:
+        self._started = time.perf_counter()
 
     def end_first_pass(self) -> None:
         self.first_pass_ms = self._now()
 
     def tick(self) -> None:
-        """A token has come; only the first one counts."""
-        self.first_token_ms = self.first_token_ms or self._now()
+        """There is another token."""
+        self._last_token_ms = self._now()
+        self.first_token_ms = self.first_token_ms or self._last_token_ms
 
-    def since_first_pass(self) -> float:
-        return self._now() - self.first_pass_ms
+    def _now(self) -> float:
+        return (time.perf_counter() - self._started) * 1000

@@ -10,6 +10,7 @@ from .generated import other_questions as other_questions
 from .generated import shared_prompt as shared_prompt
 from .registry import get_task as get_task
 from .registry import task_names as task_names
+from .task import OTHER as OTHER
 from .task import SPLITS as SPLITS
 from .task import Message as Message
 from .task import Problem as Problem

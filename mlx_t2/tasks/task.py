@@ -17,6 +17,9 @@ from mlx_t2.grading import Grade
 Message = dict[str, str]
 """One turn of a chat: {"role": "system" | "user" | "assistant", "content": text}."""
 
+OTHER = "other"
+"""The domain of what no expert answers: requests outside all domains. The base model does."""
+
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 

@@ -126,7 +126,7 @@ class Run:
             base_model=self.model.name,
             base_fingerprint=self.model.fingerprint(self.config.targets),
             targets=self.config.targets,
-            rank=str(self.config.rank or "full"),
+            rank=self.config.rank,
             task=self.task.name,
             seed=self.config.seed,
             config=dataclasses.asdict(self.config) | {"prompt": list(self.task.prompt)},

@@ -85,7 +85,15 @@ class GradedGroup:
 
     def line(self, step: int) -> dict[str, Any]:
         """A line of samples.jsonl."""
-        kept = "problem question answer completions finished rewards is_right".split()
+        kept = [
+            "problem",
+            "question",
+            "answer",
+            "completions",
+            "finished",
+            "rewards",
+            "is_right",
+        ]
         return {"step": step} | {name: getattr(self, name) for name in kept}
 
 

@@ -116,5 +116,5 @@ def _draw_expert(model_name: str, model_seed: int, targets: str, draw: int) -> E
     scales = random_scales(shapes, draw, spread=3)
     fingerprint = model.fingerprint(targets)
     return Expert(
-        "drawn", scales, model_name, fingerprint, targets, "full", "largest", draw, {}, {}
+        "drawn", scales, model_name, fingerprint, targets, None, "largest", draw, {}, {}
     )

@@ -64,7 +64,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
     ("export half.safetensors --out new", "half.safetensors: not usable, expected a whole"),
     (f"{GENERATE} --mix alpha=0.5,beta --experts experts", "mix 'alpha=0.5,beta': got 'beta'"),
     (f"{GENERATE} --mix alpha=x --experts experts", "got 'alpha=x', expected NAME=NUMBER"),
-    (f"{GENERATE} --mix alpha=1,alpha=1 --experts experts", "'alpha' came twice"),
+    (f"{GENERATE} --mix alpha=1,alpha=1 --experts experts", "got 'alpha' twice"),
     (f"{GENERATE} --mix alpha=1,nonsense=1 --experts experts", "expert 'nonsense': unknown"),
     (f"{GENERATE} --mix ''", "mix '': got '', expected NAME=NUMBER"),
     # Settings

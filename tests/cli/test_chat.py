@@ -5,9 +5,12 @@ import re
 
 import pytest
 from mlx_t2_cli import chat as chat_module
-from mlx_t2_cli.chat import HELP, Chat
+from mlx_t2_cli.chat import Chat
+from mlx_t2_cli.chat_commands import COMMANDS
 
+from mlx_t2.adaptation import Fixed
 from mlx_t2.generation import two_pass
+from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig
 
 CHAT = "chat --model tiny --adapt none --max-tokens 6"
@@ -47,7 +50,7 @@ def test_exit_leaves_at_once(t2):
 
 def test_help_lists_every_command(t2):
     ran = t2(CHAT, typed("/help"))
-    assert all(command in ran.stdout for command, _ in HELP)
+    assert all(command in ran.stdout for command in COMMANDS)
 
 
 def test_a_line_is_answered_as_generate_answers_it(t2):
@@ -90,7 +93,7 @@ def test_what_is_unknown_is_said_and_the_conversation_goes_on(t2, experts):
 def test_experts_can_be_listed_put_on_and_taken_off(t2, experts):
     lines = ["/experts", "/expert alpha", "hello", "/why", "/reset", "/expert off", "hello"]
     shown = t2(f"{CHAT} --experts experts", typed(*lines, "/why")).stdout
-    assert re.search(r"alpha\s+│ mathematics\s+│ tiny", shown)
+    assert re.search(r"alpha\s+│ largest\s+│ tiny", shown)
     worn = shown.index("expert:alpha: alpha, first pass")
     base = t2("generate hello --model tiny --max-tokens 6").stdout
     assert base not in shown[:worn]
@@ -107,15 +110,27 @@ def test_an_expert_that_is_refused_leaves_the_one_that_is_worn(t2, experts, name
     assert "expert:alpha: alpha, first pass" in ran.stdout
 
 
+def test_putting_an_expert_on_decomposes_nothing_anew(t2, experts, monkeypatch):
+    begun, decompose = [], SVFModel.decompose
+
+    def counted(self, recipe=None):
+        begun.append(recipe)
+        return decompose(self, recipe)
+
+    monkeypatch.setattr(SVFModel, "decompose", counted)
+    lines = ["/expert alpha", "hello", "/expert beta", "hello", "/expert off", "/expert alpha"]
+    ran = t2(f"{CHAT} --experts experts", typed(*lines, "hello", "/why"))
+    assert "expert:alpha: alpha, first pass" in ran.stdout
+    assert len(begun) == 1
+
+
 # Ctrl-C
 
 
 @pytest.fixture
 def talk(tiny_model) -> Chat:
     """A conversation with the base model."""
-    talk = Chat(tiny_model, None, SamplingConfig(temperature=0, max_tokens=6))
-    talk.choose(adapt="none")
-    return talk
+    return Chat(tiny_model, None, SamplingConfig(temperature=0, max_tokens=6))
 
 
 def interrupted(function, after: int):
@@ -151,13 +166,13 @@ def test_ctrl_c_keeps_what_has_been_said(talk, monkeypatch, capsys, pressed):
             patch.setattr(chat_module, "say", interrupted(chat_module.say, 2))
         else:
             patch.setattr(two_pass, "stream", interrupting(two_pass.stream, 3))
-        assert talk.turn("hello")
+        talk.turn("hello")
     assert [message["role"] for message in talk.messages] == ["user", "assistant"]
     assert talk.messages[1]["content"] == talk.answer.text
     assert (len(talk.answer.text), talk.answer.finish_reason) == (3, "interrupted")
     assert talk.model.worn == {}
     capsys.readouterr()
-    assert talk.turn("go on")
+    talk.turn("go on")
     assert talk.messages[3]["content"] == capsys.readouterr().out.strip("\n")
     assert talk.answer.finish_reason == "length"
 
@@ -167,10 +182,10 @@ def test_ctrl_c_in_the_first_pass_takes_the_question_back(talk, monkeypatch):
     said = list(talk.messages)
     with monkeypatch.context() as patch:
         strategy = talk.generator.strategy
-        patch.setattr(strategy, "adapt", interrupted(strategy.adapt, 0), raising=False)
-        assert talk.turn("and now")
+        patch.setattr(Fixed, "adapt", interrupted(strategy.adapt, 0))
+        talk.turn("and now")
     assert talk.messages == said
-    assert talk.turn("and now")
+    talk.turn("and now")
     assert len(talk.messages) == len(said) + 2
 
 

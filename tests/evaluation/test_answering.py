@@ -4,7 +4,7 @@ import mlx.core as mx
 import pytest
 from helpers import random_scales
 
-from mlx_t2.adaptation import Adapted, NoAdaptation
+from mlx_t2.adaptation import Adapted, Fixed
 from mlx_t2.errors import ConfigError
 from mlx_t2.evaluation import evaluate
 from mlx_t2.grading import RIGHT, wrong
@@ -62,7 +62,7 @@ class ByQuestion:
             *(random_scales(model.shapes, seed, spread=0.5) for seed in range(1, distinct)),
         ]
 
-    def adapt(self, model, conversations):
+    def adapt(self, conversations):
         indices = [len(chat[-1]["content"]) % len(self.experts) for chat in conversations]
         return [Adapted(self.experts[i], {str(i): 1.0} if i else {}, str(i)) for i in indices]
 
@@ -73,9 +73,12 @@ class OfItsOwn:
     name = "of its own"
     is_fixed = False
 
-    def adapt(self, model, conversations):
+    def __init__(self, model):
+        self.shapes = model.shapes
+
+    def adapt(self, conversations):
         return [
-            Adapted(random_scales(model.shapes, len(chat[-1]["content"])), {"x": 0.5})
+            Adapted(random_scales(self.shapes, len(chat[-1]["content"])), {"x": 0.5})
             for chat in conversations
         ]
 
@@ -89,24 +92,24 @@ class Everywhere:
     def __init__(self, model):
         self.scales = random_scales(model.shapes, 1, spread=0.5)
 
-    def adapt(self, model, conversations):
+    def adapt(self, conversations):
         return [Adapted(self.scales, {"x": 1.0}, "x")] * len(conversations)
 
 
 def strategies(model):
     return [
-        NoAdaptation(),
+        Fixed.base(),
         Everywhere(model),
         ByQuestion(model, 2),
         ByQuestion(model, 3),
-        OfItsOwn(),
+        OfItsOwn(model),
     ]
 
 
 def one_by_one(model, strategy, problems):
     """The plain way: adapt, wear, decode, one problem after another."""
     for problem in problems:
-        (adapted,) = strategy.adapt(model, [problem.messages])
+        (adapted,) = strategy.adapt([problem.messages])
         with model.using(adapted.scales):
             config = SamplingConfig(temperature=0, max_tokens=EvenLength.max_tokens)
             yield adapted, sample(model, [model.encode(problem.messages)], config)[0][0]
@@ -123,7 +126,7 @@ def test_batches_answer_what_each_problem_alone_would_get(tiny_model, index, bat
     assert [item.kind for item in items] == [problem.kind for problem in problems]
     for item, (adapted, completion) in zip(items, expected, strict=True):
         assert item.completion == completion.text
-        assert (item.label, item.coefficients) == (adapted.label, adapted.weights)
+        assert (item.label, item.coefficients) == (adapted.label, adapted.coefficients)
         assert item.is_finished == completion.is_finished
         is_right = len(completion.text) % 2 == 0 and completion.is_finished
         assert (item.reward, item.is_right) == (float(is_right), is_right)
@@ -152,10 +155,10 @@ def test_leaving_early_gives_the_model_back(tiny_model, limit):
 
 
 def test_the_question_is_the_last_message_only(tiny_model):
-    (item,) = evaluate(tiny_model, EvenLength(), NoAdaptation(), limit=1, seed=3)
+    (item,) = evaluate(tiny_model, EvenLength(), Fixed.base(), limit=1, seed=3)
     assert (item.id, item.question) == ("even/3-0", " question 0 of test")
 
 
 def test_nothing_to_do_is_an_error(tiny_model):
     with pytest.raises(ConfigError, match="got limit 0 and batch 64"):
-        next(evaluate(tiny_model, EvenLength(), NoAdaptation(), limit=0))
+        next(evaluate(tiny_model, EvenLength(), Fixed.base(), limit=0))

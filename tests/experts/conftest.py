@@ -26,7 +26,7 @@ def make_expert() -> Callable[..., Expert]:
             "base_model": "tiny",
             "base_fingerprint": "ab12" * 16,
             "targets": "mlp",
-            "rank": "full",
+            "rank": None,
             "task": "largest",
             "seed": seed,
             "config": {"lr": 5e-3, "steps": 20},

@@ -1,4 +1,4 @@
-"""The expert file: what goes in comes out, and what is not whole is refused in one error."""
+"""The expert file: what is saved is loaded, and what is not whole is refused in one error."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import mlx_t2
-from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
+from mlx_t2.errors import ConfigError, ExpertFileError, FileError, ShapeError
 from mlx_t2.experts import Expert
 
 METADATA = {
@@ -87,6 +87,14 @@ def test_the_file_is_the_one_that_the_documentation_describes(make_expert, tmp_p
     assert metadata.keys() == METADATA.keys()
     assert json.loads(metadata["config"]) == {"lr": 5e-3, "steps": 20}
     assert (metadata["format"], metadata["format_version"]) == ("mlx-t2-expert", "1")
+
+
+@pytest.mark.parametrize(("rank", "text"), [(None, "full"), (64, "64")])
+def test_the_rank_is_a_number_in_python_and_text_in_the_file(make_expert, tmp_path, rank, text):
+    make_expert(rank=rank).save(tmp_path / "a.safetensors")
+    with safe_open(tmp_path / "a.safetensors", "numpy") as file:
+        assert file.metadata()["rank"] == text
+    assert Expert.load(tmp_path / "a.safetensors").rank == rank
 
 
 def test_an_expert_without_scales_is_the_base_and_can_be_kept(make_expert, tmp_path):
@@ -164,6 +172,7 @@ def test_every_metadata_key_is_needed(tmp_path, key):
         ("metrics", "9" * 5000),
         ("seed", "9" * 5000),
         ("seed", "1.5"),
+        ("rank", "9" * 5000),
         ("rank", "-1"),
         ("rank", ""),
     ],
@@ -273,7 +282,7 @@ def test_an_expert_is_not_made_of_unusable_scales(make_expert, z, fault):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("rank", "half"),
+        ("rank", 0),
         ("config", {"out": Path("runs")}),
         ("config", {"lr": float("nan")}),
         ("metrics", {"a": float("inf")}),
@@ -300,7 +309,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     make_expert(0).save(path)
     before = path.read_bytes()
     monkeypatch.setattr(os, call, full)
-    with pytest.raises(ExpertFileError, match=r"a\.safetensors: cannot be written \(No space"):
+    with pytest.raises(FileError, match=r"a\.safetensors: cannot be written \(No space"):
         make_expert(1).save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -308,11 +317,11 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
 
 def test_an_unwritable_place_gives_one_line_and_nothing_is_left(make_expert, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ExpertFileError, match="cannot be written") as caught:
+    with pytest.raises(FileError, match="cannot be written") as caught:
         make_expert().save(tmp_path / "file" / "a.safetensors")
     assert "\n" not in str(caught.value)
     (tmp_path / "folder.safetensors").mkdir()
-    with pytest.raises(ExpertFileError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         make_expert().save(tmp_path / "folder.safetensors")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.safetensors"]
 

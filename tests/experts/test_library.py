@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mlx_t2.errors import ConfigError, ExpertFileError
-from mlx_t2.experts import Library
+from mlx_t2.experts import Library, open_library
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_own_experts_come_first_then_the_bundled_without_the_router(library):
     assert library.damaged() == []
 
 
-def test_every_expert_comes_with_the_file_that_it_is_in(library):
+def test_every_expert_is_listed_with_its_file(library):
     assert [path.name for _, path in library.experts()] == [
         "cooking.safetensors",
         "expression.safetensors",
@@ -57,7 +57,7 @@ def test_an_expert_is_found_by_path(library, make_expert, tmp_path, monkeypatch)
 
 def test_an_own_expert_hides_the_bundled_one_of_its_name(library, make_expert):
     make_expert(9).save(library.own / "expression.safetensors")
-    assert names(library) == ["expression", "cooking", "largest"]
+    assert names(library) == ["cooking", "expression", "largest"]
     assert library.find("expression").seed == 9
 
 
@@ -88,7 +88,7 @@ def test_a_damaged_file_does_not_break_the_listing(library):
 def test_a_damaged_own_file_is_not_passed_over_for_its_bundled_namesake(library):
     (library.own / "expression.safetensors").write_bytes(b"ashes")
     assert names(library) == ["cooking", "largest"]
-    with pytest.raises(ExpertFileError, match="own/code"):
+    with pytest.raises(ExpertFileError, match="own/expression"):
         library.find("expression")
 
 
@@ -96,6 +96,26 @@ def test_the_own_folder_is_in_the_data_folder(make_expert, tmp_path, monkeypatch
     monkeypatch.setenv("MLX_T2_HOME", str(tmp_path / "home"))
     make_expert(4).save(tmp_path / "home" / "experts" / "mine.safetensors")
     assert Library().find("mine").seed == 4
+
+
+def test_files_of_other_formats_are_not_experts(library):
+    save_file(
+        {"a": np.ones(2, np.float32)}, library.own / "lora.safetensors", {"format": "mlx"}
+    )
+    assert names(library) == ["cooking", "expression", "largest"]
+    assert library.damaged() == []
+
+
+def test_the_router_is_beside_the_experts(library):
+    assert library.router_path("tiny") == library.bundled / "tiny" / "router.safetensors"
+    alone = Library(library.own, bundled=None)
+    assert alone.router_path("tiny") == library.own / "router.safetensors"
+
+
+def test_one_folder_is_opened_alone(library, tmp_path):
+    assert names(open_library(library.own)) == ["cooking"]
+    with pytest.raises(ConfigError, match="nowhere: no such folder, expected one with experts"):
+        open_library(tmp_path / "nowhere")
 
 
 def test_every_bundled_expert_can_be_read(tmp_path):

@@ -1,7 +1,9 @@
+"""The default model through both passes, beside plain mlx-lm."""
+
 import mlx_lm
 import pytest
 
-from mlx_t2 import AdaptiveGenerator, NoAdaptation, SamplingConfig, load
+from mlx_t2 import AdaptiveGenerator, SamplingConfig, load
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
@@ -17,9 +19,9 @@ def test_the_capital_of_france_is_paris_token_for_token_as_plain_mlx_lm_says(mod
     plain = list(mlx_lm.stream_generate(model.network, model.tokenizer, prompt, max_tokens=20))
     for _ in model.decompose():
         pass
-    generator = AdaptiveGenerator(model, NoAdaptation())
     config = SamplingConfig(temperature=0.0, max_tokens=20)
-    tokens = list(generator.stream(QUESTION, config))
-    assert "Paris" in generator.answer.text
+    request = AdaptiveGenerator(model).stream(QUESTION, config)
+    tokens = list(request)
+    assert "Paris" in request.answer.text
     assert [t.id for t in tokens] == [t.token for t in plain]
-    assert generator.answer.text == "".join(t.text for t in plain)
+    assert request.answer.text == "".join(t.text for t in plain)

@@ -3,15 +3,22 @@
 import contextlib
 import json
 
+import mlx.core as mx
 import pytest
-from helpers import random_scales
+from helpers import random_scales, tiny_network, tiny_tokenizer
 
-from mlx_t2.adaptation import Adapted, NoAdaptation
-from mlx_t2.generation import AdaptiveGenerator
+from mlx_t2.adaptation import Adapted, Chosen, Fixed, Mixed
+from mlx_t2.experts import Expert
+from mlx_t2.generation import AdaptiveGenerator, two_pass
+from mlx_t2.models import SVFModel
+from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig, sample
+from mlx_t2.tasks import Problem
 
 CHAT = [{"role": "user", "content": "the length of the list ages"}]
 GREEDY = SamplingConfig(temperature=0, max_tokens=12)
+EARLIER = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+PROMPT = [{"role": "system", "content": "answer"}]
 
 
 class Alternating:
@@ -24,70 +31,88 @@ class Alternating:
         self.scales = [random_scales(model.shapes, seed, spread=0.5) for seed in range(2)]
         self.asked = 0
 
-    def adapt(self, model, conversations):
+    def adapt(self, conversations):
         self.asked += 1
         label = "first" if self.asked % 2 else "second"
         scales = self.scales[label == "second"]
         return [Adapted(scales, {label: 1.0}, label, {label: 0.9}) for _ in conversations]
 
 
-def greedy(model, scales):
+class Watching:
+    """Notes what the first pass is shown; decides for an expert with this prompt."""
+
+    name = "watching"
+    is_fixed = False
+
+    def __init__(self, prompt):
+        self.prompt, self.shown = prompt, None
+
+    def adapt(self, conversations):
+        (self.shown,) = conversations
+        return [Adapted({}, prompt=self.prompt)]
+
+
+def make_expert(model, seed=0, name="largest", **changes):
+    scales = random_scales(dict.fromkeys(model.targeted(), (32,)), seed, spread=0.5)
+    fields = {"config": {}, "metrics": {}} | changes
+    fingerprint = model.fingerprint()
+    return Expert(name, scales, model.name, fingerprint, "mlp", None, name, seed, **fields)
+
+
+def greedy(model, scales, messages=CHAT):
     with model.using(scales):
-        return sample(model, [model.encode(CHAT)], GREEDY)[0][0]
+        return sample(model, [model.encode(messages)], GREEDY)[0][0]
+
+
+# The answer
 
 
 def test_without_adaptation_it_is_plain_greedy_decoding(tiny_model):
-    generator = AdaptiveGenerator(tiny_model, NoAdaptation())
-    tokens = [token.id for token in generator.stream(CHAT, GREEDY)]
+    request = AdaptiveGenerator(tiny_model).stream(CHAT, GREEDY)
+    tokens = [token.id for token in request]
     plain = greedy(tiny_model, {})
     assert tokens == list(plain.tokens)
-    assert generator.answer.text == plain.text
-    assert generator.answer.route.first_pass_ms == 0
+    assert request.answer.text == plain.text
+    assert request.answer.route.first_pass_ms == 0
 
 
-EARLIER = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-PROMPT = [{"role": "system", "content": "answer"}]
+def test_an_expert_is_all_it_takes():
+    model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
+    expert = make_expert(model)
+    answer = AdaptiveGenerator(model, expert).ask(CHAT[0]["content"], GREEDY)
+    assert answer.text == greedy(model, expert.scales).text
+    assert answer.route.coefficients == {"largest": 1.0}
 
 
-class Watching(NoAdaptation):
-    """Notes what the first pass was shown; always chooses `first`, or nobody."""
-
-    def __init__(self, weight):
-        self.weight, self.shown = weight, None
-
-    def adapt(self, model, conversations):
-        (self.shown,) = conversations
-        return [Adapted({}, {"first": self.weight})]
+def test_a_bare_question_is_a_conversation_of_one_message(tiny_model):
+    generator = AdaptiveGenerator(tiny_model, Fixed.base())
+    answer = generator.ask(CHAT[0]["content"], GREEDY)
+    assert answer.text == greedy(tiny_model, {}).text
 
 
 @pytest.mark.parametrize(
-    ("weight", "messages", "shown", "read"),
+    ("prompt", "messages", "shown", "read"),
     [
-        (1.0, [*EARLIER, *CHAT], CHAT, [*PROMPT, *CHAT]),
-        (0.2, [*EARLIER, *CHAT], CHAT, [*EARLIER, *CHAT]),
+        (PROMPT, [*EARLIER, *CHAT], CHAT, [*PROMPT, *CHAT]),
+        ((), [*EARLIER, *CHAT], CHAT, [*EARLIER, *CHAT]),
         (
-            1.0,
+            PROMPT,
             [*PROMPT, *EARLIER, *CHAT],
             [*PROMPT, *EARLIER, *CHAT],
             [*PROMPT, *EARLIER, *CHAT],
         ),
     ],
+    ids=["with its prompt", "without a prompt", "under a system message"],
 )
 def test_an_expert_answers_the_question_alone_behind_its_prompt(
-    tiny_model, weight, messages, shown, read
+    tiny_model, prompt, messages, shown, read
 ):
-    strategy = Watching(weight)
-    generator = AdaptiveGenerator(tiny_model, strategy, {"first": PROMPT})
-    tokens = tuple(token.id for token in generator.stream(messages, GREEDY))
+    strategy = Watching(prompt)
+    request = AdaptiveGenerator(tiny_model, strategy).stream(messages, GREEDY)
+    tokens = tuple(token.id for token in request)
     assert list(strategy.shown) == shown
     assert tokens == sample(tiny_model, [tiny_model.encode(read)], GREEDY)[0][0].tokens
-    assert generator.answer.prompt_tokens == len(tiny_model.encode(read))
-
-
-def test_a_bare_question_is_a_conversation_of_one_message(tiny_model):
-    generator = AdaptiveGenerator(tiny_model, NoAdaptation())
-    answer = generator.ask(CHAT[0]["content"], GREEDY)
-    assert answer.text == greedy(tiny_model, {}).text
+    assert request.answer.prompt_tokens == len(tiny_model.encode(read))
 
 
 def test_each_request_is_read_anew_under_its_own_scales(tiny_model):
@@ -104,7 +129,7 @@ def test_the_route_says_what_was_decided_and_how_long_it_took(tiny_model):
     answer = AdaptiveGenerator(tiny_model, Alternating(tiny_model)).generate(CHAT, GREEDY)
     route = answer.route
     assert (route.strategy, route.label) == ("alternating", "first")
-    assert (route.weights, route.scores) == ({"first": 1.0}, {"first": 0.9})
+    assert (route.coefficients, route.scores) == ({"first": 1.0}, {"first": 0.9})
     assert 0 < route.first_pass_ms < route.first_token_ms
     assert route.first_token_ms <= route.first_pass_ms + route.second_pass_ms
 
@@ -125,34 +150,126 @@ def test_the_answer_has_the_keys_that_scripts_rely_on(tiny_model):
     assert read["finish_reason"] in ("stop", "length")
 
 
+# Several requests, and requests that are not read to the end
+
+
+def test_requests_read_in_turn_answer_as_each_does_alone(tiny_model):
+    strategy = Alternating(tiny_model)
+    generator = AdaptiveGenerator(tiny_model, strategy)
+    requests = [generator.stream(CHAT, GREEDY) for _ in range(2)]
+    going = list(requests)
+    while going:
+        going = [request for request in going if next(request, None)]
+    texts = [request.answer.text for request in requests]
+    assert texts == [greedy(tiny_model, scales).text for scales in strategy.scales]
+
+
+def test_the_model_is_itself_between_two_tokens(tiny_model):
+    own = random_scales(tiny_model.shapes, 7)
+    with tiny_model.using(own):
+        for _ in AdaptiveGenerator(tiny_model, Alternating(tiny_model)).stream(CHAT, GREEDY):
+            assert tiny_model.worn == own
+    assert tiny_model.worn == {}
+
+
+def test_a_request_does_nothing_before_its_first_token(tiny_model):
+    strategy = Alternating(tiny_model)
+    request = AdaptiveGenerator(tiny_model, strategy).stream(CHAT, GREEDY)
+    assert (strategy.asked, request.answer) == (0, None)
+    next(request)
+    assert (strategy.asked, request.answer.completion_tokens) == (1, 1)
+
+
 @pytest.mark.parametrize("how", ["close", "leave", "interrupt"])
-def test_stopping_early_gives_the_model_back_and_keeps_what_was_read(tiny_model, how):
-    generator = AdaptiveGenerator(tiny_model, Alternating(tiny_model))
+def test_stopping_early_keeps_what_was_read(tiny_model, how):
+    request = AdaptiveGenerator(tiny_model, Alternating(tiny_model)).stream(CHAT, GREEDY)
     read = []
 
     def reader():
-        stream = generator.stream(CHAT, GREEDY)
-        for token in stream:
+        for token in request:
             read.append(token.text)
-            assert tiny_model.worn != {}
             if len(read) == 3 and how == "interrupt":
                 raise KeyboardInterrupt
             if len(read) == 3:
                 break
         if how == "close":
-            stream.close()
+            request.close()
 
     with contextlib.suppress(KeyboardInterrupt):
         reader()
     assert tiny_model.worn == {}
-    assert generator.answer.text == "".join(read)
-    assert generator.answer.completion_tokens == 3
-    assert generator.answer.finish_reason == "interrupted"
-    assert generator.answer.route.label == "first"
+    assert request.answer.text == "".join(read)
+    assert request.answer.completion_tokens == 3
+    assert request.answer.finish_reason == "interrupted"
+    assert request.answer.route.label == "first"
+    if how == "close":
+        assert next(request, None) is None
 
 
-def test_scales_worn_before_are_worn_again_afterwards(tiny_model):
-    strategy = Alternating(tiny_model)
-    with tiny_model.using(strategy.scales[1]):
-        AdaptiveGenerator(tiny_model, strategy).generate(CHAT, GREEDY)
-        assert tiny_model.worn == strategy.scales[1]
+# Laziness
+
+
+@pytest.fixture
+def waits(monkeypatch) -> list[str]:
+    """Each time that the host waits for the device, by what."""
+    waited = []
+
+    def count(owner, name):
+        function = getattr(owner, name)
+
+        def counted(*args, **kwargs):
+            waited.append(name)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    for name in ("eval", "synchronize"):
+        count(mx, name)
+    for name in ("item", "tolist", "__bool__", "__int__", "__float__", "__array__"):
+        count(mx.array, name)
+    return waited
+
+
+def adaptive(model, combine):
+    """A strategy that a trained head routes."""
+    names = ("kind", "largest", "other")
+    examples = [
+        Problem(f"{name}/{i}", ({"role": "user", "content": f"{name} {i}"},), "", "", name)
+        for name in names
+        for i in range(3)
+    ]
+    experts = {
+        name: make_expert(model, i, name, config={"prompt": PROMPT})
+        for i, name in enumerate(names[:-1])
+    }
+    return combine("mixture", HeadRouter.train(model, examples), experts)
+
+
+@pytest.mark.whole_runs  # the checker of types looks into lazy mappings
+def test_a_mixture_waits_for_nothing_before_the_second_pass(tiny_model, waits, monkeypatch):
+    generator = AdaptiveGenerator(tiny_model, adaptive(tiny_model, Mixed))
+    generator.generate(CHAT, GREEDY)  # what a model finds out once
+    waits.clear()
+    second_pass = []
+
+    def begun(model, prompt, config):
+        second_pass.append((list(waits), list(prompt)))
+        return iter(())
+
+    monkeypatch.setattr(two_pass, "stream", begun)
+    request = generator.stream(CHAT, GREEDY)
+    assert next(request, None) is None
+    ((before, prompt),) = second_pass
+    assert before == []
+    assert prompt == tiny_model.encode([*PROMPT, *CHAT])
+    assert sum(request.answer.route.scores.values()) == pytest.approx(1)  # read afterwards
+    assert waits != []
+
+
+def test_a_choice_waits_once_for_its_posterior(tiny_model, waits, monkeypatch):
+    generator = AdaptiveGenerator(tiny_model, adaptive(tiny_model, Chosen))
+    generator.generate(CHAT, GREEDY)
+    waits.clear()
+    monkeypatch.setattr(two_pass, "stream", lambda *_: iter(()))
+    assert next(generator.stream(CHAT, GREEDY), None) is None
+    assert waits == ["tolist"]

@@ -45,7 +45,7 @@ def test_an_expert_of_one_copy_is_refused_by_the_other_and_may_be_transferred(co
     shapes = models[4].plan(Recipe(targets=TARGETS)).shapes
     four = models[4].fingerprint(TARGETS)
     expert = Expert(
-        *("four", random_scales(shapes), copies[4], four, TARGETS, "full", "kind", 0),
+        *("four", random_scales(shapes), copies[4], four, TARGETS, None, "kind", 0),
         *({}, {}),
     )
     expert.check(copies[4], four, shapes)

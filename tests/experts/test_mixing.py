@@ -1,5 +1,6 @@
-"""z' = 1 + Σ_k w_k (z_k - 1), and what it refuses."""
+"""z' = 1 + Σ_k α_k (z_k - 1), and what it refuses."""
 
+import doctest
 import math
 
 import mlx.core as mx
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
-from mlx_t2.experts import add, mix, parse_mix
+from mlx_t2.experts import add, mix, mixing, parse_mix
 
 
 def assert_close(got, expected):
@@ -30,19 +31,19 @@ def exactly(got, expected):
 TINY = {"a": mx.array([0.1, 1e-9, 0.0, -3.7, 1e9, 1.0])}
 
 
-def test_one_expert_of_weight_one_is_itself(make_expert):
+def test_one_expert_of_coefficient_one_is_itself(make_expert):
     for expert in (make_expert(0), make_expert(scales=TINY)):
         assert exactly(mix([expert], [1.0]), expert.scales)
         assert exactly(add([expert]), expert.scales)
 
 
-def test_an_expert_of_weight_zero_changes_nothing(make_expert):
+def test_an_expert_of_coefficient_zero_changes_nothing(make_expert):
     one, other = make_expert(scales=TINY), make_expert(1, scales={"a": mx.ones(6) * 3})
     assert exactly(mix([one, other], [1.0, 0.0]), one.scales)
     assert exactly(mix([other, one], [0.0, 1.0]), one.scales)
 
 
-def test_weights_of_zero_are_the_base_exactly(make_expert):
+def test_coefficients_of_zero_are_the_base_exactly(make_expert):
     experts = [make_expert(seed) for seed in range(3)]
     ones = {path: mx.ones_like(z) for path, z in experts[0].scales.items()}
     assert exactly(mix(experts, [0.0, 0.0, -0.0]), ones)
@@ -54,6 +55,10 @@ def test_experts_that_are_the_base_mix_to_the_base_exactly(make_expert):
     assert exactly(mix(experts, [0.1, 0.7, -2.3]), ones)
 
 
+def test_the_examples_in_the_docstrings_hold():
+    assert doctest.testmod(mixing) == (0, 4)
+
+
 def test_no_experts_are_the_base():
     assert mix([], []) == {}
 
@@ -61,25 +66,25 @@ def test_no_experts_are_the_base():
 @pytest.mark.parametrize("seed", range(5))
 def test_a_mixture_is_the_formula(make_expert, seed):
     experts = [make_expert(k) for k in range(3)]
-    weights = np.random.default_rng(seed).normal(size=3)
+    coefficients = np.random.default_rng(seed).normal(size=3)
     expected = {
         path: 1
         + sum(
-            w * (np.array(e.scales[path], np.float64) - 1)
-            for e, w in zip(experts, weights, strict=True)
+            alpha * (np.array(e.scales[path], np.float64) - 1)
+            for e, alpha in zip(experts, coefficients, strict=True)
         )
         for path in experts[0].scales
     }
-    got = mix(experts, weights.tolist())
+    got = mix(experts, coefficients.tolist())
     assert_close(got, expected)
     assert all(z.dtype == mx.float32 for z in got.values())
 
 
 def test_the_order_of_experts_does_not_matter(make_expert):
-    experts, weights = [make_expert(k) for k in range(4)], [0.4, -0.3, 1.0, 0.7]
+    experts, coefficients = [make_expert(k) for k in range(4)], [0.4, -0.3, 1.0, 0.7]
     for order in ([3, 1, 0, 2], [1, 2, 3, 0]):
-        turned = mix([experts[k] for k in order], [weights[k] for k in order])
-        assert_close(turned, mix(experts, weights))
+        turned = mix([experts[k] for k in order], [coefficients[k] for k in order])
+        assert_close(turned, mix(experts, coefficients))
 
 
 def test_a_missing_path_is_one(make_expert):
@@ -93,7 +98,7 @@ def test_a_missing_path_is_one(make_expert):
     assert exactly(mix([left, right], [0.5, 2.0]), mix(padded, [0.5, 2.0]))
 
 
-def test_the_sum_is_a_mixture_of_full_weights(make_expert):
+def test_the_sum_is_a_mixture_with_coefficients_of_one(make_expert):
     experts = [make_expert(k) for k in range(3)]
     assert exactly(add(experts), mix(experts, [1.0, 1.0, 1.0]))
 
@@ -130,20 +135,22 @@ def test_scales_of_different_lengths_are_refused_all_at_once(make_expert):
     ]
 
 
-@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf])
-def test_weights_that_are_not_finite_are_refused(make_expert, weight):
-    with pytest.raises(ConfigError, match=f"mix: got 'expert-0'={weight}, expected a finite"):
-        mix([make_expert(0)], [weight])
+@pytest.mark.parametrize("alpha", [math.nan, math.inf, -math.inf])
+def test_coefficients_that_are_not_finite_are_refused(make_expert, alpha):
+    with pytest.raises(ConfigError, match=f"mix: got 'expert-0'={alpha}, expected a finite"):
+        mix([make_expert(0)], [alpha])
 
 
-def test_each_expert_needs_one_weight(make_expert):
-    with pytest.raises(ConfigError, match="mix: got 1 weights, expected 2"):
+def test_each_expert_needs_one_coefficient(make_expert):
+    with pytest.raises(ConfigError, match="mix: got 1 coefficients for 2 experts"):
         mix([make_expert(0), make_expert(1)], [1.0])
 
 
 def test_a_written_mixture_is_read():
-    expected = {"math": 0.6, "expression": 0.4}
-    assert parse_mix("math=0.6,code=0.4") == parse_mix(" math = .6 , code=4e-1") == expected
+    expected = {"largest": 0.6, "kind": 0.4}
+    assert (
+        parse_mix("largest=0.6,kind=0.4") == parse_mix(" largest = .6 , kind=4e-1") == expected
+    )
     assert parse_mix("runs/a=b/expert.safetensors=-1") == {"runs/a=b/expert.safetensors": -1}
 
 
@@ -151,26 +158,26 @@ def test_a_written_mixture_is_read():
     ("text", "part"),
     [
         ("", "''"),
-        ("math", "'math'"),
-        ("math=", "'math='"),
+        ("largest", "'largest'"),
+        ("largest=", "'largest='"),
         ("=1", "'=1'"),
-        ("math=much", "'math=much'"),
-        ("math=nan", "'math=nan'"),
-        ("code=1,math=inf", "'math=inf'"),
-        ("code=1,", "''"),
-        ("code=1,code=2", "'code' came twice"),
+        ("largest=much", "'largest=much'"),
+        ("largest=nan", "'largest=nan'"),
+        ("kind=1,largest=inf", "'largest=inf'"),
+        ("kind=1,", "''"),
+        ("kind=1,kind=2", "'kind' twice"),
     ],
 )
 def test_a_miswritten_mixture_is_refused_where_it_is_wrong(text, part):
-    with pytest.raises(ConfigError, match=f"mix '{text}': {part}"):
+    with pytest.raises(ConfigError, match=f"mix '{text}': got {part}, expected"):
         parse_mix(text)
 
 
 @given(st.text())
 def test_any_text_is_a_mixture_or_a_config_error(text):
     try:
-        weights = parse_mix(text)
+        coefficients = parse_mix(text)
     except ConfigError:
         return
-    assert weights
-    assert all(math.isfinite(weight) for weight in weights.values())
+    assert coefficients
+    assert all(math.isfinite(alpha) for alpha in coefficients.values())

@@ -1,4 +1,4 @@
-"""The router file: a safetensors file of a linear head and what it names. Knows no models.
+"""The head router's file: safetensors, a linear head and what it names. Knows no models.
 
 Tensors, float32: `weight` (labels, width), `bias` (labels,), `mean` and `scale` (width,).
 Metadata, all strings:
@@ -11,67 +11,50 @@ Metadata, all strings:
     seed              0
     metrics           {"examples": 480, "accuracy": 1.0}
 
-A file is refused in one error that lists everything wrong with it. It is written beside its
-place, synced, then renamed.
+A file is refused in one error that lists everything wrong with it.
 """
 
 import contextlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
 from mlx_t2.errors import ExpertFileError
-
-from .strategy import OTHER
+from mlx_t2.files import fill_whole
+from mlx_t2.tasks import OTHER
 
 FORMAT, VERSION = "mlx-t2-router", "1"
 
 
-def write(path: Path, tensors: dict[str, mx.array], fields: dict[str, Any]) -> None:
-    """Put the file at `path` whole or not at all. Raises ExpertFileError where that fails."""
+def write_head(path: Path, tensors: dict[str, mx.array], fields: dict[str, Any]) -> None:
+    """Put the file at `path` whole or not at all. Raises FileError where that fails."""
     metadata = {"format": FORMAT, "format_version": VERSION}
     metadata |= {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in fields.items()
     }
-    # MLX insists on the suffix; the process number keeps two writers apart.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.safetensors")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mx.save_safetensors(str(temporary), tensors, metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise ExpertFileError(
-            f"{path}: the router cannot be written ({error}), expected a writable folder with "
-            "room"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    fill_whole(path, lambda file: mx.save_safetensors(str(file), tensors, metadata))
 
 
-def read(path: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
+def read_head(path: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
     """The tensors and the fields, checked. Raises one ExpertFileError that lists all faults."""
     loaded: Any
     try:
         loaded = mx.load(str(path), format="safetensors", return_metadata=True)
-        mx.eval(loaded[0])  # what the disk does not give is to fail here, not at a request
+        mx.eval(loaded[0])  # a damaged disk fails here, not at a request
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()) if path.is_file() else "no such file"
         raise ExpertFileError(
             f"{path}: cannot be read ({reason}), expected a whole {FORMAT} file"
         ) from error
     tensors, metadata = loaded
-    kind = metadata.get("format"), metadata.get("format_version")
-    if kind != (FORMAT, VERSION):
-        raise _refusal(path, [f"got format {kind[0]!r} version {kind[1]!r}"])
-    fields = {key: _parsed(metadata.get(key), key in _JSON) for key in _FIELDS}
+    got = metadata.get("format"), metadata.get("format_version")
+    if got != (FORMAT, VERSION):
+        raise _refusal(path, [f"got format {got[0]!r} version {got[1]!r}"])
+    fields = {key: _parse(metadata.get(key), key in _JSON) for key in _FIELDS}
     faults = _field_faults(fields) + _tensor_faults(tensors, fields["labels"])
     if faults:
         raise _refusal(path, faults)
@@ -85,8 +68,8 @@ def _refusal(path: Path, faults: list[str]) -> ExpertFileError:
     )
 
 
-def _parsed(text: str | None, is_json: bool) -> Any:
-    """The value in `text`; the text itself, to be shown, where that is no JSON."""
+def _parse(text: str | None, is_json: bool) -> Any:
+    """The value in `text`; the text itself, to be shown, where it is not JSON."""
     if text is not None and is_json:
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(text)
@@ -124,7 +107,7 @@ def _field_faults(fields: dict[str, Any]) -> list[str]:
 
 
 def _tensor_faults(tensors: dict[str, mx.array], labels: Any) -> list[str]:
-    """One line a tensor; shapes are checked as far as labels and `mean` say what they are."""
+    """One line per tensor; shapes are checked as far as labels and `mean` say what they are."""
     n_labels = len(labels) if _are_labels(labels) else None
     width = tensors["mean"].size if "mean" in tensors else None
     shapes = {

@@ -4,7 +4,7 @@ import mlx.core as mx
 import pytest
 from helpers import assert_close
 
-from mlx_t2.adaptation.head import fit
+from mlx_t2.routing.logistic import fit_head
 
 
 def clusters(seed=0, each=30, classes=4, width=16):
@@ -17,21 +17,21 @@ def clusters(seed=0, each=30, classes=4, width=16):
 
 def test_a_separable_toy_is_learnt_perfectly():
     features, labels = clusters()
-    head = fit(features, labels, 4)
+    head = fit_head(features, labels, 4)
     unseen, truth = clusters(seed=1)
     assert mx.array_equal(mx.argmax(head.posterior(features), axis=-1), labels)
     assert mx.array_equal(mx.argmax(head.posterior(unseen), axis=-1), truth)
 
 
 def test_the_same_examples_give_the_same_head():
-    first, second = fit(*clusters(), 4), fit(*clusters(), 4)
+    first, second = fit_head(*clusters(), 4), fit_head(*clusters(), 4)
     assert mx.array_equal(first.weight, second.weight)
     assert mx.array_equal(first.bias, second.bias)
 
 
 def test_probabilities_sum_to_one():
     features, labels = clusters()
-    posterior = fit(features, labels, 4).posterior(100 * features)
+    posterior = fit_head(features, labels, 4).posterior(100 * features)
     assert_close(posterior.sum(axis=-1), mx.ones(len(labels)))
     assert mx.all(posterior >= 0)
 
@@ -39,7 +39,7 @@ def test_probabilities_sum_to_one():
 def test_the_minimum_is_found():
     """At the minimum the gradient of the bias, mean(p) − class shares, is zero."""
     features, labels = clusters()
-    posterior = fit(
+    posterior = fit_head(
         features + mx.random.normal(features.shape, key=mx.random.key(5)), labels, 4
     )
     shares = mx.mean(posterior.posterior(features), axis=0)
@@ -48,7 +48,9 @@ def test_the_minimum_is_found():
 
 def test_a_feature_that_never_changes_does_no_harm():
     features, labels = clusters()
-    head = fit(mx.concatenate([features, mx.full((len(labels), 1), 3e4)], axis=1), labels, 4)
+    head = fit_head(
+        mx.concatenate([features, mx.full((len(labels), 1), 3e4)], axis=1), labels, 4
+    )
     assert head.scale[-1].item() == 1
     assert mx.all(mx.isfinite(head.weight))
 
@@ -56,6 +58,6 @@ def test_a_feature_that_never_changes_does_no_harm():
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 def test_the_size_of_features_does_not_matter(factor):
     features, labels = clusters()
-    plain, scaled = fit(features, labels, 4), fit(features * factor, labels, 4)
+    plain, scaled = fit_head(features, labels, 4), fit_head(features * factor, labels, 4)
     # Rounding in the standardised features grows over 300 steps of Adam.
     assert_close(scaled.posterior(features * factor), plain.posterior(features), tolerance=1e-3)

@@ -1,4 +1,4 @@
-"""What a router learns from: questions of known domains, asked in every way they may come.
+"""What a router learns from: questions of known domains, asked in all the ways people ask them.
 
 Knows tasks; knows no models and no head.
 """
@@ -14,15 +14,15 @@ def router_examples(
 ) -> list[Problem]:
     """n questions of each domain's task and n of `other`, asked in one of three ways in turn.
 
-    In the task's own prompt, behind the prompt shared by all domains, and bare. `other` comes
-    in the last two: seen bare only, it would teach a router to tell prompts, not questions.
+    In the task's own prompt, behind the prompt shared by all domains, and bare. `other` takes
+    the last two: seen bare only, it would teach a router to tell prompts, not questions.
     """
     drawn = [get_task(domain).problems(split, n, seed) for domain in domains]
     drawn.append(other_questions(split, n, seed))
-    return [_asked(problem, i % 3) for problems in drawn for i, problem in enumerate(problems)]
+    return [_reword(problem, i % 3) for problems in drawn for i, problem in enumerate(problems)]
 
 
-def _asked(problem: Problem, way: int) -> Problem:
+def _reword(problem: Problem, way: int) -> Problem:
     question = question_of(problem)
     ways = (problem.messages, (*shared_prompt(), question), (question,))
     return replace(problem, messages=ways[way])

@@ -1,7 +1,7 @@
 """`t2 generate`: one answer."""
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,10 @@ from .options import (
     Seed,
 )
 from .render import emit, note, say
-from .session import check_choice, opened, strategy_for
+from .session import check_choice, open_model, prepare_strategy
+
+if TYPE_CHECKING:
+    from mlx_t2.generation import Answer
 
 
 def generate(
@@ -48,33 +51,32 @@ def generate(
     from mlx_t2.generation import AdaptiveGenerator
     from mlx_t2.sampling import SamplingConfig
 
-    worn = opened(model)
-    strategy, known = strategy_for(
-        worn, expert, mix, adapt, experts, allow_transfer, basis_bits
-    )
-    generator = AdaptiveGenerator(worn, strategy, {name: e.prompt for name, e in known.items()})
+    worn = open_model(model)
+    strategy = prepare_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     messages = [{"role": "user", "content": question}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
-    for token in generator.stream(
-        messages, SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
-    ):
+    config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
+    request = AdaptiveGenerator(worn, strategy).stream(messages, config)
+    for token in request:
         if not json:
             say(token.text, end="")
-    answer = generator.answer
+    answer = request.answer
     assert answer is not None  # the stream has ended
     if json:
         emit(answer.to_json())
         return
     say()
-    note(routed(answer))
+    note(describe_route(answer))
 
 
-def routed(answer: Any) -> str:
-    """One line on how the answer came to its weights."""
+def describe_route(answer: "Answer") -> str:
+    """One line on how the scales of the answer were found."""
     route = answer.route
     worn = " + ".join(
-        f"{weight:.2f} {name}" for name, weight in route.weights.items() if abs(weight) > 0.005
+        f"{alpha:.2f} {name}"
+        for name, alpha in route.coefficients.items()
+        if abs(alpha) > 0.005
     )
     return (
         f"{route.strategy}: {route.label or worn or 'base model'}, "

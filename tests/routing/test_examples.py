@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from mlx_t2.adaptation import router_examples
+from mlx_t2.routing import router_examples
 from mlx_t2.tasks import shared_prompt
 
 DOMAINS = ("largest", "expression", "kind")
@@ -17,12 +17,12 @@ def way(problem):
 def test_every_domain_is_asked_in_every_way():
     counts = Counter((p.domain, way(p)) for p in router_examples(DOMAINS, n=12))
     assert {key: counts[key] for key in counts if key[0] != "other"} == {
-        (domain, form): 4 for domain in DOMAINS for form in ("own", "shared", "bare")
+        (domain, asked): 4 for domain in DOMAINS for asked in ("own", "shared", "bare")
     }
     assert (counts["other", "bare"], counts["other", "shared"]) == (8, 4)
 
 
-def test_no_question_comes_twice_and_splits_share_none():
+def test_questions_are_distinct_and_splits_share_none():
     train, test = router_examples(DOMAINS, n=12), router_examples(DOMAINS, "test", n=12)
     ids = [problem.id for problem in train + test]
     assert len(set(ids)) == len(ids)

@@ -8,7 +8,7 @@ from mlx.optimizers import Adam, cosine_decay
 
 
 @dataclass(frozen=True)
-class Head:
+class LinearHead:
     """p(k | h) = softmax_k [ w_k · (h − mean) / scale + b_k ]."""
 
     weight: Float[mx.array, "K D"]
@@ -23,7 +23,7 @@ class Head:
         return mx.softmax(standard @ self.weight.T + self.bias, axis=-1)
 
 
-def fit(
+def fit_head(
     features: Float[mx.array, "N D"],
     classes: Int[mx.array, " N"],
     n_classes: int,
@@ -31,15 +31,14 @@ def fit(
     l2: float = 1e-2,
     steps: int = 300,
     lr: float = 0.05,
-) -> Head:
+) -> LinearHead:
     """Minimise mean cross-entropy + l2/2 ‖w‖² over standardised features.
 
     Convex and started from zero, so there is no seed: the same examples give the same head.
     """
     mean = mx.mean(features, axis=0)
-    varies = mx.max(features, axis=0) > mx.min(
-        features, axis=0
-    )  # std is only nearly 0 otherwise
+    # of a constant feature std is only nearly 0
+    varies = mx.max(features, axis=0) > mx.min(features, axis=0)
     scale = mx.where(varies, mx.std(features, axis=0), 1)
     standard = (features - mean) / scale
     target = (classes[:, None] == mx.arange(n_classes)).astype(mx.float32)
@@ -54,4 +53,4 @@ def fit(
     for _ in range(steps):
         head = optimiser.apply_gradients(gradient(head), head)
         mx.eval(head, optimiser.state)  # one step's graph at a time
-    return Head(head["weight"], head["bias"], mean, scale)
+    return LinearHead(head["weight"], head["bias"], mean, scale)

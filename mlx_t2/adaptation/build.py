@@ -1,0 +1,217 @@
+"""From the names of experts to a strategy, and a model that is ready to wear it.
+
+Everything is validated before anything is changed. The model is decomposed for the union of
+what the experts need, and only where it lacks something: a path that an expert does not scale
+is z = 1 to it, and so is a singular value beyond its rank. Knows libraries, routers and
+recipes; shows nothing: a `Preparation` says what it will do, what it passed over, and reports
+as it goes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from mlx_t2.errors import ConfigError, ExpertFileError
+from mlx_t2.experts import Expert, Library
+from mlx_t2.models import Decomposed, SVFModel
+from mlx_t2.routing import HeadRouter, PromptRouter, Router
+from mlx_t2.svf import Recipe
+
+from .fixed import Fixed
+from .matching import check_expert, is_trained_on, match_experts
+from .routed import Chosen, Mixed, check_known
+from .strategy import Experts, Strategy, check_labels
+
+Combiner = type[Chosen] | type[Mixed]
+
+
+def _ask_the_base(model: SVFModel, library: Library, experts: Experts) -> Router:
+    return PromptRouter(model, tuple(experts))
+
+
+def _load_head(model: SVFModel, library: Library, experts: Experts) -> Router:
+    return HeadRouter.load(library.router_path(model.name), model)
+
+
+_ROUTED: dict[str, tuple[Callable[[SVFModel, Library, Experts], Router], Combiner]] = {
+    "prompt": (_ask_the_base, Chosen),
+    "classifier": (_load_head, Chosen),
+    "mixture": (_load_head, Mixed),
+}
+"""Name → who gives the posterior, and what is made of it."""
+
+ADAPTATIONS = (*_ROUTED, "sum", "none")
+"""The strategies over all experts of a model, by name."""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """An expert that cannot be used here."""
+
+    name: str
+    why: str
+    """Begins with the place: the file, or the expert's name."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A strategy, checked against its model, and what the model still lacks to wear it."""
+
+    model: SVFModel
+    strategy: Strategy
+    recipe: Recipe | None = None
+    """How the model will be decomposed; None where it is ready as it is."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Experts of this model in the library that the strategy does without."""
+    transferred: tuple[Expert, ...] = ()
+    """Experts that were trained on another model."""
+
+    @property
+    def total(self) -> int:
+        """How many weights will be decomposed."""
+        return len(self.model.targeted(self.recipe.targets)) if self.recipe else 0
+
+    def decompose(self) -> Iterator[Decomposed]:
+        """Make the model ready; one report per weight."""
+        if self.recipe is not None:
+            yield from self.model.decompose(self.recipe)
+
+    def finish(self) -> Strategy:
+        """Make the model ready, without watching; returns the strategy."""
+        for _ in self.decompose():
+            pass
+        return self.strategy
+
+
+def find_strategy(
+    model: SVFModel,
+    library: Library | None = None,
+    *,
+    coefficients: Mapping[str, float] | None = None,
+    adaptation: str = "none",
+    allow_transfer: bool = False,
+    basis_bits: int | None = None,
+) -> Preparation:
+    """The strategy of these names, checked; the model is as it was until `Preparation` runs.
+
+    >>> strategy = find_strategy(model, adaptation="classifier").finish()  # doctest: +SKIP
+
+    library: the user's own and the bundled experts unless given.
+    coefficients: {name or path of an expert: its coefficient}; wins over `adaptation`.
+    adaptation: one of ADAPTATIONS, over all experts of the model.
+    allow_transfer: experts of other models with the same shapes, too.
+    basis_bits: of an entry of a basis; the model's own, or what it has, when None.
+    Raises: ConfigError for names that are unknown, or no expert of the model; ExpertFileError
+        and ShapeError for experts that do not fit; ModelError for an architecture that cannot
+        wear scales.
+    """
+    library = library or Library()
+    if coefficients is not None:
+        experts = {name: library.find(name) for name in coefficients}
+        return wear_experts(model, experts, coefficients, allow_transfer, basis_bits)
+    if adaptation not in ADAPTATIONS:
+        raise ConfigError(
+            f"adaptation: got {adaptation!r}, expected one of {', '.join(ADAPTATIONS)}"
+        )
+    if adaptation == "none":
+        return Preparation(model, Fixed.base())
+    found, passed_over = _experts_of(model, library, allow_transfer)
+    if adaptation == "sum":
+        known, make = found, Fixed.sum
+    else:
+        known, unknown, make = _route(model, library, found, adaptation)
+        passed_over += unknown
+    matched = match_experts(model, known, basis_bits)
+    return Preparation(
+        model,
+        make(matched.experts),
+        matched.recipe,
+        tuple(passed_over),
+        _transferred(model, known.values()),
+    )
+
+
+def wear_experts(
+    model: SVFModel,
+    experts: Experts,
+    coefficients: Mapping[str, float],
+    allow_transfer: bool = False,
+    basis_bits: int | None = None,
+) -> Preparation:
+    """One expert, or a mixture of several, as a strategy; checked, and nothing is changed."""
+    for expert in experts.values():
+        check_expert(model, expert, allow_transfer)
+    matched = match_experts(model, experts, basis_bits)
+    strategy = Fixed.mixture(matched.experts, coefficients)
+    return Preparation(
+        model, strategy, matched.recipe, transferred=_transferred(model, experts.values())
+    )
+
+
+def strategy_of(model: SVFModel, chosen: Expert | Strategy | None) -> Strategy:
+    """The strategy itself, or that of one expert, which the model is made ready for; the base
+    model for None.
+    """
+    if chosen is None:
+        return Fixed.base()
+    if isinstance(chosen, Expert):
+        return wear_experts(model, {chosen.name: chosen}, {chosen.name: 1.0}).finish()
+    return chosen
+
+
+# Which experts
+
+
+def _experts_of(
+    model: SVFModel, library: Library, allow_transfer: bool
+) -> tuple[dict[str, Expert], list[PassedOver]]:
+    """The experts of the model, or of any with its shapes, by name; and what is passed over.
+
+    Raises: ConfigError where none is left.
+    """
+    passed_over = [PassedOver(path.stem, str(error)) for error, path in library.damaged()]
+    found: dict[str, Expert] = {}
+    for expert, _ in library.experts():
+        if not allow_transfer and not is_trained_on(model, expert):
+            continue
+        try:
+            check_expert(model, expert, allow_transfer)
+            check_labels({expert.name: expert})
+            found[expert.name] = expert
+        except (ConfigError, ExpertFileError) as error:
+            passed_over.append(PassedOver(expert.name, str(error)))
+    if not found:
+        where = "library" if library.bundled is not None else library.own
+        reasons = "".join(f"\npassed over: {one.why}" for one in passed_over)
+        raise ConfigError(
+            f"{where}: no expert of {model.name}, expected at least one. Train one: t2 train"
+            + reasons
+        )
+    return found, passed_over
+
+
+def _transferred(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert, ...]:
+    return tuple(expert for expert in experts if not is_trained_on(model, expert))
+
+
+# Which router
+
+
+def _route(
+    model: SVFModel, library: Library, experts: Experts, adaptation: str
+) -> tuple[dict[str, Expert], list[PassedOver], Callable[[Experts], Strategy]]:
+    """The experts that the router knows, those that it does not, and what makes a strategy.
+
+    Raises: ConfigError for a router that knows none of them.
+    """
+    make_router, combine = _ROUTED[adaptation]
+    router = make_router(model, library, experts)
+    known = {name: expert for name, expert in experts.items() if name in router.labels}
+    if not known:
+        check_known(experts, router)
+    labels = ", ".join(router.labels)
+    unknown = [
+        PassedOver(name, f"expert {name!r}: the router knows {labels}. Train a router anew")
+        for name in experts
+        if name not in known
+    ]
+    return known, unknown, lambda matched: combine(adaptation, router, matched)

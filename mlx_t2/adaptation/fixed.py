@@ -1,0 +1,71 @@
+"""The same scales for every conversation: the base model, one expert, a mixture, or the sum.
+
+Needs no first pass; knows no routers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlx_t2.errors import ConfigError
+from mlx_t2.experts import add, mix
+from mlx_t2.routing import Conversation
+
+from .strategy import Adapted, Experts, check_labels, shared_prompt_of
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One decision for all conversations."""
+
+    name: str
+    adapted: Adapted
+    is_fixed: bool = True
+
+    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
+        """The same decision for each conversation."""
+        return [self.adapted] * len(conversations)
+
+    @classmethod
+    def base(cls) -> "Fixed":
+        """The base model, exactly."""
+        return cls("none", Adapted({}))
+
+    @classmethod
+    def mixture(cls, experts: Experts, coefficients: Mapping[str, float]) -> "Fixed":
+        """One expert, or several by given coefficients: z' = 1 + Σ_k α_k (z_k − 1).
+
+        Mixed in the order of their labels, so that the order they are given in changes no bit.
+        """
+        check_labels(experts)
+        unknown = sorted(set(coefficients) - set(experts))
+        if unknown or not coefficients:
+            raise ConfigError(
+                f"mixture: got {', '.join(unknown) or 'no expert'}, expected some of "
+                f"{', '.join(experts)}"
+            )
+        alphas = {label: float(coefficients[label]) for label in sorted(coefficients)}
+        chosen = [experts[label] for label in alphas]
+        first = next(iter(alphas))
+        label = first if alphas == {first: 1.0} else None
+        name = "mix:" + ",".join(f"{label}={alpha:g}" for label, alpha in alphas.items())
+        adapted = Adapted(
+            mix(chosen, list(alphas.values())),
+            alphas,
+            label,
+            prompt=shared_prompt_of(experts[label] for label in alphas if alphas[label]),
+        )
+        return cls(f"expert:{label}" if label else name, adapted)
+
+    @classmethod
+    def sum(cls, experts: Experts) -> "Fixed":
+        """All experts at once, z = 1 + Σ_k (z_k − 1): what a first pass has to beat.
+
+        Added in the order of their labels, so that the order they are given in changes no bit.
+        Differs (12): not in the paper. Deviations of separately trained experts are nearly
+        orthogonal, so their sum keeps most of each; where one prompt is shared by all domains
+        they conflict, and choosing pays.
+        """
+        check_labels(experts)
+        chosen = [experts[label] for label in sorted(experts)]
+        coefficients = dict.fromkeys(sorted(experts), 1.0)
+        return cls("sum", Adapted(add(chosen), coefficients, prompt=shared_prompt_of(chosen)))

@@ -1,0 +1,43 @@
+"""What every router is. Knows labels and conversations; knows no model."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import mlx.core as mx
+from jaxtyping import Float
+
+from mlx_t2.errors import ConfigError
+from mlx_t2.tasks import Message
+
+Conversation = Sequence[Message]
+
+
+@runtime_checkable
+class Router(Protocol):
+    """Names the domain of a conversation. The paper's dispatch.
+
+    Bound to the model that it reads with, and checked against it when it is made: at a request
+    nothing can be wrong any more.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it tells apart; `other` is among them."""
+        ...
+
+    def posterior(self, conversations: Sequence[Conversation]) -> Float[mx.array, "B K"]:
+        """The probability of each label for each conversation, lazily, from one batch read
+        under the base weights.
+        """
+        ...
+
+
+def question_in(conversation: Conversation) -> str:
+    """The last user message, after any example turns. Raises ConfigError for none."""
+    for message in reversed(conversation):
+        if message["role"] == "user":
+            return message["content"]
+    raise ConfigError(
+        f"first pass: got {len(conversation)} messages and none from the user, expected a "
+        "question"
+    )

@@ -1,0 +1,284 @@
+"""From names to a strategy: what fits, what the model still lacks, what changes nothing."""
+
+from dataclasses import replace
+
+import mlx.core as mx
+import pytest
+from helpers import assert_close, random_scales, tiny_network, tiny_tokenizer
+
+from mlx_t2.adaptation import Chosen, Fixed, Mixed, find_strategy, strategy_of, wear_experts
+from mlx_t2.errors import ConfigError, ExpertFileError
+from mlx_t2.experts import Library
+from mlx_t2.models import SVFModel
+from mlx_t2.routing import HeadRouter
+from mlx_t2.svf import Recipe
+from mlx_t2.tasks import Problem
+
+TOKENS = mx.array([[5, 6, 7, 8, 9]])
+
+
+@pytest.fixture
+def decompositions(monkeypatch) -> list[Recipe]:
+    """The recipe of every decomposition that is begun from here on."""
+    recipes, decompose = [], SVFModel.decompose
+
+    def counted(self, recipe=None):
+        recipes.append(recipe)
+        return decompose(self, recipe)
+
+    monkeypatch.setattr(SVFModel, "decompose", counted)
+    return recipes
+
+
+@pytest.fixture
+def library(tmp_path, experts) -> Library:
+    """A folder with the three experts."""
+    for name, expert in experts.items():
+        expert.save(tmp_path / f"{name}.safetensors")
+    return Library(tmp_path, bundled=None)
+
+
+@pytest.fixture
+def router(library, tiny_model) -> HeadRouter:
+    """Of all three domains, beside the experts."""
+    domains = ("largest", "expression", "kind", "other")
+    examples = [
+        Problem(f"{d}/{i}", ({"role": "user", "content": f"{d} {i}"},), "", "", d)
+        for d in domains
+        for i in range(3)
+    ]
+    router = HeadRouter.train(tiny_model, examples)
+    router.save(library.router_path(tiny_model.name))
+    return router
+
+
+def fresh(seed=0) -> SVFModel:
+    return SVFModel("tiny", tiny_network(seed), tiny_tokenizer())
+
+
+def logits(model, scales):
+    with model.using(scales):
+        return model.logits_at(TOKENS, None, mx.arange(TOKENS.size))
+
+
+def state(model):
+    return model.targets, model.rank, model.shapes, model.worn
+
+
+# Names
+
+
+def test_a_name_gives_its_expert(tiny_model, library, experts):
+    strategy = find_strategy(tiny_model, library, coefficients={"kind": 1.0}).finish()
+    assert strategy.name == "expert:kind"
+    (adapted,) = strategy.adapt([[]])
+    assert all(mx.array_equal(adapted.scales[p], z) for p, z in experts["kind"].scales.items())
+
+
+@pytest.mark.parametrize(
+    ("adaptation", "kind"), [("none", Fixed), ("sum", Fixed), ("prompt", Chosen)]
+)
+def test_an_adaptation_goes_by_its_name(tiny_model, library, adaptation, kind):
+    strategy = find_strategy(tiny_model, library, adaptation=adaptation).finish()
+    assert isinstance(strategy, kind)
+    assert strategy.name == adaptation
+
+
+@pytest.mark.parametrize(("adaptation", "kind"), [("classifier", Chosen), ("mixture", Mixed)])
+def test_a_router_beside_the_experts_is_found(tiny_model, library, router, adaptation, kind):
+    strategy = find_strategy(tiny_model, library, adaptation=adaptation).finish()
+    assert isinstance(strategy, kind)
+    (adapted,) = strategy.adapt([[{"role": "user", "content": "kind 1"}]])
+    assert set(adapted.scores) == set(router.labels)
+
+
+def test_unknown_names_are_refused(tiny_model, library):
+    with pytest.raises(
+        ConfigError, match="adaptation: got 'best', expected one of prompt, cla"
+    ):
+        find_strategy(tiny_model, library, adaptation="best")
+    with pytest.raises(ConfigError, match="expert 'nobody': unknown, expected one of: expr"):
+        find_strategy(tiny_model, library, coefficients={"nobody": 1.0})
+
+
+def test_without_an_expert_of_the_model_nothing_can_be_chosen(library):
+    with pytest.raises(
+        ConfigError, match=f"{library.own}: no expert of tiny, expected at least"
+    ):
+        find_strategy(fresh(seed=3), library, adaptation="sum")
+
+
+# Decomposing only what is missing
+
+
+def test_a_model_that_is_ready_is_not_decomposed_anew(tiny_model, library, decompositions):
+    for name in ("largest", "kind", "largest"):
+        preparation = find_strategy(tiny_model, library, coefficients={name: 1.0})
+        assert (preparation.recipe, preparation.total) == (None, 0)
+        assert list(preparation.decompose()) == []
+    find_strategy(tiny_model, library, adaptation="sum").finish()
+    assert decompositions == []
+
+
+def test_a_model_with_more_layers_than_needed_is_ready(library, decompositions):
+    model = fresh()
+    list(model.decompose(Recipe(targets="all")))
+    find_strategy(model, library, adaptation="sum").finish()
+    assert len(decompositions) == 1
+
+
+def test_a_model_that_lacks_something_reports_each_weight_once(library, decompositions):
+    model = fresh()
+    preparation = find_strategy(model, library, coefficients={"largest": 1.0})
+    assert model.shapes == {}
+    assert preparation.total == 6
+    reports = list(preparation.decompose())
+    assert [report.index for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert decompositions == [Recipe()]
+    with model.using(preparation.strategy.adapt([[]])[0].scales):
+        pass
+
+
+def test_a_basis_of_given_bits_is_made_anew(tiny_model, library, decompositions):
+    find_strategy(tiny_model, library, coefficients={"kind": 1.0}, basis_bits=16).finish()
+    assert [recipe.bits for recipe in decompositions] == [16]
+
+
+def test_experts_of_unlike_targets_are_worn_together(make_expert):
+    model = fresh()
+    parts = {"mlp": make_expert("mlp", 1), "attention": make_expert("att", 2, "attention")}
+    strategy = wear_experts(model, parts, dict.fromkeys(parts, 1.0)).finish()
+    scales = strategy.adapt([[]])[0].scales
+    assert scales.keys() == parts["mlp"].scales.keys() | parts["attention"].scales.keys()
+    every = fresh()
+    list(every.decompose(Recipe(targets="all")))
+    together = {path: z for part in parts.values() for path, z in part.scales.items()}
+    assert_close(logits(model, scales), logits(every, together))
+
+
+def test_the_name_of_the_wider_targets_is_kept(make_expert):
+    model = fresh()
+    parts = {"mlp": make_expert("mlp", 1), "all": make_expert("all", 2, "all")}
+    wear_experts(model, parts, dict.fromkeys(parts, 1.0)).finish()
+    assert model.targets == "all"
+
+
+@pytest.mark.parametrize(("ranks", "worn"), [((4, None), None), ((4, 9), 9), ((4, 4), 4)])
+def test_the_largest_rank_serves_all(make_expert, ranks, worn):
+    short, long = (make_expert(str(k), k, rank=rank) for k, rank in enumerate(ranks))
+    model = fresh()
+    both = {"short": short, "long": long}
+    preparation = wear_experts(model, both, {"short": 1.0, "long": 0.0})
+    scales = preparation.finish().adapt([[]])[0].scales
+    assert model.rank == worn
+    own = fresh()
+    list(own.decompose(Recipe(rank=4)))
+    assert_close(logits(model, scales), logits(own, short.scales))
+
+
+def test_an_expert_of_a_smaller_rank_is_worn_by_a_model_of_a_larger(tiny_model, make_expert):
+    short = make_expert("short", 1, rank=4)
+    preparation = wear_experts(tiny_model, {"short": short}, {"short": 1.0})
+    assert preparation.recipe is None
+    for path, z in preparation.strategy.adapt([[]])[0].scales.items():
+        assert mx.array_equal(z[:4], short.scales[path])
+        assert mx.array_equal(z[4:], mx.ones(tiny_model.shapes[path][0] - 4))
+
+
+# Validated before anything is changed
+
+
+def broken(experts, make_expert):
+    """Requests that cannot be met, and what is said."""
+    stranger = replace(experts["kind"], base_model="big", base_fingerprint="cd34" * 16)
+    misfit = replace(experts["kind"], scales={"model.layers.0.mlp.up_proj": mx.ones(7)})
+    attention = make_expert("att", 2, "attention")
+    yield {"a": stranger}, ExpertFileError, "expert 'kind' .*: was trained on 'big'"
+    yield {"a": attention, "b": stranger}, ExpertFileError, "was trained on 'big'"
+    yield {"a": attention, "b": misfit}, ExpertFileError, "up_proj: got 7 singular-value scales"
+    yield {"a": attention, "other": experts["kind"]}, ConfigError, "none called 'other'"
+    nowhere = replace(attention, targets="nowhere")
+    yield {"a": nowhere}, ConfigError, "targets: 'nowhere' matches no linear layer"
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_what_is_refused_changes_nothing(
+    tiny_model, experts, make_expert, decompositions, case
+):
+    wanted, error, text = list(broken(experts, make_expert))[case]
+    worn = random_scales(tiny_model.shapes, 5)
+    with tiny_model.using(worn):
+        before = state(tiny_model)
+        with pytest.raises(error, match=text):
+            wear_experts(tiny_model, wanted, dict.fromkeys(wanted, 1.0))
+        assert state(tiny_model) == before
+    assert decompositions == []
+
+
+def test_bits_that_do_not_exist_are_refused(tiny_model, library, decompositions):
+    with pytest.raises(ConfigError, match="basis bits: got 7, expected 32, 16 or 8"):
+        find_strategy(tiny_model, library, adaptation="sum", basis_bits=7)
+    assert decompositions == []
+
+
+def test_a_missing_router_is_named(tiny_model, library):
+    with pytest.raises(ExpertFileError, match=r"router\.safetensors: cannot be read \(no such"):
+        find_strategy(tiny_model, library, adaptation="classifier")
+
+
+# Passing over
+
+
+def test_what_does_not_fit_is_passed_over_by_name(tiny_model, library, router, experts):
+    kind = experts["kind"]
+    (library.own / "burnt.safetensors").write_bytes(b"ashes")
+    kind.save(library.own / "other.safetensors")
+    kind.save(library.own / "poetry.safetensors")
+    misfit = {"model.layers.0.mlp.up_proj": mx.ones(7)}
+    replace(kind, scales=misfit).save(library.own / "misfit.safetensors")
+    replace(kind, base_model="big", base_fingerprint="cd34").save(
+        library.own / "big.safetensors"
+    )
+    preparation = find_strategy(tiny_model, library, adaptation="classifier")
+    why = {one.name: one.why for one in preparation.passed_over}
+    assert why.keys() == {"burnt", "other", "misfit", "poetry"}
+    assert "burnt.safetensors: not usable" in why["burnt"]
+    assert "up_proj: got 7 singular-value scales" in why["misfit"]
+    assert why["poetry"].startswith("expert 'poetry': the router knows expression, kind,")
+
+
+def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(
+    library, decompositions
+):
+    model = fresh(seed=3)
+    preparation = find_strategy(model, library, adaptation="sum", allow_transfer=True)
+    assert {expert.name for expert in preparation.transferred} == {
+        "expression",
+        "kind",
+        "largest",
+    }
+    preparation.finish()
+    assert len(decompositions) == 1
+    with pytest.raises(ExpertFileError, match="was trained on 'tiny'"):
+        find_strategy(model, library, coefficients={"kind": 1.0})
+
+
+def test_a_router_that_knows_no_expert_is_refused(tiny_model, library, router, experts):
+    for name in experts:
+        (library.own / f"{name}.safetensors").rename(library.own / f"my-{name}.safetensors")
+    with pytest.raises(ConfigError, match=r"router: it knows .*, the experts are my-expr"):
+        find_strategy(tiny_model, library, adaptation="mixture")
+
+
+# Python
+
+
+def test_an_expert_or_a_strategy_or_nothing_is_all_it_takes(experts, decompositions):
+    model = fresh()
+    assert strategy_of(model, None).name == "none"
+    assert decompositions == []
+    assert strategy_of(model, experts["kind"]).name == "expert:kind"
+    assert len(decompositions) == 1
+    strategy = Fixed.sum(experts)
+    assert strategy_of(model, strategy) is strategy
+    assert len(decompositions) == 1
