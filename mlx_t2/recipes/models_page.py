@@ -1,0 +1,47 @@
+"""`mlx_t2/models/MODELS.md`: which architectures wear scales, written from the code's own
+tables.
+
+Knows names and reasons; loads no model.
+"""
+
+from mlx_t2.reading import UNBATCHED
+from mlx_t2.svf import REFUSED, UNTRAINABLE
+
+from .architectures import EQUAL_LENGTHS, KINDS, SINGLE_ROWS, UNTRIED
+from .page import PACKAGE, Page, join_table
+
+MODELS = Page("models.md", PACKAGE / "models" / "MODELS.md")
+
+
+def models_page() -> str:
+    """The page as it should be today."""
+    names = [name for kind in KINDS.values() for name in kind]
+    return MODELS.fill(
+        count=str(len(names)),
+        kinds=join_table(
+            ("kind", "mlx-lm's names"),
+            [
+                (f"{kind} ({len(members)})", ", ".join(sorted(members, key=str.lower)))
+                for kind, members in KINDS.items()
+            ],
+        ),
+        exceptions=join_table(("architecture", "exception", "why"), _exceptions()),
+    )
+
+
+def _exceptions() -> list[tuple[str, str, str]]:
+    tables = (
+        ("refused", REFUSED),
+        ("can be worn, cannot be trained", UNTRAINABLE),
+        (
+            "only prompts of equal length share a batch",
+            {name: UNBATCHED[name] for name in EQUAL_LENGTHS},
+        ),
+        ("one row at a time", SINGLE_ROWS),
+        ("not tried", UNTRIED),
+    )
+    return [
+        (name, what, reasons[name])
+        for what, reasons in tables
+        for name in sorted(reasons, key=str.lower)
+    ]
