@@ -23,8 +23,8 @@ def recipes(
         MODELS,
         RESULTS,
         build_bundle,
-        models_page,
-        results_page,
+        render_models,
+        render_results,
         run_study,
     )
 
@@ -32,7 +32,7 @@ def recipes(
     if train:
         for line in train(Path("runs") / name):
             say(line)
-    page, text = (MODELS, models_page) if name == "models" else (RESULTS, results_page)
+    page, text = (MODELS, render_models) if name == "models" else (RESULTS, render_results)
     say(f"wrote {page.write(text())}")
 
 

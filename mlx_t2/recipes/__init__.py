@@ -5,7 +5,7 @@ Knows every room below. Does not know the command line; no room of the library k
 
 from .bundle import build_bundle as build_bundle
 from .models_page import MODELS as MODELS
-from .models_page import models_page as models_page
+from .models_page import render_models as render_models
 from .results_page import RESULTS as RESULTS
-from .results_page import results_page as results_page
+from .results_page import render_results as render_results
 from .study import run_study as run_study

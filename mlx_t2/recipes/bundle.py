@@ -41,7 +41,7 @@ from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
-from .provenance import provenance
+from .provenance import describe_source
 
 MODEL = "smollm2-135m"
 SEEDS = (0, 1, 2)
@@ -220,7 +220,7 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     }
     return {
         "model": MODEL,
-        **provenance("make experts"),
+        **describe_source("make experts"),
         "test": TEST,
         "chosen": chosen,
         "seeds": seeds,

@@ -13,7 +13,7 @@ from .page import PACKAGE, Page, join_table
 MODELS = Page("models.md", PACKAGE / "models" / "MODELS.md")
 
 
-def models_page() -> str:
+def render_models() -> str:
     """The page as it should be today."""
     names = [name for kind in KINDS.values() for name in kind]
     return MODELS.fill(

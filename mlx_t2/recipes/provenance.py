@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 
-def provenance(command: str) -> dict[str, str]:
+def describe_source(command: str) -> dict[str, str]:
     """What stands beside numbers that `command` makes now."""
     machine = f"{os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}"
     return {"command": command, "commit": _commit(), "machine": machine}

@@ -21,7 +21,7 @@ DATA = Path(__file__).parent / "results"
 NOT_RECORDED = "–"
 
 
-def results_page() -> str:
+def render_results() -> str:
     """The page as it should be today."""
     bundles = [_read(path) for path in sorted(BUNDLED.glob("*/results.json"))]
     return RESULTS.fill(

@@ -17,7 +17,7 @@ from mlx_t2.training import TrainConfig, train
 
 from .bundle import run_in_parallel
 from .lora import add_lora
-from .provenance import provenance
+from .provenance import describe_source
 from .results_page import DATA, study_section
 
 SEEDS = (0, 1, 2)
@@ -128,7 +128,7 @@ def _load_prepared(setting: Setting, config: TrainConfig) -> SVFModel:
 
 def collect(runs: Path) -> dict[str, Any]:
     """`study.json`, from the runs on disk."""
-    source = provenance("make study")
+    source = describe_source("make study")
     settings = [{"name": s.name, "task": s.task, "seeds": _outcomes(runs, s)} for s in SETTINGS]
     return source | {"settings": [s | {"commit": source["commit"]} for s in settings]}
 

@@ -11,7 +11,7 @@ from mlx_t2.evaluation import wilson
 from mlx_t2.experts import BUNDLED
 from mlx_t2.models import SVFModel
 from mlx_t2.reading import UNBATCHED, batching
-from mlx_t2.recipes import MODELS, RESULTS, models_page, results_page
+from mlx_t2.recipes import MODELS, RESULTS, render_models, render_results
 from mlx_t2.recipes.architectures import EQUAL_LENGTHS, KINDS, SINGLE_ROWS, UNTRIED
 from mlx_t2.recipes.page import Page, join_table
 from mlx_t2.recipes.results_page import DATA, study_section
@@ -22,7 +22,7 @@ NAMES = [name for kind in KINDS.values() for name in kind]
 BATCHED = {**dict.fromkeys(EQUAL_LENGTHS, "equal"), **dict.fromkeys(SINGLE_ROWS, "single")}
 
 
-@pytest.mark.parametrize(("page", "text"), [(MODELS, models_page), (RESULTS, results_page)])
+@pytest.mark.parametrize(("page", "text"), [(MODELS, render_models), (RESULTS, render_results)])
 def test_a_page_is_what_its_command_writes(page, text):
     assert page.path.read_text(encoding="utf-8") == text()
 
@@ -39,7 +39,7 @@ def test_a_table_is_markdown():
 
 
 def test_every_result_has_its_source_and_its_interval():
-    text = results_page()
+    text = render_results()
     for row in json.loads((DATA / "accuracy.json").read_text(encoding="utf-8"))["rows"]:
         low, high = wilson(row["correct"], row["n"])
         cells = [
@@ -77,7 +77,7 @@ def test_the_models_page_names_every_architecture_that_is_tested_once():
 
 
 def test_the_models_page_gives_every_exception_with_its_reason():
-    cells = re.findall(r"^\| (\S+) \| ([a-z, ]+) \| (.+) \|$", models_page(), re.MULTILINE)
+    cells = re.findall(r"^\| (\S+) \| ([a-z, ]+) \| (.+) \|$", render_models(), re.MULTILINE)
     reasons = {(name, why) for name, _, why in cells}
     assert reasons >= REFUSED.items() | UNTRAINABLE.items() | UNTRIED.items()
     assert {name for name, _ in reasons} >= BATCHED.keys()
