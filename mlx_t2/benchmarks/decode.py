@@ -53,7 +53,7 @@ def measure(runs: int = 5) -> Iterator[Measurement]:
 
 
 def _rate(network: nn.Module, prompt: Sequence[int]) -> float:
-    """Tokens a second of mlx-lm's own loop, after the first."""
+    """Tokens per second of mlx-lm's own loop, after the first."""
     steps = generate_step(mx.array(list(prompt)), network, max_tokens=_TOKENS)
     next(steps)
     start = time.perf_counter()
@@ -62,7 +62,7 @@ def _rate(network: nn.Module, prompt: Sequence[int]) -> float:
 
 
 def _batch_rate(model: SVFModel, prompt: Sequence[int], rows: Sequence[Scales]) -> float:
-    """Tokens a second while all rows are decoding."""
+    """Tokens per second while all rows are decoding."""
     batch = ContinuousBatch(model, max_rows=len(rows))
     config = SamplingConfig(temperature=0, max_tokens=_TOKENS)
     for scales in rows:
