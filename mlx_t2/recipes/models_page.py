@@ -15,15 +15,12 @@ MODELS = Page("models.md", PACKAGE / "models" / "MODELS.md")
 
 def render_models() -> str:
     """The page as it should be today."""
-    names = [name for kind in KINDS.values() for name in kind]
+    kinds = {kind: sorted(names.split(), key=str.lower) for kind, names in KINDS.items()}
     return MODELS.fill(
-        count=str(len(names)),
+        count=str(sum(map(len, kinds.values()))),
         kinds=join_table(
             ("kind", "mlx-lm's names"),
-            [
-                (f"{kind} ({len(members)})", ", ".join(sorted(members, key=str.lower)))
-                for kind, members in KINDS.items()
-            ],
+            [(f"{kind} ({len(names)})", ", ".join(names)) for kind, names in kinds.items()],
         ),
         exceptions=join_table(("architecture", "exception", "why"), _exceptions()),
     )
@@ -35,7 +32,7 @@ def _exceptions() -> list[tuple[str, str, str]]:
         ("can be worn, cannot be trained", UNTRAINABLE),
         (
             "only prompts of equal length share a batch",
-            {name: UNBATCHED[name] for name in EQUAL_LENGTHS},
+            {name: UNBATCHED[name] for name in EQUAL_LENGTHS.split()},
         ),
         ("one row at a time", SINGLE_ROWS),
         ("not tried", UNTRIED),

@@ -18,8 +18,11 @@ from mlx_t2.recipes.results_page import DATA, study_section
 from mlx_t2.recipes.study import SETTINGS
 from mlx_t2.svf import REFUSED, UNTRAINABLE
 
-NAMES = [name for kind in KINDS.values() for name in kind]
-BATCHED = {**dict.fromkeys(EQUAL_LENGTHS, "equal"), **dict.fromkeys(SINGLE_ROWS, "single")}
+NAMES = [name for kind in KINDS.values() for name in kind.split()]
+BATCHED = {
+    **dict.fromkeys(EQUAL_LENGTHS.split(), "equal"),
+    **dict.fromkeys(SINGLE_ROWS, "single"),
+}
 
 
 @pytest.mark.parametrize(("page", "text"), [(MODELS, render_models), (RESULTS, render_results)])
