@@ -1,7 +1,7 @@
 """Architectures of mlx-lm that are tested, by kind, and what each may read together.
 
-Names, separated by spaces; nothing is loaded. Tests compare these names with the tiny models that are
-tested and with what a model itself shows.
+Names, separated by spaces; nothing is loaded. Tests compare these names with the tiny models
+that are tested and with what a model itself shows.
 """
 
 KINDS = {
