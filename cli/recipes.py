@@ -1,21 +1,40 @@
-"""`make experts` and `make study`: what made the bundled experts and the README's comparison of
-settings; no commands of `t2`.
+"""`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, the comparison of
+settings, and the two pages of documentation; no commands of `t2`.
 """
 
-import sys
 from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
 
 from .render import say
 
 
-def main() -> None:
-    """Run the recipe that is named; stopped anywhere, it goes on where it was."""
-    from mlx_t2.benchmarks import build, study
+def recipes(
+    name: Annotated[
+        Literal["experts", "study", "models", "results"],
+        typer.Argument(
+            help="experts and study train for hours; models and results write pages."
+        ),
+    ],
+) -> None:
+    """Run a recipe. A training recipe that was stopped continues from runs/NAME."""
+    from mlx_t2.recipes import (
+        MODELS,
+        RESULTS,
+        build_bundle,
+        render_models,
+        render_results,
+        run_study,
+    )
 
-    recipe = {"experts": build, "study": study}[sys.argv[1]]
-    for line in recipe(Path("runs") / sys.argv[1]):
-        say(line)
+    train = {"experts": build_bundle, "study": run_study}.get(name)
+    if train:
+        for line in train(Path("runs") / name):
+            say(line)
+    page, text = (MODELS, render_models) if name == "models" else (RESULTS, render_results)
+    say(f"wrote {page.write(text())}")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(recipes)

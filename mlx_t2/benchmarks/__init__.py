@@ -1,17 +1,19 @@
-"""Measurements that made the README's numbers. Knows every room below; no room knows it."""
+"""Speed, memory and exactness, ours beside another's: one file per suite of `t2 bench`.
+
+Knows every room below, and the other sides: PyTorch, NumPy, mlx-lm. Does not know how the
+bundled experts were made, nor what was measured before.
+"""
 
 from collections.abc import Callable, Iterator
 
 from . import decode, decompose, switch, train_step, two_pass
-from .bundle import build as build
-from .measure import Row as Row
-from .study import study as study
+from .measurement import Measurement as Measurement
 
-SUITES: dict[str, Callable[[int], Iterator[Row]]] = {
+SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
     "decompose": decompose.measure,
     "switch": switch.measure,
     "decode": decode.measure,
     "two-pass": two_pass.measure,
     "train-step": train_step.measure,
 }
-"""Name of `t2 bench` → what measures it, so many times."""
+"""Name of a suite → what measures it, given the number of runs of each side."""

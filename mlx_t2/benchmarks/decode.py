@@ -13,14 +13,14 @@ from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig
 from mlx_t2.svf import Form, Scales
 
-from .measure import Row
+from .measurement import Measurement
 
 _TOKENS = 32
 _ROWS = 32
 _QUESTION = {"role": "user", "content": "Tell me a long story about a sailor and the sea."}
 
 
-def measure(runs: int = 5) -> Iterator[Row]:
+def measure(runs: int = 5) -> Iterator[Measurement]:
     """Every row, one after another."""
     model, plain = decompose(load()), load()
     scales = Library().find("largest").scales
@@ -35,7 +35,7 @@ def measure(runs: int = 5) -> Iterator[Row]:
         ours, other = (median(side) for side in zip(*pairs, strict=True))
         target = "≥ 0.97" if form == "folded" else ""
         name = f"decoding, {form} expert"
-        yield Row(name, ours, other, "plain mlx-lm", "tokens/s", target)
+        yield Measurement(name, ours, other, "plain mlx-lm", "tokens/s", target)
     # A fifth of the expert at most, so that no row ends its answer early.
     experts = [
         {path: 1 + 0.2 * (z - 1) * (k + 1) / _ROWS for path, z in scales.items()}
@@ -49,11 +49,11 @@ def measure(runs: int = 5) -> Iterator[Row]:
     ]
     ours, other = (median(side) for side in zip(*pairs[1:], strict=True))
     name = f"batch of {_ROWS} with {_ROWS} experts"
-    yield Row(name, ours, other, "the same batch with one, live", "tokens/s", "≥ 0.95")
+    yield Measurement(name, ours, other, "the same batch with one, live", "tokens/s", "≥ 0.95")
 
 
 def _rate(network: nn.Module, prompt: Sequence[int]) -> float:
-    """Tokens a second of mlx-lm's own loop, after the first."""
+    """Tokens per second of mlx-lm's own loop, after the first."""
     steps = generate_step(mx.array(list(prompt)), network, max_tokens=_TOKENS)
     next(steps)
     start = time.perf_counter()
@@ -62,7 +62,7 @@ def _rate(network: nn.Module, prompt: Sequence[int]) -> float:
 
 
 def _batch_rate(model: SVFModel, prompt: Sequence[int], rows: Sequence[Scales]) -> float:
-    """Tokens a second while all rows are decoding."""
+    """Tokens per second while all rows are decoding."""
     batch = ContinuousBatch(model, max_rows=len(rows))
     config = SamplingConfig(temperature=0, max_tokens=_TOKENS)
     for scales in rows:

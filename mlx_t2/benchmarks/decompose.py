@@ -19,19 +19,19 @@ from mlx_t2.svf import (
     weight_key,
 )
 
-from .measure import Row, interleaved, peak_mb
+from .measurement import Measurement, interleave, peak_mb
 
 _BIG = (2048, 8192)
 
 
-def measure(runs: int = 3) -> Iterator[Row]:
-    """Every row, one after another."""
+def measure(runs: int = 3) -> Iterator[Measurement]:
+    """Each measurement as it is made."""
     yield _all_weights(runs)
     yield from _one_big(runs)
     yield from _accuracy()
 
 
-def _all_weights(runs: int) -> Row:
+def _all_weights(runs: int) -> Measurement:
     """From weights in memory to bases on disk, against the bare factorisations."""
     layers = Targets("mlp").select(load().network)
     keys = {path: weight_key(layer) for path, layer in layers.items()}
@@ -48,10 +48,10 @@ def _all_weights(runs: int) -> Row:
             mx.eval(mx.linalg.svd(weight, stream=mx.cpu))
 
     name = f"all {len(layers)} MLP weights of the default model"
-    return Row(name, *interleaved(ours, other, runs), "mx.linalg.svd", target="9")
+    return Measurement(name, *interleave(ours, other, runs), "mx.linalg.svd", target="9")
 
 
-def _one_big(runs: int) -> Iterator[Row]:
+def _one_big(runs: int) -> Iterator[Measurement]:
     dense = np.random.default_rng(0).standard_normal(_BIG).astype(np.float32)
     weight = mx.array(dense)
     mx.eval(weight)
@@ -67,7 +67,7 @@ def _one_big(runs: int) -> Iterator[Row]:
     name = f"one {_BIG[0]} × {_BIG[1]} weight"
     for against, other in sides.items():
         target = "5" if against.startswith("mx") else ""
-        yield Row(name, *interleaved(ours, other, min(runs, 3)), against, target=target)
+        yield Measurement(name, *interleave(ours, other, min(runs, 3)), against, target=target)
     if sys.platform != "linux":
         return  # the peak of a process's memory is read from /proc
     prepare = (
@@ -77,12 +77,12 @@ def _one_big(runs: int) -> Iterator[Row]:
     )
     mine = peak_mb(prepare, "b = mlx_t2.svf.decompose_weight(w); mx.eval(b.q.parts, b.s)")
     theirs = peak_mb(prepare, "mx.eval(mx.linalg.svd(w, stream=mx.cpu))")
-    yield Row(f"{name}, peak memory", mine, theirs, "mx.linalg.svd", "MB")
+    yield Measurement(f"{name}, peak memory", mine, theirs, "mx.linalg.svd", "MB")
     theirs = peak_mb(prepare, "np.linalg.svd(a, full_matrices=False)")
-    yield Row(f"{name}, peak memory", mine, theirs, "NumPy's thin SVD", "MB")
+    yield Measurement(f"{name}, peak memory", mine, theirs, "NumPy's thin SVD", "MB")
 
 
-def _accuracy() -> Iterator[Row]:
+def _accuracy() -> Iterator[Measurement]:
     """‖W' − float64 W'‖ over ‖W' − W‖, on three weights of the default model, random z."""
     layers = Targets(r"layers\.7\.mlp").select(load().network)
     weights = [dense_weight(layer) for layer in layers.values()]
@@ -96,7 +96,9 @@ def _accuracy() -> Iterator[Row]:
         worst = max(_error(weight, bits, precision) for weight in weights)
         target = "≤ 1e-5" if name == "float64" else ""
         against = "a float64 SVD"
-        yield Row(f"error of W' − W: {name}", worst, None, against, "relative error", target)
+        yield Measurement(
+            f"error of W' − W: {name}", worst, None, against, "relative error", target
+        )
 
 
 def _error(weight: mx.array, bits: int, precision: Precision) -> float:

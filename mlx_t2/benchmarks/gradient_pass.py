@@ -1,6 +1,7 @@
-"""The gradient of a step: prompts shared, against rows on their own, and against mlx-lm's LoRA.
+"""The gradient of one step: prompts shared, each row on its own, and mlx-lm's LoRA.
 
-Completions and advantages are made up from a seed, the same for every side; nothing is sampled.
+Completions and advantages are drawn from a seed, the same for every side; no model samples
+them.
 """
 
 import sys
@@ -20,7 +21,7 @@ from mlx_t2.svf import Scales, Shapes
 from mlx_t2.tasks import get_task
 from mlx_t2.training import policy_loss
 
-from .measure import Row, interleaved, peak_mb
+from .measurement import Measurement, interleave, peak_mb
 
 _LORA = {
     "rank": 8,
@@ -28,13 +29,13 @@ _LORA = {
     "dropout": 0.0,
     "keys": ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
 }
-_SIDES = ("svf_pass", "lora_pass")
+_SIDES = ("prepare_svf_pass", "prepare_lora_pass")
 _THIS = "from mlx_t2.benchmarks import gradient_pass as g"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts with completions of one length, and an advantage each."""
+    """Prompts with completions of one length, and one advantage per completion."""
 
     prompts: list[list[int]]
     completions_P_G: list[list[list[int]]]
@@ -51,24 +52,24 @@ class Batch:
         return [(*pair, a) for pair, a in zip(pairs, self.advantages_PG, strict=True)]
 
 
-def made_up(
+def draw_batch(
     prompts: list[list[int]], group: int, length: int, vocabulary: int, seed: int = 0
 ) -> Batch:
-    """`group` completions a prompt, of `length` random tokens."""
+    """`group` completions per prompt, of `length` random tokens."""
     random = np.random.default_rng(seed)
     tokens = random.integers(0, vocabulary, (len(prompts), group, length))
     advantages = random.standard_normal(len(prompts) * group)
     return Batch(prompts, tokens.tolist(), advantages.tolist())
 
 
-def off_one(shapes: Shapes, seed: int = 0) -> Scales:
+def draw_scales(shapes: Shapes, seed: int = 0) -> Scales:
     """Scales as a training leaves them: near 1, but not 1."""
     random = np.random.default_rng(seed)
     return {path: mx.array(random.normal(1, 0.02, shape)) for path, shape in shapes.items()}
 
 
-def together(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
-    """The gradient as a training takes it: each prompt is read once for all its completions."""
+def shared_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
+    """The gradient as training computes it: one reading per prompt, for all its completions."""
     length = len(batch.completions_P_G[0][0])
     advantages = mx.repeat(mx.array(batch.advantages_PG), length)
 
@@ -82,8 +83,8 @@ def together(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
     return gradient
 
 
-def one_at_a_time(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
-    """The same gradient as a sum over rows, each read whole: prompt and completion."""
+def separate_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
+    """The same gradient as a sum over rows, each read in full: prompt and completion."""
 
     def loss(
         scales: Scales, prompt: list[int], completion: list[int], advantage: float
@@ -99,7 +100,7 @@ def one_at_a_time(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
     for row in batch.rows:
         part: Any = mx.grad(loss)(scales, *row)
         total = {path: total[path] + part[path] for path in total}
-        mx.eval(total)  # a row's graph must not outlive it
+        mx.eval(total)  # frees the graph of this row
     return total
 
 
@@ -113,39 +114,39 @@ def difference(got: Scales, expected: Scales) -> float:
     return ratio
 
 
-def measure(runs: int) -> Iterator[Row]:
+def measure(runs: int) -> Iterator[Measurement]:
     """Seconds, exactness and memory of the default model's gradient pass, 8 × 8 × 12 tokens."""
     model = decompose(load())
-    batch, scales = _batch(model), off_one(model.shapes)
+    batch, scales = _batch(model), draw_scales(model.shapes)
     gradients: dict[str, Scales] = {}
 
     def ours() -> None:
-        gradients["ours"] = together(model, batch, scales)
+        gradients["ours"] = shared_gradient(model, batch, scales)
 
     def other() -> None:
-        gradients["other"] = one_at_a_time(model, batch, scales)
+        gradients["other"] = separate_gradient(model, batch, scales)
 
     name, against = "gradient pass, 8 problems × 8 × 12 tokens", "each row on its own"
-    yield Row(name, *interleaved(ours, other, runs), against, target="≥ 3")
+    yield Measurement(name, *interleave(ours, other, runs), against, target="≥ 3")
     error = difference(gradients["ours"], gradients["other"])
-    yield Row(f"{name}, difference", error, None, against, "relative error", "≤ 1e-5")
+    yield Measurement(f"{name}, difference", error, None, against, "relative error", "≤ 1e-5")
     if sys.platform != "linux":
         return  # the peak of a process's memory is read from /proc
     mine, theirs = (peak_mb(f"{_THIS}\nrun = g.{side}()", "run()") for side in _SIDES)
     against = "mlx-lm's LoRA and loss, same layers and rows"
-    yield Row(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
+    yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
 
 
-def svf_pass() -> Callable[[], object]:
+def prepare_svf_pass() -> Callable[[], object]:
     """Our gradient pass on the default model, ready to run."""
     model = decompose(load())
-    batch, scales = _batch(model), off_one(model.shapes)
+    batch, scales = _batch(model), draw_scales(model.shapes)
     with model.using(scales):
         mx.eval(model.network(mx.array([[0]])))  # the bases are read from disk here
-    return lambda: together(model, batch, scales)
+    return lambda: shared_gradient(model, batch, scales)
 
 
-def lora_pass() -> Callable[[], object]:
+def prepare_lora_pass() -> Callable[[], object]:
     """The gradient of mlx-lm's LoRA on the same rows and layers, ready to run."""
     model = load()
     rows, network = _batch(model).rows, model.network
@@ -173,4 +174,4 @@ def lora_gradient(
 
 def _batch(model: SVFModel) -> Batch:
     prompts = [model.encode(problem.messages) for problem in get_task("expression").step(8, 0)]
-    return made_up(prompts, 8, 12, model.tokenizer.vocab_size)
+    return draw_batch(prompts, 8, 12, model.tokenizer.vocab_size)

@@ -1,16 +1,17 @@
-"""GRPO as mlx-lm-lora has it, on the same model, problems and rewards, to be measured against.
+"""The other side of a training step: mlx-lm-lora's GRPO on the same model, problems and
+rewards.
 
 Its own `train_grpo`, sampler and loss, with LoRA of rank 8 on the layers that wear scales here.
-`python -m mlx_t2.benchmarks.grpo TASK STEPS PROBLEMS` trains a step for each line it reads and
-writes its seconds; after the last one, accuracy on the test problems before and after.
+`python -m mlx_t2.benchmarks.grpo TASK STEPS PROBLEMS` trains one step per line it reads and
+writes its seconds; after the last step, the accuracy on test problems before and after.
 
-Needs mlx-lm-lora (extra `reference`); imported only where that is.
+Needs mlx-lm-lora (extra `reference`); imported only where that is installed.
 
-Set otherwise than its defaults, so that both sides do the same work: temperature 1 without
-top-p and top-k, no KL penalty (which spares it a pass of the reference model), problems of each
-step and group as here, Adam at 2e-4 with bias correction, as LoRA has it in `study`. It decodes
-as many rows at a time as a step has problems, which is its rule. A completion cut off by the
-limit earns what its text earns; here it earns nothing.
+Both sides do the same work, so these settings are not its defaults: temperature 1 without top-p
+and top-k, no KL penalty (which saves it a pass of the reference model), problems per step and
+group as here, Adam at 2e-4 with bias correction, as for LoRA in `make study`. It decodes as
+many rows at a time as a step has problems; that is fixed. A completion cut off by the limit
+earns what its text earns there, and nothing here.
 """
 
 import json
@@ -40,14 +41,14 @@ TEST = 200
 
 
 def run(task_name: str, steps: int, problems: int) -> None:
-    """Train a step for every line read; write seconds, at last the accuracies."""
+    """Train one step per line read; write its seconds, and at the end the accuracies."""
     model, task = load(), get_task(task_name)
     train_lora_alone(model.network)
     test = task.problems("test", TEST)
     before = held_out_accuracy(model, task, test)
-    _tell({"base_accuracy": before, "n_eval": len(test)})
+    _write({"base_accuracy": before, "n_eval": len(test)})
     clock: list[float] = []
-    """When the step under way began."""
+    """Start of the current step."""
     with TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         args = GRPOTrainingArgs(
             batch_size=problems,
@@ -73,13 +74,13 @@ def run(task_name: str, steps: int, problems: int) -> None:
             iterate_batches=lambda **_: _batches(model, task, problems, clock),
             end_answer_token="",
         )
-    _tell_step(clock)
+    _write_step(clock)
     after = held_out_accuracy(model, task, test)
-    _tell({"final_accuracy": after, "n_eval": len(test)})
+    _write({"final_accuracy": after, "n_eval": len(test)})
 
 
 def _batches(model: SVFModel, task: Task, problems: int, clock: list[float]) -> Iterator[tuple]:
-    """A step's problems for every line read, in the form of mlx-lm-lora's batches."""
+    """The problems of one step per line read, as mlx-lm-lora's batches."""
     for step, _ in enumerate(sys.stdin, start=1):
         asked = task.step(problems, step)
         prompts = [model.encode(problem.messages) for problem in asked]
@@ -87,7 +88,7 @@ def _batches(model: SVFModel, task: Task, problems: int, clock: list[float]) -> 
         answers = [problem.answer for problem in asked]
         clock.append(time.perf_counter())
         yield prompts, [[] for _ in asked], texts, answers, asked
-        _tell_step(clock)  # the next batch is asked for: this one's step is done
+        _write_step(clock)  # the next batch is requested, so this step is done
 
 
 def _reward_of(task: Task) -> Any:
@@ -98,14 +99,14 @@ def _reward_of(task: Task) -> Any:
     return reward
 
 
-def _tell_step(clock: list[float]) -> None:
+def _write_step(clock: list[float]) -> None:
     if clock:
-        _tell({"step": time.perf_counter() - clock.pop()})
+        _write({"step": time.perf_counter() - clock.pop()})
 
 
-def _tell(found: dict[str, float]) -> None:
+def _write(entry: dict[str, float]) -> None:
     assert sys.__stdout__ is not None
-    sys.__stdout__.write(json.dumps(found) + "\n")
+    sys.__stdout__.write(json.dumps(entry) + "\n")
     sys.__stdout__.flush()
 
 

@@ -1,15 +1,17 @@
-"""The training of the reference implementation, restated in PyTorch, to be measured against.
+"""The other side of a training step: the reference implementation, restated in PyTorch.
 
-What SakanaAI/self-adaptive-llms computes in a step, on the CPU and in float32: one greedy
-completion a prompt, rewards of ±1, no baseline, sequences one at a time, gradients of the dense
-weights carried to one number a singular value. `python -m mlx_t2.benchmarks.reference` runs a
-step for each line it reads: in a process of its own PyTorch multiplies with its own BLAS.
+Computes what SakanaAI/self-adaptive-llms computes in one step, on the CPU and in float32: one
+greedy completion per prompt, rewards of ±1, no baseline, one sequence at a time, gradients of
+the dense weights carried to one number per singular value. `python -m
+mlx_t2.benchmarks.reference` runs one step per line it reads: in a process of its own, PyTorch
+multiplies with its own BLAS.
 
-Needs PyTorch (extra `reference`); imported only where that is. Knows llamas alone.
+Needs PyTorch (extra `reference`); imported only where that is installed. Knows llamas only.
 
-Differs from its source, each time to its advantage: float32 in place of bfloat16; `generate` of
-transformers in place of vLLM, which wants a GPU; the sampled ids are trained on, not their text
-tokenised again; diag(σ z) is a product of columns; attention and embeddings are not decomposed.
+Where it departs from its source, it is to the advantage of the source: float32 in place of
+bfloat16; `generate` of transformers in place of vLLM, which wants a GPU; the sampled ids are
+trained on, not their text tokenised again; diag(σ z) is a product of columns; attention and
+embeddings are not decomposed.
 """
 
 import dataclasses
@@ -35,14 +37,14 @@ LR, CLIP = 2e-3, 1e-3
 
 @dataclass(frozen=True)
 class StepSeconds:
-    """Where the time of a step went [s]."""
+    """Time of one step by part [s]."""
 
     sampling: float
     update: float
 
 
 def as_transformers(network: nn.Module) -> Any:
-    """An mlx-lm llama of float32 weights as one of transformers, with the same weights."""
+    """A float32 llama of mlx-lm as one of transformers, with the same weights."""
     args: Any = network.args
     settings = {k: v for k, v in dataclasses.asdict(args).items() if v is not None}
     parameters: Any = tree_flatten(network.parameters())
@@ -52,7 +54,7 @@ def as_transformers(network: nn.Module) -> Any:
     return twin.eval().requires_grad_(False)
 
 
-def composed(factors: tuple[Any, Any, Any], p: Any) -> Any:
+def compose_weight(factors: tuple[Any, Any, Any], p: Any) -> Any:
     """W' = U diag(s ⊙ z) Vᵀ · Σs / Σ(s ⊙ z) with z = sigmoid(p).
 
     Source: self-adaptive-llms, utils.py:100-115 and policy/base.py:48.
@@ -88,12 +90,14 @@ class ReferenceTraining:
         """Put W' into the model."""
         with torch.no_grad():
             for path, weight in self.weights.items():
-                weight.copy_(composed(self.factors[path], self.p[path]))
+                weight.copy_(compose_weight(self.factors[path], self.p[path]))
 
     def sample(
         self, prompts: Sequence[Sequence[int]], max_tokens: int, eos: Sequence[int]
     ) -> list[list[int]]:
-        """One greedy completion a prompt, in one batch padded on the left; end tokens cut."""
+        """One greedy completion per prompt, in one batch padded on the left; end tokens
+        removed.
+        """
         longest = max(map(len, prompts))
         ids = torch.tensor([[eos[0]] * (longest - len(p)) + list(p) for p in prompts])
         real = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
@@ -116,7 +120,7 @@ class ReferenceTraining:
         completions: Sequence[Sequence[int]],
         rewards: Sequence[float],
     ) -> None:
-        """Add −(1/B) Σ r ∂log π/∂p to the gradient of every p, by way of the dense weights."""
+        """Add −(1/B) Σ r ∂log π/∂p to the gradient of every p, through the dense weights."""
         for prompt, completion, reward in zip(prompts, completions, rewards, strict=True):
             tokens = torch.tensor([[*prompt, *completion]])
             logits = self.model(tokens).logits[0, len(prompt) - 1 : -1]
@@ -124,7 +128,7 @@ class ReferenceTraining:
             chosen = logprobs.gather(1, tokens[0, len(prompt) :, None])
             (-reward * chosen.sum() / len(prompts)).backward()
         for path, weight in self.weights.items():
-            composed(self.factors[path], self.p[path]).backward(weight.grad)
+            compose_weight(self.factors[path], self.p[path]).backward(weight.grad)
             weight.grad = None
 
     def update(
@@ -133,7 +137,7 @@ class ReferenceTraining:
         completions: Sequence[Sequence[int]],
         rewards: Sequence[float],
     ) -> None:
-        """One step of Adam, after which the model has the new weights."""
+        """One step of Adam; afterwards the model has the new weights."""
         self.optimizer.zero_grad()
         self.gradient(prompts, completions, rewards)
         torch.nn.utils.clip_grad_norm_(self.p.values(), CLIP)
@@ -142,13 +146,13 @@ class ReferenceTraining:
 
 
 def run(task_name: str = "expression", prompts: int = 64) -> None:
-    """Write the seconds of the decompositions, then those of a step for every line read."""
+    """Write the seconds of the decompositions, then those of one step per line read."""
     mx.set_default_device(mx.cpu)  # where weights are widened to float32 as they are loaded
     model, task = load(), get_task(task_name)
     twin, eos = as_transformers(model.network), sorted(model.eos_ids)
     start = time.perf_counter()
     training = ReferenceTraining(twin)
-    _tell({"svd": time.perf_counter() - start})
+    _write({"svd": time.perf_counter() - start})
     for seed, _ in enumerate(sys.stdin):
         start = time.perf_counter()
         problems = task.step(prompts, seed)
@@ -159,10 +163,10 @@ def run(task_name: str = "expression", prompts: int = 64) -> None:
         sampled = time.perf_counter()
         training.update(asked, drawn, [1 if grade.is_right else -1 for grade in graded])
         seconds = StepSeconds(sampled - start, time.perf_counter() - sampled)
-        _tell(dataclasses.asdict(seconds))
+        _write(dataclasses.asdict(seconds))
 
 
-def _tell(seconds: dict[str, float]) -> None:
+def _write(seconds: dict[str, float]) -> None:
     sys.stdout.write(json.dumps(seconds) + "\n")
     sys.stdout.flush()
 

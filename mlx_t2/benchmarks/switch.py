@@ -1,4 +1,4 @@
-"""Putting an expert on, and the base model that is left when it wears ones."""
+"""Switching to an expert, and the logits of the base model when it wears ones."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +9,11 @@ from mlx_t2.experts import Library
 from mlx_t2.models import decompose, load
 from mlx_t2.svf import dense_weight, ones
 
-from .measure import Row, interleaved
+from .measurement import Measurement, interleave
 
 
-def measure(runs: int = 5) -> Iterator[Row]:
-    """Every row, one after another."""
+def measure(runs: int = 5) -> Iterator[Measurement]:
+    """Each measurement as it is made."""
     network = load().network
     tokens = mx.array([[1, 504, 3575, 282, 4649, 314]])
     plain = network(tokens)
@@ -32,11 +32,13 @@ def measure(runs: int = 5) -> Iterator[Row]:
             mx.eval((u[:, : s.size] * (s * scales[path])) @ vt[: s.size])
 
     against = "composing U diag(σ z) Vᵀ for all weights"
-    yield Row("switch to an expert", *interleaved(ours, other, runs), against, target="500")
+    yield Measurement(
+        "switch to an expert", *interleave(ours, other, runs), against, target="500"
+    )
     model.wear({})
     with model.using(ones(model.shapes)):
         worn = model.network(tokens)
     differing: Any = mx.sum(worn != plain) + mx.sum(model.network(tokens) != plain)
-    yield Row(
+    yield Measurement(
         "logits that differ at z = 1", differing.item(), None, "plain mlx-lm", "logits", "0"
     )

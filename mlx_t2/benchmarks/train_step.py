@@ -1,4 +1,6 @@
-"""A step of training on the default model, its parts first, then against the reference's."""
+"""One training step on the default model: its gradient pass, then all of it beside the
+reference's and mlx-lm-lora's.
+"""
 
 import importlib.util
 import json
@@ -16,7 +18,7 @@ from mlx_t2.tasks import get_task
 from mlx_t2.training import StepReport, TrainConfig, train
 
 from . import gradient_pass
-from .measure import Row, interleaved
+from .measurement import Measurement, interleave
 
 _NAME = "training step, 64 completions"
 _REFERENCE = "the reference's algorithm in PyTorch, 64 problems × 1"
@@ -24,42 +26,44 @@ _GRPO = "mlx-lm-lora's GRPO, LoRA rank 8, 8 problems × 8"
 _TARGET = "≥ 6"
 
 
-def measure(runs: int = 5) -> Iterator[Row]:
-    """Every row, one after another."""
+def measure(runs: int = 5) -> Iterator[Measurement]:
+    """Each measurement as it is made."""
     yield from gradient_pass.measure(runs)
     yield _against_reference(runs)
     yield _against_grpo(runs)
 
 
-def _against_reference(runs: int) -> Row:
+def _against_reference(runs: int) -> Measurement:
     if importlib.util.find_spec("torch") is None:
         return _unmeasured(_REFERENCE, runs, _TARGET)
     with _training(runs) as ours, _process("reference") as (start, step):
         taken: list[dict[str, float]] = []
-        both = interleaved(ours, lambda: taken.append(step()), runs)
+        both = interleave(ours, lambda: taken.append(step()), runs)
     sampling, update = (median(s[part] for s in taken[1:]) for part in ("sampling", "update"))
-    of = f"sampling {sampling:.1f} s, update {update:.1f} s; SVD {start['svd']:.1f} s before"
-    return Row(_NAME, *both, f"{_REFERENCE} ({of})", target=_TARGET)
+    parts = f"sampling {sampling:.1f} s, update {update:.1f} s; SVD {start['svd']:.1f} s before"
+    return Measurement(_NAME, *both, f"{_REFERENCE} ({parts})", target=_TARGET)
 
 
-def _against_grpo(runs: int) -> Row:
+def _against_grpo(runs: int) -> Measurement:
     if importlib.util.find_spec("mlx_lm_lora") is None:
         return _unmeasured(_GRPO, runs)
-    steps = str(runs + 2)  # the last, after which it answers test problems, is never asked for
+    steps = str(
+        runs + 2
+    )  # the last one, after which it answers test problems, is never requested
     with _training(runs) as ours, _process("grpo", "expression", steps, "8") as (_, step):
-        return Row(_NAME, *interleaved(ours, step, runs), _GRPO)
+        return Measurement(_NAME, *interleave(ours, step, runs), _GRPO)
 
 
-def _unmeasured(against: str, runs: int, target: str = "") -> Row:
+def _unmeasured(against: str, runs: int, target: str = "") -> Measurement:
     with _training(runs) as ours:
         seconds = [ours().seconds for _ in range(runs + 1)]
-    why = "not measured: pip install 'mlx_t2[reference]'"
-    return Row(_NAME, median(seconds[1:]), None, f"{against} ({why})", target=target)
+    why = "not measured: pip install 'mlx-t2[reference]'"
+    return Measurement(_NAME, median(seconds[1:]), None, f"{against} ({why})", target=target)
 
 
 @contextmanager
 def _training(runs: int) -> Iterator[Callable[[], StepReport]]:
-    """A step of 8 problems × 8, from the sampling to the checkpoint."""
+    """One step of 8 problems × 8 completions, from sampling to checkpoint."""
     steps = runs + 2  # the last, which evaluates, is never taken
     config = TrainConfig(
         steps=steps, prompts=8, group=8, eval_every=steps, validation=8, test=0
@@ -73,7 +77,7 @@ def _training(runs: int) -> Iterator[Callable[[], StepReport]]:
 def _process(
     module: str, *arguments: str
 ) -> Iterator[tuple[dict[str, float], Callable[[], dict[str, float]]]]:
-    """Another's training in its own process: what it said first, and a step of it."""
+    """The other side's training in its own process: its first line, and one step of it."""
     environment = os.environ | (
         {"MLX_T2_NO_OPENBLAS": "1"} if module == "reference" else {}
     )  # PyTorch has a BLAS of its own
@@ -83,14 +87,14 @@ def _process(
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        asked, told = process.stdin, process.stdout
+        requests, replies = process.stdin, process.stdout
 
         def step() -> dict[str, float]:
-            asked.write("\n")
-            asked.flush()
-            return json.loads(told.readline())
+            requests.write("\n")
+            requests.flush()
+            return json.loads(replies.readline())
 
         try:
-            yield json.loads(told.readline()), step
+            yield json.loads(replies.readline()), step
         finally:
             process.terminate()

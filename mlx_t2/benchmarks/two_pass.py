@@ -12,10 +12,10 @@ from mlx_t2.reading import last_hidden
 from mlx_t2.sampling import SamplingConfig
 from mlx_t2.tasks import get_task
 
-from .measure import Row, interleaved
+from .measurement import Measurement, interleave
 
 
-def measure(runs: int = 5) -> Iterator[Row]:
+def measure(runs: int = 5) -> Iterator[Measurement]:
     """Every row, one after another."""
     model = decompose(load())
     bundled = Library(BUNDLED / model.name, bundled=None)
@@ -31,5 +31,5 @@ def measure(runs: int = 5) -> Iterator[Row]:
         mx.eval(last_hidden(model, [prompt]))
         mx.eval(last_hidden(model, [prompt]))
 
-    seconds, against = interleaved(ours, other, runs), "two plain prefills of the prompt"
-    yield Row("two passes, to the first token", *seconds, against, target="≥ 0.87")
+    seconds, against = interleave(ours, other, runs), "two plain prefills of the prompt"
+    yield Measurement("two passes, to the first token", *seconds, against, target="≥ 0.87")

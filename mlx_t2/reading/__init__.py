@@ -18,3 +18,4 @@ from .prefill import alike as alike
 from .prefill import prefill as prefill
 from .prefill import wearing as wearing
 from .recompute import checkpointed as checkpointed
+from .row_cache import UNBATCHED as UNBATCHED

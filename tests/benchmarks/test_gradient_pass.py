@@ -5,10 +5,10 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from mlx_t2.benchmarks.gradient_pass import (
     difference,
+    draw_batch,
     lora_gradient,
-    made_up,
-    one_at_a_time,
-    together,
+    separate_gradient,
+    shared_gradient,
 )
 
 PROMPTS = [[3, 4, 5, 6, 7], [3, 4, 5, 9], [3, 4, 8, 10, 11, 12]]
@@ -16,18 +16,18 @@ PROMPTS = [[3, 4, 5, 6, 7], [3, 4, 5, 9], [3, 4, 8, 10, 11, 12]]
 
 @pytest.fixture
 def batch():
-    return made_up(PROMPTS, group=4, length=5, vocabulary=64)
+    return draw_batch(PROMPTS, group=4, length=5, vocabulary=64)
 
 
 def test_every_side_gets_the_same_rows(batch):
-    assert made_up(PROMPTS, 4, 5, 64) == batch
+    assert draw_batch(PROMPTS, 4, 5, 64) == batch
     assert [prompt for prompt, _, _ in batch.rows] == [p for p in PROMPTS for _ in range(4)]
     assert len({tuple(completion) for _, completion, _ in batch.rows}) == 12
 
 
 def test_rows_on_their_own_sum_to_the_gradient_of_shared_prompts(tiny_model, batch):
     scales = random_scales(tiny_model.shapes, spread=0.1)
-    ours, other = (f(tiny_model, batch, scales) for f in (together, one_at_a_time))
+    ours, other = (f(tiny_model, batch, scales) for f in (shared_gradient, separate_gradient))
     assert ours.keys() == tiny_model.shapes.keys()
     assert all(mx.abs(z).max().item() > 0 for z in ours.values())
     assert difference(ours, other) < 1e-5

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the extra `reference` is not instal
 from mlx_t2.benchmarks.reference import (  # noqa: E402
     ReferenceTraining,
     as_transformers,
-    composed,
+    compose_weight,
 )
 
 PROMPTS = [[3, 4, 5, 6, 7], [3, 4, 5, 9]]
@@ -26,13 +26,13 @@ def test_the_composition_is_the_formula():
     z = 1 / (1 + np.exp(-p))
     expected = u @ np.diag(s * z) @ vt * s.sum() / (s * z).sum()
     factors = torch.linalg.svd(torch.tensor(weight), full_matrices=False)
-    assert_close(composed(factors, torch.tensor(p)).numpy(), expected)
+    assert_close(compose_weight(factors, torch.tensor(p)).numpy(), expected)
 
 
 def test_equal_scales_are_the_base_weight():
     weight = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     factors = torch.linalg.svd(weight, full_matrices=False)
-    assert_close(composed(factors, torch.full((4,), 0.1)).numpy(), weight.numpy())
+    assert_close(compose_weight(factors, torch.full((4,), 0.1)).numpy(), weight.numpy())
 
 
 def test_the_twin_has_the_same_logits():
@@ -80,5 +80,5 @@ def test_an_update_moves_p_and_the_weights_with_it(training):
     training.update(PROMPTS, [[5, 6], [7]], [1.0, -1.0])
     for path, p in training.p.items():
         assert 1e-3 < (p - before[path]).abs().max().item() < 2.1e-3  # Adam: the learning rate
-        expected = composed(training.factors[path], p).detach()
+        expected = compose_weight(training.factors[path], p).detach()
         assert_close(training.weights[path].detach().numpy(), expected.numpy())

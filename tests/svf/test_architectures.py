@@ -1,8 +1,6 @@
 """SVF on tiny random models of mlx-lm's architectures, every linear layer targeted."""
 
 import importlib
-import re
-from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -12,7 +10,6 @@ from architectures import ARCHITECTURES, tiny
 from helpers import assert_close, random_scales
 
 from mlx_t2.errors import ConfigError, ModelError
-from mlx_t2.reading.row_cache import UNBATCHED
 from mlx_t2.svf import (
     REFUSED,
     UNTRAINABLE,
@@ -225,18 +222,3 @@ def test_a_quantised_model_is_untouched_by_ones_and_scaled_by_z(architecture, bi
     expected = np.array(network(TOKENS).astype(mx.float32))
     # mxfp weights compute in bfloat16
     assert_close(live.astype(mx.float32), expected, 5e-2 if mode[0] in "mn" else 1e-4)
-
-
-def test_the_readme_names_every_architecture_tested_and_every_exception():
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| ([a-z ,]+?)(?: \(\d+\))? \| (.*) \|$", readme, re.MULTILINE))
-    kinds = ("dense", "mixture of experts", "latent attention", "recurrent, hybrid")
-    named = [name for kind in kinds for name in rows[kind].split(", ")]
-    assert sorted(named) == WEARABLE
-    for row, names in (
-        ("worn, not trained", UNTRAINABLE),
-        ("refused", REFUSED),
-        ("equal lengths in a batch|one row at a time", UNBATCHED),
-    ):
-        said = " ".join(rows[part] for part in row.split("|"))
-        assert set(names) <= set(re.findall(r"[\w-]+", said))

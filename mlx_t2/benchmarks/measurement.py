@@ -9,21 +9,21 @@ from statistics import median
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measurement: ours beside another's."""
+class Measurement:
+    """One quantity: ours beside another's."""
 
     name: str
     ours: float
     other: float | None
-    """None where nothing is compared with."""
+    """None where there is nothing to compare with."""
     against: str
-    """What the other one is."""
+    """What the other side is."""
     unit: str = "s"
-    """`s` and `MB`: less is better; `tokens/s`: more is; `relative error` and `logits` are what
-    they say.
+    """`s` and `MB`: less is better; `tokens/s`: more is better; or `relative error`, or
+    `logits` (how many differ).
     """
     target: str = ""
-    """What the ratio, or ours where there is no other, should be."""
+    """What the ratio should be; where there is no other side, what ours should be."""
 
     @property
     def ratio(self) -> float | None:
@@ -33,7 +33,7 @@ class Row:
         return self.ours / self.other if self.unit == "tokens/s" else self.other / self.ours
 
 
-def interleaved(
+def interleave(
     ours: Callable[[], object], other: Callable[[], object], runs: int, warm: bool = True
 ) -> tuple[float, float]:
     """Median seconds of both, run in turn, after one run of each that is not counted."""
@@ -47,7 +47,7 @@ def interleaved(
     return median(times[0]), median(times[1])
 
 
-# The peak that getrusage tells is inherited from the parent process; this one is our own.
+# The peak that getrusage reports is inherited from the parent process; this one is our own.
 _MEMORY = """
 def memory(name):
     if name == 'VmRSS':
@@ -55,15 +55,15 @@ def memory(name):
     lines = open('/proc/self/status').read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name + ':')) / 1e3
 """
-_TOLD = "print(memory('VmHWM') - before)"
+_REPORT = "print(memory('VmHWM') - before)"
 
 
 def peak_mb(prepare: str, work: str) -> float:
-    """By how many MB the memory of a fresh process grows at most while it does `work`.
+    """How far the memory of a fresh process grows while it does `work` [MB], at its peak.
 
     Both are lines of Python; `prepare` runs before, and what it leaves is not counted.
     """
-    script = "\n".join([_MEMORY, prepare, "before = memory('VmRSS')", work, _TOLD])
+    script = "\n".join([_MEMORY, prepare, "before = memory('VmRSS')", work, _REPORT])
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

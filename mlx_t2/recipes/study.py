@@ -1,29 +1,28 @@
-"""What the choices in training are worth: the runs behind the README's comparison, and its
-table.
+"""What the settings of a training are worth: one run per setting and seed.
 
-Every setting is trained on three seeds, chosen on validation problems, reported on test
-problems. Stopped anywhere, it goes on from its folder.
+Each run is chosen on validation problems and reported on test problems.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from mlx_t2.evaluation import wilson
 from mlx_t2.experts import Expert
+from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
-from .bundle import in_parallel
-from .lora import with_lora
+from .bundle import run_in_parallel
+from .lora import add_lora
+from .provenance import describe_source
+from .results_page import DATA, study_section
 
 SEEDS = (0, 1, 2)
 _PROBLEMS = {"largest": 9, "expression": 10, "kind": 7}
-"""A step's, so that kinds of answers come out even."""
+"""Problems per step: a multiple of the number of classes or positions of an answer."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +32,18 @@ class Setting:
     name: str
     task: str
     changes: dict[str, Any]
-    """What differs from the defaults."""
+    """Fields of TrainConfig that differ from the defaults."""
     is_lora: bool = False
 
     def config(self, seed: int) -> TrainConfig:
-        """The settings of one run of it."""
+        """The settings of its run with this seed."""
         base = TrainConfig(prompts=_PROBLEMS[self.task], seed=seed)
         return replace(base, **self.changes)
 
 
 def _paper(task: str, **changes: Any) -> dict[str, Any]:
-    """The paper's settings at as many completions a step as the others have."""
-    letter = {
+    """The paper's settings, with as many completions per step as the others."""
+    as_published = {
         "mode": "paper",
         "prompts": 8 * _PROBLEMS[task],
         "group": 1,
@@ -53,7 +52,7 @@ def _paper(task: str, **changes: Any) -> dict[str, Any]:
         "optimizer": "adamw",
         "schedule": "cosine",
     }
-    return letter | changes
+    return as_published | changes
 
 
 SETTINGS = (
@@ -85,19 +84,20 @@ SETTINGS = (
     ),
 )
 _FIRST = 7
-"""Settings whose seeds are all trained before the others begin."""
+"""How many settings are trained on all seeds before the others begin."""
 
 
-def study(runs: Path, workers: int = 2) -> Iterator[str]:
-    """Train every setting on every seed; yields what has been done, at last the table."""
+def run_study(runs: Path, workers: int = 2) -> Iterator[str]:
+    """Train every setting on every seed; yields a line per finished run, and the table at the
+    end. After an interruption it continues from `runs`.
+    """
     numbers = range(len(SETTINGS))
     jobs = [(runs, n, seed) for n in numbers[:_FIRST] for seed in SEEDS]
     jobs += [(runs, n, seed) for seed in SEEDS for n in numbers[_FIRST:]]
-    yield from in_parallel(train_one, jobs, workers)
-    rows = [row(runs, setting) for setting in SETTINGS]
-    path = runs / "study.json"
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    yield as_table(rows)
+    yield from run_in_parallel(train_one, jobs, workers)
+    found = collect(runs)
+    write_whole(DATA / "study.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    yield study_section(found)
 
 
 def _folder(runs: Path, setting: Setting, seed: int) -> Path:
@@ -105,44 +105,47 @@ def _folder(runs: Path, setting: Setting, seed: int) -> Path:
 
 
 def train_one(runs: Path, number: int, seed: int) -> str:
-    """Train one run, or finish the one that was begun."""
+    """Train one run, or finish it."""
     setting = SETTINGS[number]
     out, config = _folder(runs, setting, seed), setting.config(seed)
     finished = out / "finished"
     if not finished.exists():
-        model = _prepared(setting, config)
-        begun = (out / "config.json").exists()
-        for _ in train(model, get_task(setting.task), config, out, resume=begun):
+        model = _load_prepared(setting, config)
+        is_begun = (out / "config.json").exists()
+        for _ in train(model, get_task(setting.task), config, out, resume=is_begun):
             pass
         finished.touch()
     metrics = Expert.load(out / "expert.safetensors").metrics
     return f"{out.name}: {metrics['base_accuracy']:.3f} → {metrics['final_accuracy']:.3f}"
 
 
-def _prepared(setting: Setting, config: TrainConfig) -> SVFModel:
+def _load_prepared(setting: Setting, config: TrainConfig) -> SVFModel:
     model = load("smollm2-135m")
     if setting.is_lora:
-        return with_lora(model, config.targets, rank=8, seed=config.seed)
+        return add_lora(model, config.targets, rank=8, seed=config.seed)
     return decompose(model, config.targets, config.rank)
 
 
-def row(runs: Path, setting: Setting) -> dict[str, Any]:
-    """What a setting came to, seed by seed."""
-    found = [_outcome(_folder(runs, setting, seed)) for seed in SEEDS]
-    return {"name": setting.name, "task": setting.task, "seeds": found}
+def collect(runs: Path) -> dict[str, Any]:
+    """`study.json`, from the runs on disk."""
+    source = describe_source("make study")
+    settings = [{"name": s.name, "task": s.task, "seeds": _outcomes(runs, s)} for s in SETTINGS]
+    return source | {"settings": [s | {"commit": source["commit"]} for s in settings]}
+
+
+def _outcomes(runs: Path, setting: Setting) -> list[dict[str, Any]]:
+    return [{"seed": s} | _outcome(_folder(runs, setting, s)) for s in SEEDS]
 
 
 def _outcome(out: Path) -> dict[str, Any]:
     expert = Expert.load(out / "expert.safetensors")
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     steps, metrics = [json.loads(line) for line in lines], expert.metrics
-    wanted = metrics["base_validation"] + 0.3
-    reached = [s["step"] for s in steps if (s["validation"] or 0) >= wanted]
-    right = round(metrics["final_accuracy"] * metrics["n_eval"])
+    aim = metrics["base_validation"] + 0.3
+    reached = [s["step"] for s in steps if (s["validation"] or 0) >= aim]
     return {
         "base": metrics["base_accuracy"],
-        "final": metrics["final_accuracy"],
-        "interval": wilson(right, metrics["n_eval"]),
+        "correct": round(metrics["final_accuracy"] * metrics["n_eval"]),
         "n": metrics["n_eval"],
         "steps_to_30": reached[0] if reached else None,
         "seconds": sum(s["seconds"] for s in steps),
@@ -150,22 +153,3 @@ def _outcome(out: Path) -> dict[str, Any]:
         "collapsed": sum("collapse?" in (s["warning"] or "") for s in steps),
         "numbers": sum(z.size for z in expert.scales.values()),
     }
-
-
-def as_table(rows: list[dict[str, Any]]) -> str:
-    """The README's table."""
-    lines = [
-        "| task | setting | accuracy by seed | mean | steps to +30 | s a run |",
-        "|---|---|---|---|---|---|",
-    ]
-    for found in rows:
-        seeds = found["seeds"]
-        low, high = (f([s["interval"][i] for s in seeds]) for i, f in enumerate((min, max)))
-        accuracy = ", ".join(f"{100 * s['final']:.1f}" for s in seeds)
-        reached = ", ".join(str(s["steps_to_30"] or "–") for s in seeds)
-        lines.append(
-            f"| {found['task']} | {found['name']} | {accuracy} ({100 * low:.0f}-"
-            f"{100 * high:.0f}) | {100 * fmean(s['final'] for s in seeds):.1f} % | {reached} "
-            f"| {fmean(s['seconds'] for s in seeds):.0f} |"
-        )
-    return "\n".join(lines)

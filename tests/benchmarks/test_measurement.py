@@ -3,15 +3,15 @@ import time
 
 import pytest
 
-from mlx_t2.benchmarks import Row
-from mlx_t2.benchmarks.measure import interleaved, peak_mb
+from mlx_t2.benchmarks import Measurement
+from mlx_t2.benchmarks.measurement import interleave, peak_mb
 
 
 def test_a_ratio_above_one_is_better_whatever_the_unit():
-    assert Row("", 2.0, 6.0, "").ratio == 3.0
-    assert Row("", 6.0, 2.0, "", "tokens/s").ratio == 3.0
-    assert Row("", 1e-6, None, "", "relative error").ratio is None
-    assert Row("", 0.0, 1.0, "").ratio is None
+    assert Measurement("", 2.0, 6.0, "").ratio == 3.0
+    assert Measurement("", 6.0, 2.0, "", "tokens/s").ratio == 3.0
+    assert Measurement("", 1e-6, None, "", "relative error").ratio is None
+    assert Measurement("", 0.0, 1.0, "").ratio is None
 
 
 def test_both_sides_run_in_turn_and_the_first_of_each_does_not_count():
@@ -24,7 +24,7 @@ def test_both_sides_run_in_turn_and_the_first_of_each_does_not_count():
 
         return work
 
-    ours, other = interleaved(side("ours", 0.001), side("other", 0.02), 3)
+    ours, other = interleave(side("ours", 0.001), side("other", 0.02), 3)
     assert turns == ["ours", "other"] * 4
     assert ours < other < 0.15
 

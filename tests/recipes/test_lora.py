@@ -5,14 +5,14 @@ import pytest
 from helpers import tiny_network
 from toy_task import CONFIG, HalfTheTokensEnd, StartHigh
 
-from mlx_t2.benchmarks.lora import with_lora
 from mlx_t2.models import SVFModel
+from mlx_t2.recipes.lora import add_lora
 from mlx_t2.training import train
 
 
 @pytest.fixture
 def model() -> SVFModel:
-    return with_lora(SVFModel("tiny", tiny_network(), HalfTheTokensEnd()), rank=2)
+    return add_lora(SVFModel("tiny", tiny_network(), HalfTheTokensEnd()), rank=2)
 
 
 def test_lora_at_one_is_the_base_model_and_elsewhere_its_formula(model):

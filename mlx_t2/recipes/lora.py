@@ -1,5 +1,5 @@
-"""LoRA in the shape of a layer that wears scales, so that it goes through the same training
-loop: for comparison alone.
+"""LoRA behind the interface of an SVF layer, so that the same training loop trains it. Used
+only for comparison.
 """
 
 from typing import Any
@@ -37,11 +37,11 @@ class LoRALayer(nn.Module):
 
     @property
     def z(self) -> mx.array | None:
-        """What is worn now; None is the base layer."""
+        """The vector that is worn; None is the base layer."""
         return self.get("_z")
 
     def wear(self, z: mx.array | None) -> None:
-        """Put A and B on, or take them off with None."""
+        """Put A and B on; None takes them off."""
         self.pop("_z", None)
         if z is not None:
             self["_z"] = z
@@ -55,8 +55,8 @@ class LoRALayer(nn.Module):
         return y + _SCALE * ((x @ a.T) @ b.T)
 
 
-def with_lora(model: SVFModel, targets: str = "mlp", rank: int = 8, seed: int = 0) -> SVFModel:
-    """The model with LoRA layers where SVF layers would be; returns it."""
+def add_lora(model: SVFModel, targets: str = "mlp", rank: int = 8, seed: int = 0) -> SVFModel:
+    """Put LoRA layers where SVF layers would be; returns the same model."""
     chosen = Targets(targets).select(model.network)
     keys = mx.random.split(mx.random.key(seed), len(chosen))
     layers: dict[str, Any] = {

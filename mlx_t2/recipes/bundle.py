@@ -1,8 +1,7 @@
-"""How the bundled experts were made, and every number said of them: the recipe, runnable.
+"""The bundled experts and their `results.json`, from nothing to shipped.
 
-For each embedded domain three seeds are trained on both prompt forms at once; the seed that is
-shipped is the one best on validation problems; all three are reported on test problems. Knows
-every room below; nothing imports it but the command that runs it.
+For each domain three seeds are trained on both prompt forms in turn. The seed that is best on
+validation problems is shipped; all three are reported on test problems.
 """
 
 import json
@@ -33,6 +32,8 @@ from mlx_t2.routing import HeadRouter, router_examples
 from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
+from .provenance import describe_source
+
 MODEL = "smollm2-135m"
 SEEDS = (0, 1, 2)
 _SHARED: dict[str, Any] = {"eval_every": 10, "validation": 120, "test": 0}
@@ -41,19 +42,19 @@ DOMAINS = {
     "expression": TrainConfig(steps=60, prompts=10, lr=5e-3, **_SHARED),
     "kind": TrainConfig(steps=40, prompts=7, lr=5e-3, **_SHARED),
 }
-"""Found on validation problems; each trained on `<domain>-both`."""
+"""Domain → its settings, chosen on validation problems. Each is trained on `<domain>-both`."""
 TEST = 400
-"""Problems of each test split."""
+"""Problems per test split."""
 ROUTER_EXAMPLES = 300
-"""Training questions of each domain and of `other`."""
+"""Training questions per domain, and as many of `other`."""
 
 
-def build(runs: Path, workers: int = 2) -> Iterator[str]:
-    """Train, choose, measure and ship; yields what has been done. Stopped anywhere, it goes on
-    from `runs`.
+def build_bundle(runs: Path, workers: int = 2) -> Iterator[str]:
+    """Train, choose, measure and ship; yields a line per finished job. After an interruption it
+    continues from `runs`.
     """
     jobs = [(runs, domain, seed) for seed in SEEDS for domain in DOMAINS]
-    yield from in_parallel(train_one, jobs, workers)
+    yield from run_in_parallel(train_one, jobs, workers)
     chosen = {domain: _best_seed(runs, domain) for domain in DOMAINS}
     yield f"chosen on validation: {chosen}"
     bundle = BUNDLED / MODEL
@@ -63,15 +64,15 @@ def build(runs: Path, workers: int = 2) -> Iterator[str]:
             _folder(runs, domain, seed) / "expert.safetensors", bundle / f"{domain}.safetensors"
         )
     yield train_router(bundle)
-    yield from in_parallel(measure_one, _measurements(runs, chosen), workers)
+    yield from run_in_parallel(answer_one, _measurements(runs, chosen), workers)
     results = collect(runs, chosen)
     (bundle / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     yield f"wrote {bundle / 'results.json'}"
 
 
-def in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]:
-    """One BLAS thread a process: on two cores that is half as fast again as one process with
-    two.
+def run_in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]:
+    """Do every job in a process of its own, with one BLAS thread: on two cores that is 1.5
+    times as fast as one process with two threads.
     """
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(
@@ -85,18 +86,20 @@ def _folder(runs: Path, domain: str, seed: int) -> Path:
     return runs / f"{domain}-{seed}"
 
 
-def _decomposed() -> SVFModel:
+def _load_decomposed() -> SVFModel:
     return decompose(load(MODEL))
 
 
 def train_one(runs: Path, domain: str, seed: int) -> str:
-    """Train one expert, or finish the one that was begun."""
+    """Train one expert, or finish its run."""
     out = _folder(runs, domain, seed)
     finished = out / "finished"
     if not finished.exists():
         config = replace(DOMAINS[domain], seed=seed)
-        begun = (out / "config.json").exists()
-        for _ in train(_decomposed(), get_task(f"{domain}-both"), config, out, resume=begun):
+        is_begun = (out / "config.json").exists()
+        for _ in train(
+            _load_decomposed(), get_task(f"{domain}-both"), config, out, resume=is_begun
+        ):
             pass
         finished.touch()
     metrics = Expert.load(out / "expert.safetensors").metrics
@@ -115,13 +118,15 @@ def _best_seed(runs: Path, domain: str) -> int:
 
 def train_router(bundle: Path) -> str:
     """The linear head that the classifier and mixture strategies read."""
-    router = HeadRouter.train(_decomposed(), router_examples(tuple(DOMAINS), n=ROUTER_EXAMPLES))
+    router = HeadRouter.train(
+        _load_decomposed(), router_examples(tuple(DOMAINS), n=ROUTER_EXAMPLES)
+    )
     router.save(bundle / "router.safetensors")
     return f"router: {router.metrics}"
 
 
 def _measurements(runs: Path, chosen: dict[str, int]) -> list[tuple]:
-    """(runs, name, task) of everything that is answered."""
+    """(runs, name, task) of every evaluation."""
     jobs = []
     for domain in DOMAINS:
         for form in (domain, f"{domain}-shared"):
@@ -149,11 +154,11 @@ def _items(runs: Path, name: str, task: str) -> Path:
     return runs / "answers" / f"{name}--{task}.jsonl"
 
 
-def measure_one(runs: Path, name: str, task: str) -> str:
-    """Answer a test split under one strategy, or read what it answered."""
+def answer_one(runs: Path, name: str, task: str) -> str:
+    """Answer a test split under one strategy, or read its answers."""
     path = _items(runs, name, task)
     if not path.exists():
-        model = _decomposed()
+        model = _load_decomposed()
         items = evaluate(model, get_task(task), _strategy(model, runs, name), limit=TEST)
         write_items(list(items), path)
     right = sum(item.is_right for item in read_items(path))
@@ -161,7 +166,7 @@ def measure_one(runs: Path, name: str, task: str) -> str:
 
 
 def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
-    """Every number, from the answers on disk."""
+    """`results.json`, from the answers on disk."""
 
     def answers(name: str, *tasks: str) -> list[GradedItem]:
         return list(chain.from_iterable(read_items(_items(runs, name, task)) for task in tasks))
@@ -169,7 +174,7 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     shared = [f"{domain}-shared" for domain in DOMAINS]
     seeds = {
         task: {
-            name: _row(answers(name, task)) for name in ["none", *(f"{d}-{s}" for s in SEEDS)]
+            name: _count(answers(name, task)) for name in ["none", *(f"{d}-{s}" for s in SEEDS)]
         }
         for d in DOMAINS
         for task in (d, f"{d}-shared")
@@ -184,7 +189,7 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     ]
     reference = [item.is_right for item in together["classifier"]]
     strategies = {
-        name: _row(items)
+        name: _count(items)
         | {
             "by_domain": [
                 sum(i.is_right for i in items[k * TEST : (k + 1) * TEST])
@@ -196,6 +201,7 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     }
     return {
         "model": MODEL,
+        **describe_source("make experts"),
         "test": TEST,
         "chosen": chosen,
         "seeds": seeds,
@@ -203,7 +209,7 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _row(items: list[GradedItem]) -> dict[str, Any]:
+def _count(items: list[GradedItem]) -> dict[str, Any]:
     right = sum(item.is_right for item in items)
     answer, share = commonest_answer(items)
     return {

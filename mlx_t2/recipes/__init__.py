@@ -1,0 +1,11 @@
+"""What made the bundled experts, what the settings are worth, and the pages that report both.
+
+Knows every room below. Does not know the command line; no room of the library knows it.
+"""
+
+from .bundle import build_bundle as build_bundle
+from .models_page import MODELS as MODELS
+from .models_page import render_models as render_models
+from .results_page import RESULTS as RESULTS
+from .results_page import render_results as render_results
+from .study import run_study as run_study

@@ -1,0 +1,172 @@
+"""`mlx_t2/recipes/RESULTS.md`: every result with its command, commit, seed and interval,
+written from the numbers on disk.
+
+Reads the `results.json` of each bundle of experts and the files in `results/`; measures nothing
+and loads no model. A number that nobody recorded is shown as –, never guessed.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mlx_t2.evaluation import wilson
+from mlx_t2.experts import BUNDLED
+
+from .page import PACKAGE, Page, join_table, percent, percent_interval
+
+RESULTS = Page("results.md", PACKAGE / "recipes" / "RESULTS.md")
+DATA = Path(__file__).parent / "results"
+"""What was measured, one file per table."""
+NOT_RECORDED = "–"
+
+
+def render_results() -> str:
+    """The page as it should be today."""
+    bundles = [_read(path) for path in sorted(BUNDLED.glob("*/results.json"))]
+    return RESULTS.fill(
+        bundles="\n\n".join(map(_bundle_tables, bundles)),
+        study=study_section(_read(DATA / "study.json")),
+        accuracy=_accuracy_table(_read(DATA / "accuracy.json")),
+        speed=_speed_table(_read(DATA / "speed.json")),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+# Bundled experts
+
+
+def _bundle_tables(bundle: dict[str, Any]) -> str:
+    chosen, test, shared = bundle["chosen"], bundle["test"], bundle["shared"].items()
+    source = (
+        f"`{bundle['command']}` on {bundle['machine']}, commit {bundle['commit']}, model "
+        f"{bundle['model']}; {test} test problems per task, 95 % intervals in brackets."
+    )
+    seeds = join_table(
+        ("test problems", "base", "seed 0", "seed 1", "seed 2"),
+        [_seed_cells(task, rows, chosen) for task, rows in bundle["seeds"].items()],
+    )
+    by_accuracy = sorted(shared, key=lambda pair: pair[1]["correct"])
+    strategies = join_table(
+        ("strategy", "n", "accuracy %", *chosen, "p"),
+        [_strategy_cells(name, row, test) for name, row in by_accuracy],
+    )
+    return f"{source}\n\n{seeds}\n\nThe `-shared` splits together:\n\n{strategies}"
+
+
+def _seed_cells(task: str, rows: dict[str, Any], chosen: dict[str, int]) -> list[str]:
+    cells = []
+    for name, row in rows.items():
+        domain, _, seed = name.rpartition("-")
+        share = percent(row["correct"], row["n"])
+        shown = f"**{share}**" if domain and chosen[domain] == int(seed) else share
+        cells.append(f"{shown} ({percent_interval(row['interval'])})")
+    return [task, *cells]
+
+
+def _strategy_cells(name: str, row: dict[str, Any], test: int) -> list[str]:
+    p = row["against_classifier"]["p"]
+    return [
+        name,
+        str(row["n"]),
+        f"{percent(row['correct'], row['n'])} ({percent_interval(row['interval'])})",
+        *(percent(correct, test) for correct in row["by_domain"]),
+        "" if name == "classifier" else "< 0.001" if p < 0.001 else f"{p:.2f}",
+    ]
+
+
+# What the settings are worth
+
+
+def study_section(study: dict[str, Any]) -> str:
+    """The source of the numbers, then one row per setting: accuracy and interval of each seed,
+    steps until validation is 30 points above the base model.
+    """
+    source = f"`{study['command']}` on {study['machine']}."
+    header = ("task", "base %", "setting", "seed: accuracy %", "mean", "steps to +30", "commit")
+    return f"{source}\n\n{join_table(header, map(_setting_cells, study['settings']))}"
+
+
+def _setting_cells(setting: dict[str, Any]) -> list[str]:
+    seeds = setting["seeds"]
+    return [
+        setting["task"],
+        f"{100 * seeds[0]['base']:.1f}",
+        setting["name"],
+        ", ".join(f"{s['seed']}: {_share_cell(s)}" for s in seeds),
+        percent(*_totals(seeds)) if len(seeds) > 1 else NOT_RECORDED,
+        ", ".join(str(s["steps_to_30"] or "never") for s in seeds),
+        setting["commit"],
+    ]
+
+
+def _totals(seeds: list[dict[str, Any]]) -> tuple[int, int]:
+    return sum(s["correct"] for s in seeds), sum(s["n"] for s in seeds)
+
+
+def _share_cell(row: dict[str, Any]) -> str:
+    correct, n = row["correct"], row["n"]
+    return f"{percent(correct, n)} ({percent_interval(wilson(correct, n))})"
+
+
+# Single measurements
+
+
+def _accuracy_table(accuracy: dict[str, Any]) -> str:
+    header = ("model", "expert", "accuracy %", "n", "seed", "command", "machine", "commit")
+    return join_table(
+        header,
+        (
+            [
+                row["model"],
+                row["expert"],
+                _share_cell(row),
+                str(row["n"]),
+                str(row["seed"]),
+                f"`{row['command']}`",
+                row["machine"],
+                row["commit"],
+            ]
+            for row in accuracy["rows"]
+        ),
+    )
+
+
+def _speed_table(speed: dict[str, Any]) -> str:
+    header = ("what", "ours", "other", "ratio", "target", "against", "suite", "commit")
+    return "\n\n".join(
+        f"On {machine}:\n\n{join_table(header, map(_speed_cells, rows))}"
+        for machine, rows in _group_by_machine(speed["rows"]).items()
+    )
+
+
+def _group_by_machine(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["machine"], []).append(row)
+    return groups
+
+
+def _speed_cells(row: dict[str, Any]) -> list[str]:
+    ratio = row["ratio"]
+    return [
+        row["name"],
+        _amount(row["ours"], row["unit"]),
+        _amount(row["other"], row["unit"]),
+        NOT_RECORDED if ratio is None else f"{ratio:.0f}" if ratio >= 100 else f"{ratio:g}",
+        row["target"],
+        row["against"],
+        row["suite"],
+        row["commit"],
+    ]
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return NOT_RECORDED
+    if unit == "s":
+        return f"{value:g} s" if value >= 1 else f"{1000 * value:.3g} ms"
+    return f"{value:g}" if unit in ("relative error", "logits") else f"{value:g} {unit}"
