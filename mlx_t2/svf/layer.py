@@ -240,6 +240,7 @@ class SVFMultiLinear(SVFLayer):
         if self.has_rows:
             _check_rows(z.shape[0], x.shape)
         deviation = mx.expand_dims(z - 1, -2).astype(x.dtype)
+        # q is on one side of W; which side x meets depends on the call
         if (self.side == "right") == transpose:
             return self.base(x + self._shift(x, deviation), transpose)
         y = self.base(x, transpose)
