@@ -126,7 +126,7 @@ def test_grades_are_the_graders():
     assert grades == [RIGHT, wrong(f"got 'x', expected {problem.answer!r}")]
 
 
-def test_a_choice_is_the_text_unless_told_how_to_extract_it():
+def test_a_choice_is_the_text_unless_an_answer_is_extracted():
     problem = toy().problems("test", 1)[0]
     assert toy().choice(problem, " Odd\n") == "odd"
     last_word = toy(extract=lambda text: text.split()[-1])
