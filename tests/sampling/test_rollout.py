@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_task import StartHigh, toy_model
 
@@ -24,6 +24,7 @@ class Told(StartHigh):
 GRADED = st.lists(st.tuples(st.floats(-1, 1), st.booleans()), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(GRADED)
 def test_being_cut_off_is_never_right_and_never_beats_being_wrong(graded):
     """For any rewards in [-1, 1], whatever the text that was cut off would have earned."""

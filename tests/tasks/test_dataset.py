@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_t2.errors import TaskDataError
@@ -58,6 +58,7 @@ def test_a_problem_is_the_templates_question_after_the_prompt():
     assert problem.domain == "parity"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 3))
 def test_fewer_problems_are_the_first_of_more(n, seed):
     task = toy()
@@ -71,6 +72,7 @@ def test_problems_are_all_rows_of_the_split_in_the_order_of_the_seed():
     assert ids[0] == ids[1] == {f"toy/{200 + i}" for i in range(20)}
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(0, 50))
 def test_a_step_asks_distinct_training_questions(n, seed):
     for balanced in (True, False):
@@ -79,6 +81,7 @@ def test_a_step_asks_distinct_training_questions(n, seed):
         assert set(ids) <= {f"toy/{i}" for i in range(30)}
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(0, 50))
 def test_a_step_is_as_even_over_kinds_as_their_rows_allow(n, seed):
     """10 of 30 rows are of each kind."""
@@ -126,7 +129,7 @@ def test_grades_are_the_graders():
     assert grades == [RIGHT, wrong(f"got 'x', expected {problem.answer!r}")]
 
 
-def test_a_choice_is_the_text_unless_told_how_to_extract_it():
+def test_a_choice_is_the_text_unless_an_answer_is_extracted():
     problem = toy().problems("test", 1)[0]
     assert toy().choice(problem, " Odd\n") == "odd"
     last_word = toy(extract=lambda text: text.split()[-1])

@@ -50,7 +50,7 @@ def test_a_task_is_made_when_it_is_first_asked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new"), [("code", "expression"), ("mathematics-both", "largest-both")]
 )
-def test_an_old_name_is_told_the_new_one(old, new):
+def test_an_old_name_is_answered_with_the_new_one(old, new):
     with pytest.raises(TaskDataError, match=f"task: '{old}' is now called '{new}'$"):
         get_task(old)
 
@@ -333,7 +333,7 @@ def test_more_than_the_answer_is_wrong(name, completion):
     assert {grade.reward for grade in task.grade(spoilt)} == {0.0}
 
 
-def test_a_wrong_answer_is_told_beside_the_right_one():
+def test_the_reason_names_the_wrong_answer_and_the_right_one():
     for name in ("largest", "kind"):
         task = get_task(name)
         problem = task.problems("test", 1)[0]

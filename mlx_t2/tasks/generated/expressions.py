@@ -52,7 +52,7 @@ _BIT_OPERATORS = (ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr, ast.BitXor, ast
 _MAX_PRODUCTS = 2
 
 _SHOWN = 50
-"""Longest value that the worker tells [characters]; a reason quotes fewer."""
+"""Longest value that the worker prints [characters]; a reason quotes fewer."""
 
 
 def grade_expressions(attempts: Sequence[Attempt]) -> list[Grade]:
@@ -62,7 +62,7 @@ def grade_expressions(attempts: Sequence[Attempt]) -> list[Grade]:
     or be stopped, those without a verdict run once more, each alone: a bad completion costs
     only itself.
 
-    Raises: SandboxError where the sandbox does not start, or an answer itself has no value.
+    Raises: SandboxError where the worker does not start, or the right answer has no value.
     """
     grades = {
         attempt: wrong("not an allowed expression")
