@@ -41,7 +41,7 @@ FORBIDDEN = [  # (pattern, what to write instead, an example); case does not mat
         "a noun or a verb first",
         '"""Of q and s."""',
     ),
-    (r"\bdispatch(?:er|ing|ed)?\b", "router", "the dispatch vector"),
+    (r"(?<!paper's )\bdispatch(?:er|ing|ed)?\b", "router", "the dispatch vector"),
     (r"\b(?:decomposed|learnable)_params\b|\bsigma_vals\b", "bases, z, s", "learnable_params"),
     (r"\bsample_details\b|\bvllm_model\b|\balphas\b", "STYLE §3", "alphas = [0.5]"),
     (r"(?-i:\bU_\b)", "u", "U_ = u"),
