@@ -169,7 +169,7 @@ def _show_plan(plan: "TrainPlan", json: bool) -> None:
             ("sampling: keys, values, scores", size(plan.sampling)),
             (f"gradient pass over {rows}", f"at most {size(plan.gradient)}"),
             ("together", f"{size(held + plan.gradient)}, there are {size(plan.limit)}"),
-            ("a step", f"at most {plan.step_seconds:.1f} s"),
+            ("one step", f"at most {plan.step_seconds:.1f} s"),
             ("all steps and evaluations", f"at most {plan.total_seconds / 60:.1f} min"),
         ],
     )

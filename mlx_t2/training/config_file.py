@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 import yaml
 
@@ -12,8 +12,15 @@ from mlx_t2.errors import CheckpointError, ConfigError
 from .config import MAY_CHANGE, PRESETS, TrainConfig, setting_types
 from .ranks import Ranks
 
-_TYPES = {  # a choice is a text here; TrainConfig says which texts there are
-    name: str if get_origin(kind) is Literal else kind for name, kind in setting_types().items()
+_ALLOWED: dict[str, tuple[Any, ...]] = {  # the types of a setting, or the words that it may be
+    name: get_args(kind) or (kind,) for name, kind in setting_types().items()
+}
+_WORDS: dict[Any, str] = {
+    int: "int",
+    float: "float",
+    bool: "bool",
+    str: "str",
+    type(None): "nothing",
 }
 
 
@@ -46,7 +53,7 @@ def _choose(flags: dict[str, Any], file: Path | None, resumed: Path | None) -> d
 def _resume(folder: Path, flags: dict[str, Any]) -> TrainConfig:
     try:
         stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings = {name: stored[name] for name in _TYPES}
+        settings = {name: stored[name] for name in _ALLOWED}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: no run to resume from ({error})") from error
     _check(settings, str(folder / "config.json"))
@@ -73,7 +80,7 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file}: got {type(settings).__name__}, expected one key per setting"
         )
     # YAML 1.1 takes 1e-3 for text; everybody means the number
-    return {k: _number(v) if float in _types_of(k) else v for k, v in settings.items()}
+    return {k: _number(v) if float in _ALLOWED.get(k, ()) else v for k, v in settings.items()}
 
 
 def _number(value: Any) -> Any:
@@ -84,24 +91,24 @@ def _number(value: Any) -> Any:
 
 
 def _check(settings: dict[str, Any], where: str) -> None:
-    unknown = [str(key) for key in settings if key not in _TYPES]
+    unknown = [str(key) for key in settings if key not in _ALLOWED]
     if unknown:
         raise ConfigError(
-            f"{where}: got {', '.join(unknown)}, expected some of {', '.join(_TYPES)}"
+            f"{where}: got {', '.join(unknown)}, expected some of {', '.join(_ALLOWED)}"
         )
     wrong = [
-        f"{key} is {value!r}, expected {' or '.join(_WORDS[kind] for kind in _types_of(key))}"
+        f"{key}: got {value!r}, expected {_describe(_ALLOWED[key])}"
         for key, value in settings.items()
-        if type(value) not in _types_of(key)
-        and not (type(value) is int and float in _types_of(key))
+        if not _is_one_of(value, _ALLOWED[key])
     ]
     if wrong:
         raise ConfigError(f"{where}: {'; '.join(wrong)}")
 
 
-_WORDS = {int: "int", float: "float", bool: "bool", str: "str", type(None): "nothing"}
+def _describe(allowed: tuple[Any, ...]) -> str:
+    return " or ".join(_WORDS.get(one, str(one)) for one in allowed)
 
 
-def _types_of(setting: str) -> tuple[type, ...]:
-    kind = _TYPES.get(setting, str)
-    return get_args(kind) or (kind,)
+def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
+    kind = type(value)
+    return kind in allowed or value in allowed or (kind is int and float in allowed)

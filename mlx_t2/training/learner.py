@@ -79,9 +79,8 @@ class Update:
 
 
 class Learner:
-    """Makes completions of a step's problems, and an update of completions; keeps nothing from
-    one step to the next. All machines call its methods alike, each for its share of the
-    problems.
+    """Draws a step's completions and makes an update of them. Nothing in it changes from step
+    to step. All machines call its methods alike, each for its share of the problems.
     """
 
     def __init__(
@@ -126,29 +125,32 @@ class Learner:
         """An estimate of KL(policy ‖ base) of a whole completion [nats]: the mean log-ratio
         over the first completions of every problem, drawn from the policy.
         """
-        ratios = self._log_ratios(state, sampled, _MEASURED)
-        everywhere = list(chain.from_iterable(self.ranks.gather_all(ratios)))
-        return sum(everywhere) / len(everywhere)
+        mine = self._log_ratios(state, sampled, min(_MEASURED, self.config.group))
+        ratios = list(chain.from_iterable(self.ranks.gather(mine)))
+        return sum(ratios) / len(ratios)
 
-    def weigh(self, state: State, sampled: Sequence[Rollout]) -> list[AdvantageGroup]:
+    def assign_advantages(
+        self, state: State, sampled: Sequence[Rollout]
+    ) -> list[AdvantageGroup]:
         """The completions with their advantages, which compare the rewards of all machines."""
         rewards = [self._shape_rewards(rollout) for rollout in sampled]
         if self._is_kl_in_reward:
-            n, ratios = self.config.group, self._log_ratios(state, sampled, None)
+            kl, ratios_P_G = self.config.kl, self._log_ratios(state, sampled, self.config.group)
             rewards = [
-                [_less(r, self.config.kl * ratios[n * p + g]) for g, r in enumerate(of_problem)]
-                for p, of_problem in enumerate(rewards)
+                [_less(reward, kl * ratio) for reward, ratio in zip(*pair, strict=True)]
+                for pair in zip(rewards, ratios_P_G, strict=True)
             ]
         advantages = self.ranks.mine(self._advantages(self.ranks.gather(rewards)))
         return [_join(r, a) for r, a in zip(sampled, advantages, strict=True)]
 
     def _log_ratios(
-        self, state: State, sampled: Sequence[Rollout], first: int | None
-    ) -> list[float]:
-        """log π − log π_base of the first completions of each problem, or of all."""
-        bare = [_join(r, [0.0] * len(r.completions), first) for r in sampled]
+        self, state: State, sampled: Sequence[Rollout], first: int
+    ) -> list[list[float]]:
+        """log π − log π_base of the first completions of each of this machine's problems."""
+        bare = [_join(rollout, [0.0] * first) for rollout in sampled]
         log_ratios, scales = self.objective.log_ratios, self.scales(state.parameters)
-        return self.ranks.on_all(log_ratios, scales, bare, self.limits.rows)
+        flat = self.ranks.on_all(log_ratios, scales, bare, self.limits.rows)
+        return [flat[start : start + first] for start in range(0, len(flat), first)]
 
     def _shape_rewards(self, rollout: Rollout) -> Rewards:
         """Rewards with the penalty for length; None for what is masked."""
@@ -187,12 +189,10 @@ def _diverged(state: State, what: str) -> TrainingError:
     )
 
 
-def _join(
-    rollout: Rollout, advantages: Sequence[float], first: int | None = None
-) -> AdvantageGroup:
-    """The first completions of a problem, or all, with their advantages."""
-    completions = tuple(c.tokens for c in rollout.completions[:first])
-    return AdvantageGroup(tuple(rollout.prompt), completions, tuple(advantages[:first]))
+def _join(rollout: Rollout, advantages: Sequence[float]) -> AdvantageGroup:
+    """As many completions of a problem as there are advantages, the first ones."""
+    completions = tuple(c.tokens for c in rollout.completions[: len(advantages)])
+    return AdvantageGroup(tuple(rollout.prompt), completions, tuple(advantages))
 
 
 def _less(reward: float | None, penalty: float) -> float | None:

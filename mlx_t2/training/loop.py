@@ -1,8 +1,8 @@
 """The training loop: a generator of one report per step. Knows no display; whoever reads the
 reports may stop.
 
-Departures from the paper (arXiv:2501.06252, section 3.2) and from the reference, which mode
-paper undoes, but for the last but one:
+Departures from the paper (arXiv:2501.06252, section 3.2) and from the reference; mode paper
+undoes the first and the last:
 
 Differs (4): G completions per problem at temperature 1 instead of one greedy one, so there is
 something to compare.
@@ -146,7 +146,7 @@ def _draw(run: Run, state: State) -> _Drawn:
     sampled = learner.sample(state)
     mx.clear_cache()  # arrays of decoding's shapes: gradients want others
     kl = learner.measure_kl(state, sampled) if run.is_evaluation(state.step + 1) else None
-    mine = learner.weigh(state, sampled)
+    mine = learner.assign_advantages(state, sampled)
     described = [
         asdict(describe_group(run.task, rollout, group))
         for rollout, group in zip(sampled, mine, strict=True)

@@ -225,8 +225,8 @@ def _former_limits(
         or not all(isinstance(number, int) for number in fitted.values())
     ):
         raise CheckpointError(f"{folder.path}: config.json has no 'fitted' of a run")
-    is_asked_anew = any(getattr(config, name) != stored[name] for name in MAY_CHANGE)
-    return [] if is_asked_anew else [RowLimits(**fitted)]
+    is_changed = any(getattr(config, name) != stored[name] for name in MAY_CHANGE)
+    return [] if is_changed else [RowLimits(**fitted)]
 
 
 def _read_newest(ranks: Ranks, folder: RunFolder) -> tuple[State, list[str]]:

@@ -98,7 +98,7 @@ class GradedGroup:
 
 
 def describe_group(task: Task, rollout: Rollout, group: AdvantageGroup) -> GradedGroup:
-    """What is kept of a problem's completions once they are graded and weighed."""
+    """What is kept of a problem's completions once they have rewards and advantages."""
     problem, texts = rollout.problem, [c.text for c in rollout.completions]
     return GradedGroup(
         problem=problem.id,

@@ -79,7 +79,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
     (f"{TRAIN} -c list.yaml", "list.yaml: got list, expected one key per setting"),
     (
         "train largest -c wrong.yaml",
-        "wrong.yaml: steps is 'many', expected int; lr is [1], expected float",
+        "wrong.yaml: steps: got 'many', expected int; lr: got [1], expected float",
     ),
     (f"{TRAIN} -c missing.yaml", "missing.yaml: cannot be read as YAML or JSON ([Errno 2]"),
     (f"{TRAIN} --mode grpo", "mode: got 'grpo', expected rloo or reinforce or paper"),
