@@ -25,7 +25,8 @@ def measure(runs: int = 5) -> Iterator[Row]:
     mx.eval(list(factors.values()))
 
     def ours() -> None:
-        model.wear(scales)
+        with model.using(scales):
+            pass
 
     def other() -> None:
         for path, (u, s, vt) in factors.items():
@@ -33,7 +34,6 @@ def measure(runs: int = 5) -> Iterator[Row]:
 
     against = "composing U diag(σ z) Vᵀ for all weights"
     yield Row("switch to an expert", *interleaved(ours, other, runs), against, target="500")
-    model.wear({})
     with model.using(ones(model.shapes)):
         worn = model.network(tokens)
     differing: Any = mx.sum(worn != plain) + mx.sum(model.network(tokens) != plain)

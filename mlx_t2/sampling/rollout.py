@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Problem, Task
 
-from .sample import Completion, SamplingConfig, sample
+from .completions import Completion, sample
+from .draw import SamplingConfig
 
 
 @dataclass(frozen=True)

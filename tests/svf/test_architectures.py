@@ -12,7 +12,7 @@ from architectures import ARCHITECTURES, tiny
 from helpers import assert_close, random_scales
 
 from mlx_t2.errors import ConfigError, ModelError
-from mlx_t2.reading.row_cache import UNBATCHED
+from mlx_t2.reading import UNBATCHED
 from mlx_t2.svf import (
     REFUSED,
     UNTRAINABLE,
