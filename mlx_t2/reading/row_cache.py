@@ -28,7 +28,7 @@ class RowCache:
         self.offset = mx.array([0])
         """The next position of each row."""
         self._is_real: mx.array | None = None
-        """(B, ≤ T): which columns hold a token of the row, not padding; those behind all do.
+        """(B, ≤ T): which columns hold a token of the row, not padding; later ones all do.
         None where all do in every row: some attentions take no mask of several rows.
         """
         self._used = 0
@@ -173,7 +173,7 @@ class RowCache:
         return merged
 
     def _all_of(self, like: "RowCache") -> tuple[mx.array, mx.array]:
-        """Keys and values; of no columns, but of the shape that `like` has, where none came."""
+        """Keys and values; arrays of no columns, shaped as those of `like`, where it is empty."""
         if self._used:
             return self.keys_and_values()
         rows = self.offset.shape[0]

@@ -69,7 +69,7 @@ def sample(
 
 
 def _is_ahead() -> bool:
-    """See `Decoder`: a GPU has a queue of its own, and answers here may be short."""
+    """Whether the device has a queue of its own, see `Decoder`."""
     return mx.default_device() != mx.Device(mx.cpu)
 
 

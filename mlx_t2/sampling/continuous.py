@@ -120,8 +120,8 @@ class RowToken:
 class ContinuousBatch:
     """Answers many prompts at once, each under scales of its own; prompts may join at any time.
 
-    Every row's tokens are those that it would get alone. Rows that all wear the same mapping of
-    scales (the same object) cost what one does; others one multiplication more.
+    Every row's tokens are those that it would get alone. While all rows wear the same arrays,
+    they cost what one expert does; else one multiplication more.
     """
 
     def __init__(self, model: SVFModel, max_rows: int = 32):
@@ -146,6 +146,9 @@ class ContinuousBatch:
         if not prompt:
             raise ConfigError("prompt: got no tokens, expected at least one")
         check_scales(scales, self._model.shapes)
+        scales = next(
+            (r.scales for r in self._rows.values() if _agree(r.scales, scales)), scales
+        )
         (key,) = row_keys(config.seed, [(0, 0)])
         row = Row(self._count, key, config, scales)
         self._rows[row.number] = row
@@ -169,3 +172,8 @@ class ContinuousBatch:
     def close(self) -> None:
         """Give memory limits back; the batch is of no use afterwards."""
         self._limits.close()
+
+
+def _agree(one: Scales, other: Scales) -> bool:
+    """Whether both are of the same arrays; looks at no number."""
+    return one.keys() == other.keys() and all(z is other[path] for path, z in one.items())

@@ -26,7 +26,7 @@ class Row:
     number: int
     """As its caller counts rows."""
     key: Key
-    """Of its random numbers."""
+    """The key of its random numbers."""
     config: SamplingConfig
     scales: Scales
     """That it is read under: its own, or those of many rows."""
@@ -57,8 +57,8 @@ class Decoder:
         device   draw t ───── draw t + 1 ───── draw t + 2
         host            read t ───────── read t + 1
 
-    A row that ends at t has then drawn once more, for nothing: on a CPU, whose products have to
-    wait for one another, that is more than is won.
+    A row that ends at t has then drawn once more, for nothing: where many short answers are
+    drawn on a CPU, that is more than is gained.
 
     A row that has ended stays in the batch until enough have, and draws on unheard.
     """
@@ -75,7 +75,7 @@ class Decoder:
 
     @property
     def count(self) -> int:
-        """Rows that go on."""
+        """The number of rows that go on."""
         return sum(row.finish_reason is None for row in self._rows)
 
     def join(self, rows: Sequence[Row], caches: list, last: Sequence[int]) -> None:
