@@ -1,21 +1,27 @@
-"""Decoding under an expert: folded, live, and 32 different ones in a batch."""
+"""Decoding under an expert: folded, live, and 32 different ones in a batch; and prompts that do
+not begin alike, beside mlx-lm's own batches.
+"""
 
+import json
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from statistics import median
 
 import mlx.core as mx
-import mlx.nn as nn
-from mlx_lm.generate import generate_step
+import mlx_lm
+from mlx_lm.generate import batch_generate
 
 from mlx_t2.experts import Library
 from mlx_t2.models import SVFModel, decompose, load
-from mlx_t2.sampling import ContinuousBatch, SamplingConfig
+from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
 from mlx_t2.svf import Form, Scales
+from mlx_t2.tasks import other_questions
 
 from .measurement import Measurement
 
-_TOKENS = 32
+_CONFIG = SamplingConfig(temperature=0, max_tokens=32)
 _ROWS = 32
 _QUESTION = {"role": "user", "content": "Tell me a long story about a sailor and the sea."}
 
@@ -24,49 +30,129 @@ def measure(runs: int = 5) -> Iterator[Measurement]:
     """Every row, one after another."""
     model, plain = decompose(load()), load()
     scales = Library().find("largest").scales
+    yield from _alone(model, plain, scales, runs)
+    yield from _experts(model, scales, runs)
+    yield from _unlike(plain, runs)
+
+
+def _alone(
+    model: SVFModel, plain: SVFModel, scales: Scales, runs: int
+) -> Iterator[Measurement]:
+    """One stream, folded and live, beside mlx-lm's."""
     prompt = model.encode([_QUESTION])
+
+    def ours() -> float:
+        return _rate(stream(model, prompt, _CONFIG))
+
+    def other() -> float:
+        return _rate(
+            mlx_lm.stream_generate(
+                plain.network, plain.tokenizer, prompt, max_tokens=_CONFIG.max_tokens
+            )
+        )
+
     forms: tuple[Form, ...] = ("folded", "live")
     for form in forms:
         with model.using(scales, form):
-            pairs = [
-                (_rate(model.network, prompt), _rate(plain.network, prompt))
-                for _ in range(runs + 1)
-            ][1:]
-        ours, other = (median(side) for side in zip(*pairs, strict=True))
+            rates = _in_turn(ours, other, runs)
         target = "≥ 0.97" if form == "folded" else ""
-        name = f"decoding, {form} expert"
-        yield Measurement(name, ours, other, "plain mlx-lm", "tokens/s", target)
+        yield Measurement(
+            f"decoding, {form} expert", *rates, "plain mlx-lm", "tokens/s", target
+        )
+
+
+def _experts(model: SVFModel, scales: Scales, runs: int) -> Iterator[Measurement]:
+    """A batch whose rows wear unlike experts beside one whose rows wear the same."""
+    prompt = model.encode([_QUESTION])
     # A fifth of the expert at most, so that no row ends its answer early.
     experts = [
         {path: 1 + 0.2 * (z - 1) * (k + 1) / _ROWS for path, z in scales.items()}
         for k in range(_ROWS)
     ]
     mx.eval(experts)
-    alike = [experts[-1]] * _ROWS
-    pairs = [
-        (_batch_rate(model, prompt, experts), _batch_rate(model, prompt, alike))
-        for _ in range(runs + 1)
-    ]
-    ours, other = (median(side) for side in zip(*pairs[1:], strict=True))
-    name = f"batch of {_ROWS} with {_ROWS} experts"
-    yield Measurement(name, ours, other, "the same batch with one, live", "tokens/s", "≥ 0.95")
+    rates = _in_turn(
+        lambda: _batch_rate(model, prompt, experts),
+        lambda: _batch_rate(model, prompt, [experts[-1]] * _ROWS),
+        runs,
+    )
+    name, against = f"batch of {_ROWS} with {_ROWS} experts", "the same batch with one, live"
+    yield Measurement(name, *rates, against, "tokens/s", "≥ 0.95")
 
 
-def _rate(network: nn.Module, prompt: Sequence[int]) -> float:
-    """Tokens per second of mlx-lm's own loop, after the first."""
-    steps = generate_step(mx.array(list(prompt)), network, max_tokens=_TOKENS)
+def _unlike(model: SVFModel, runs: int) -> Iterator[Measurement]:
+    """Prompts of unlike beginnings and lengths, from reading them to their last tokens."""
+    for count in (8, 32):
+        source, questions = _questions(count)
+        prompts = [model.encode([{"role": "user", "content": q}]) for q in questions]
+        rates = _in_turn(
+            lambda prompts=prompts: _whole_rate(lambda: _ours(model, prompts)),
+            lambda prompts=prompts: _whole_rate(lambda: _theirs(model, prompts)),
+            runs,
+        )
+        name = f"{count} prompts of unlike beginnings ({source})"
+        yield Measurement(name, *rates, "mlx-lm's batch_generate", "tokens/s", "≥ 1.0")
+
+
+def _questions(count: int) -> tuple[str, list[str]]:
+    """What the questions are, and `count` of them: gsm8k's where a mirror of it is at hand,
+    else small talk, one to six lines of it.
+    """
+    folder = os.environ.get("MLX_T2_DATA")
+    mirror = Path(folder or "", "openai--gsm8k", "test.jsonl")
+    if folder and mirror.exists():
+        lines = mirror.read_text(encoding="utf-8").splitlines()[:count]
+        return "gsm8k", [json.loads(line)["question"] for line in lines]
+    said = [problem.messages[-1]["content"] for problem in other_questions("train", 6 * count)]
+    return "small talk", [" ".join(said[6 * k : 6 * k + 1 + k % 6]) for k in range(count)]
+
+
+def _ours(model: SVFModel, prompts: list[list[int]]) -> int:
+    """Tokens of all answers, end tokens among them."""
+    return sum(len(group[0].tokens) for group in sample(model, prompts, _CONFIG))
+
+
+def _theirs(model: SVFModel, prompts: list[list[int]]) -> int:
+    answers = batch_generate(
+        model.network,
+        model.tokenizer,
+        prompts,
+        max_tokens=_CONFIG.max_tokens,
+        return_token_ids=True,
+    ).token_ids
+    assert answers is not None
+    # mlx-lm leaves end tokens out, though it draws them
+    return sum(len(tokens) + (len(tokens) < _CONFIG.max_tokens) for tokens in answers)
+
+
+def _in_turn(
+    ours: Callable[[], float], other: Callable[[], float], runs: int
+) -> tuple[float, float]:
+    """Median rates of both, measured in turn; the first of each is not counted."""
+    pairs = [(ours(), other()) for _ in range(runs + 1)][1:]
+    mine, theirs = zip(*pairs, strict=True)
+    return median(mine), median(theirs)
+
+
+def _rate(steps: Iterator[object]) -> float:
+    """Tokens per second after the first."""
     next(steps)
     start = time.perf_counter()
     count = sum(1 for _ in steps)
     return count / (time.perf_counter() - start)
 
 
+def _whole_rate(work: Callable[[], int]) -> float:
+    """Tokens per second, the prompts' reading counted."""
+    start = time.perf_counter()
+    count = work()
+    return count / (time.perf_counter() - start)
+
+
 def _batch_rate(model: SVFModel, prompt: Sequence[int], rows: Sequence[Scales]) -> float:
     """Tokens per second while all rows are decoding."""
     batch = ContinuousBatch(model, max_rows=len(rows))
-    config = SamplingConfig(temperature=0, max_tokens=_TOKENS)
     for scales in rows:
-        batch.insert(prompt, scales, config)
+        batch.insert(prompt, scales, _CONFIG)
     seconds = []
     start = time.perf_counter()
     while tokens := batch.step():

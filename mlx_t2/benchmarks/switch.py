@@ -25,7 +25,8 @@ def measure(runs: int = 5) -> Iterator[Measurement]:
     mx.eval(list(factors.values()))
 
     def ours() -> None:
-        model.wear(scales)
+        with model.using(scales):
+            pass
 
     def other() -> None:
         for path, (u, s, vt) in factors.items():
@@ -35,7 +36,6 @@ def measure(runs: int = 5) -> Iterator[Measurement]:
     yield Measurement(
         "switch to an expert", *interleave(ours, other, runs), against, target="500"
     )
-    model.wear({})
     with model.using(ones(model.shapes)):
         worn = model.network(tokens)
     differing: Any = mx.sum(worn != plain) + mx.sum(model.network(tokens) != plain)

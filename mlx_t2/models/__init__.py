@@ -5,12 +5,12 @@ Knows architectures, tokenizers and weights; does not know experts as files, sam
 training.
 """
 
-from .bundled import bundled_model_path as bundled_model_path
-from .bundled import find_gguf as find_gguf
+from .decomposition import Decomposed as Decomposed
+from .gguf import bundled_model_path as bundled_model_path
+from .gguf import find_gguf as find_gguf
 from .kv_cache import OwnedCache as OwnedCache
-from .load import load as load
+from .loading import load as load
 from .memory import limited_memory as limited_memory
 from .memory import memory_bytes as memory_bytes
-from .svf_model import Decomposed as Decomposed
 from .svf_model import SVFModel as SVFModel
 from .svf_model import decompose as decompose

@@ -1,19 +1,20 @@
 """Key-value caches that belong to the scales that made them. Knows no model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 
-from mlx_t2.errors import ModelError
-from mlx_t2.svf import Scales, Shapes, same, take_rows
+from mlx_t2.svf import Scales, Shapes, take_rows
 
 
 class OwnedCache(list[Any]):
-    """One cache a layer, as mlx-lm wants them, and the scales under which they are filled.
+    """One cache per layer, as mlx-lm wants them, and the scales under which they are filled.
 
     Keys and values are products of the weights: under other scales they would be a mixture of
-    two models, and no number would look wrong. The scales are held, not copied: whoever writes
-    into an array of them in place is not noticed.
+    two models, and no number would look wrong. So a forward pass wears the scales of the cache
+    it is given. The scales are held, not copied: whoever writes into an array of them in place
+    is not noticed.
     """
 
     def __init__(self, caches: list[Any], scales: Scales, shapes: Shapes):
@@ -21,21 +22,18 @@ class OwnedCache(list[Any]):
         self.scales = scales
         self._shapes = shapes
 
-    def take(self, rows: mx.array) -> None:
+    @property
+    def has_rows(self) -> bool:
+        """Each row of the batch belongs to scales of its own."""
+        return any(z.ndim > len(self._shapes[path]) for path, z in self.scales.items())
+
+    def take(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order, and their scales."""
         for cache in self:
-            cache.filter(rows)
+            cache.filter(list(rows))
         self.regroup(rows)
 
-    def regroup(self, rows: mx.array) -> None:
+    def regroup(self, rows: Sequence[int]) -> None:
         """The caches hold these rows now, in this order: so do the scales."""
-        self.scales = take_rows(self.scales, self._shapes, rows)
-
-    def check(self, worn: Scales) -> None:
-        """Raise ModelError under other scales than its own."""
-        if not same(self.scales, worn):
-            raise ModelError(
-                f"key-value cache: it was filled under scales on {len(self.scales)} layers, "
-                f"and others (on {len(worn)} layers) are worn now, expected the same. Read the "
-                "prompt again under the scales that are to answer it"
-            )
+        if self.has_rows:
+            self.scales = take_rows(self.scales, self._shapes, mx.array(list(rows)))

@@ -9,7 +9,7 @@ import mlx.core as mx
 
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 _SHARE = 0.8
-"""Of the physical memory where no device says how much it takes: other programs want some."""
+"""A model's share of the physical memory where no device says how much it takes."""
 
 
 def memory_bytes() -> int:
@@ -26,7 +26,7 @@ def memory_bytes() -> int:
 
 
 _CACHE_SHARE = 0.25
-"""Of it, for arrays that are freed and may be used again: shapes change from step to step."""
+"""A cache's share: arrays that are freed may be used again, as shapes change between steps."""
 
 
 @contextmanager

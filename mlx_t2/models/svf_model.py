@@ -1,16 +1,15 @@
 """A language model that can wear scales. Knows no experts as files, no sampling, no tasks.
 
 `with model.using(scales):` is the only way its weights change, and they change back when the
-block ends.
+block ends. A forward pass over a cache wears the scales of the cache.
 """
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -18,11 +17,9 @@ from jaxtyping import Float, Integer
 from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ConfigError, ModelError
-from mlx_t2.folders import cache_dir
 from mlx_t2.svf import (
     BaseLayer,
     Basis,
-    BasisCache,
     Form,
     Plan,
     Recipe,
@@ -32,35 +29,29 @@ from mlx_t2.svf import (
     Targets,
     cheaper_form,
     check_scales,
-    count_operations,
-    decompose_each,
     fold_layers,
     install_layers,
     plan_decomposition,
+    same,
     unfold_layers,
     uninstall_layers,
     weight_key,
 )
 
+from .decomposition import Decomposed, decompose_chosen
 from .kv_cache import OwnedCache
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Decomposed:
-    """One weight is decomposed."""
+class _Folding:
+    """Weights that hold scales, and what they were before."""
 
-    path: str
-    index: int
-    """1 for the first."""
-    total: int
-    cached: bool
-    """The basis was on disk already."""
-    seconds: float
-    """Since the start of the whole decomposition."""
-    seconds_left: float
-    """For the weights to come, at the pace so far, as if none of them were on disk."""
-    bytes: int
-    """Of the basis."""
+    base_layers: dict[str, BaseLayer]
+    """{module path: the layer that the folded one stands in for}."""
+    bits: int
+    force: bool
 
 
 class SVFModel:
@@ -77,24 +68,24 @@ class SVFModel:
         self.name = name
         self.network = network
         self.tokenizer = tokenizer
-        self.targets: str | None = None
-        self.rank: int | None = None
-        self.singular_values: Scales = {}
+        self.recipe: Recipe | None = None
+        """What the layers that wear scales were made by; None where there are none."""
+        self.singular_values: dict[str, mx.array] = {}
         """{module path: s} of the layers that wear scales, descending."""
         self._keys = dict(keys or {})
         self._layers: dict[str, SVFLayer] = {}
         self._worn: Scales = {}
-        self._bases: dict[str, BaseLayer] = {}
-        """What folded layers had before."""
-        self._folded_as: tuple[int, bool] | None = None
+        self._folding: _Folding | None = None
+        self._found: dict[Hashable, Any] = {}
 
-    @cached_property
-    def _split(self) -> tuple[Callable, Callable] | None:
-        """Body and head of the network, which is run once to find out: not before it is asked
-        for, since its weights may be on disk still.
+    def once(self, find: Callable[["SVFModel"], T]) -> T:
+        """What `find` says of this model: found once, under the base weights, and kept as long
+        as the model.
         """
-        with self.using({}):
-            return _split(self.network)
+        if find not in self._found:
+            with self.using({}):
+                self._found[find] = find(self)
+        return self._found[find]
 
     # Decomposition
 
@@ -104,8 +95,22 @@ class SVFModel:
         return {path: layer.shape for path, layer in self._layers.items()}
 
     @property
+    def targets(self) -> str | None:
+        """Which layers wear scales, see `svf.Recipe`; None where none do."""
+        return self.recipe.targets if self.recipe else None
+
+    @property
+    def rank(self) -> int | None:
+        """Singular values scaled per weight; None for all of them."""
+        return self.recipe.rank if self.recipe else None
+
+    def is_decomposed_as(self, recipe: Recipe) -> bool:
+        """Whether `decompose` with this recipe would change nothing."""
+        return bool(self.singular_values) and self.recipe == recipe
+
+    @property
     def basis_bytes(self) -> int:
-        """Of the singular vectors kept beside the weights."""
+        """Size of the singular vectors kept beside the weights."""
         return sum(layer.basis_bytes for layer in self._layers.values())
 
     def plan(self, recipe: Recipe | None = None) -> Plan:
@@ -132,32 +137,32 @@ class SVFModel:
         """Compute the basis of every targeted weight, or read it from the cache; then install
         SVF layers.
 
-        Yields one report a weight. Stopped half-way, the model is the base model, and the next
-        time goes on from the cache.
-        Raises: ConfigError for targets that match nothing or a cache that cannot be written;
-        ModelError for a weight that is not finite, or an architecture that cannot wear scales.
+        Yields one report per weight. Stopped half-way, the model is the base model, and the
+        next time goes on from the cache.
+        Raises: ConfigError for targets that match nothing; FileError for a cache that cannot be
+        written; ModelError for a weight that is not finite, or an architecture that cannot
+        wear scales.
         """
         recipe = recipe or Recipe()
         chosen = Targets(recipe.targets).select(self.network)
-        self.wear({})
+        self._wear({})
         uninstall_layers(self.network)
-        self._layers, self.targets, self.rank, self.singular_values = {}, None, None, {}
+        self._layers, self.recipe, self.singular_values = {}, None, {}
         bases: dict[str, Basis] = {}
-        for report, basis in self._decomposing(chosen, recipe):
+        for report, basis in self._decompose(chosen, recipe):
             bases[report.path] = basis
             yield report
         ordered = {path: bases[path] for path in chosen}
         self.singular_values = {path: basis.s for path, basis in ordered.items()}
-        layers = install_layers(self.network, ordered, recipe.bits)
-        self.take_layers(layers, recipe.targets, recipe.rank)
+        self._layers, self.recipe = install_layers(self.network, ordered, recipe.bits), recipe
 
     def take_layers(
         self, layers: Mapping[str, Any], targets: str, rank: int | None = None
     ) -> None:
-        """Know these layers, which are in the network, as those that wear scales: SVF layers,
-        or others that can be used as they are.
+        """Know these layers, which are in the network, as those that wear scales: others than
+        SVF layers, that can be used as they are.
         """
-        self._layers, self.targets, self.rank = dict(layers), targets, rank
+        self._layers, self.recipe = dict(layers), Recipe(targets=targets, rank=rank)
 
     def precompute(self, recipe: Recipe | None = None) -> Iterator[Decomposed]:
         """Fill the cache as `decompose` would, giving each weight up once its basis is written:
@@ -167,66 +172,80 @@ class SVFModel:
         """
         recipe = recipe or Recipe()
         chosen = Targets(recipe.targets).select(self.network)
-        for report, _ in self._decomposing(chosen, recipe):
+        for report, _ in self._decompose(chosen, recipe):
             chosen[report.path].clear()
             yield report
 
-    def _decomposing(
+    def _decompose(
         self, chosen: dict[str, BaseLayer], recipe: Recipe
     ) -> Iterator[tuple[Decomposed, Basis]]:
-        start, done, computed = time.perf_counter(), 0.0, 0.0
-        works = {path: count_operations(layer) for path, layer in chosen.items()}
-        cache = BasisCache(
-            cache_dir() / "bases", recipe.rank, recipe.precision, recipe.bits or 32
-        )
-        found = decompose_each(chosen, lambda path: self._key(path, chosen[path]), cache)
-        for index, one in enumerate(found, 1):
-            seconds = time.perf_counter() - start
-            done += works[one.path]
-            computed += 0.0 if one.cached else works[one.path]
-            left = seconds * (sum(works.values()) - done) / computed if computed else 0.0
-            size = one.basis.nbytes
-            yield (
-                Decomposed(one.path, index, len(chosen), one.cached, seconds, left, size),
-                one.basis,
-            )
+        return decompose_chosen(chosen, recipe, lambda path: self._key(path, chosen[path]))
 
     # Wearing scales
 
     @property
     def worn(self) -> Scales:
-        """The scales now in force, live or folded; a missing path is the base weight."""
-        return dict(self._worn)
+        """The scales now in force, live or folded, not to be changed; a missing path is the
+        base weight.
+        """
+        return self._worn
 
     @property
     def has_rows(self) -> bool:
         """Each row of a batch wears its own scales."""
-        return any(layer.has_rows for layer in self._layers.values())
+        return self.owned([]).has_rows
 
     @property
     def form(self) -> Form:
         """How the scales now in force are worn."""
-        return "live" if self._folded_as is None else "folded"
+        return "live" if self._folding is None else "folded"
 
-    def wear(self, scales: Scales) -> None:
-        """Put these scales on, live, and nothing else. Prefer `using`, which takes them off
-        again.
-        """
+    def _wear(self, scales: Scales) -> None:
+        """Put these scales on, live, and nothing else."""
         check_scales(scales, self.shapes)
-        self._unfold()
+        if self._folding is not None:
+            bases = self._folding.base_layers
+            unfold_layers([self._layers[path] for path in bases], bases.values())
+            self._folding = None
         self._worn = dict(scales)
+        self._put_on(self._worn)
+
+    def _put_on(self, scales: Scales) -> None:
         for path, layer in self._layers.items():
             layer.wear(scales.get(path))
 
+    @contextmanager
+    def _wearing(self, cache: list | None) -> Iterator[None]:
+        """Inside the block the layers wear the scales of the cache, where it has some.
+
+        Folded weights hold their scales already; a cache of others cannot be read with them.
+        """
+        own = cache.scales if isinstance(cache, OwnedCache) else self._worn
+        if own is self._worn:
+            yield
+        elif self._folding is not None:
+            if not same(own, self._worn):
+                raise ModelError(
+                    f"key-value cache: it was filled under scales on {len(own)} layers, and "
+                    f"others (on {len(self._worn)} layers) are folded into the weights, "
+                    "expected the same. Read the prompt again, or wear the scales live"
+                )
+            yield
+        else:
+            self._put_on(own)
+            try:
+                yield
+            finally:
+                self._put_on(self._worn)
+
     def form_for(self, scales: Scales, tokens: int, steps: int) -> Form:
-        """The cheaper way to wear `scales` for a prompt of so many tokens and so many steps
-        after it; see `svf.cheaper_form`. Rows with scales of their own can only be live.
+        """The cheaper way to wear `scales` for a prompt of `tokens` tokens and `steps` token
+        steps after it; see `svf.cheaper_form`. Rows with scales of their own can only be live.
         """
         check_scales(scales, self.shapes)
-        layers = [self._layers[path] for path in scales]
-        if any(z.ndim > len(self._layers[p].shape) for p, z in scales.items()):
+        if self.owned([], scales).has_rows:
             return "live"
-        return cheaper_form(layers, tokens, steps)
+        return cheaper_form([self._layers[path] for path in scales], tokens, steps)
 
     @contextmanager
     def using(
@@ -241,16 +260,16 @@ class SVFModel:
         bits: of the folded weights: 16 is the dtype of the activations; 8 rounds; fewer have to
             be forced, see `svf.folded_layer`.
         """
-        before, was_folded = self._worn, self._folded_as
-        self.wear(scales)
+        before, folding = self._worn, self._folding
+        self._wear(scales)
         try:
             if form == "folded":
                 self._fold(bits, force)
             yield
         finally:
-            self.wear(before)
-            if was_folded is not None:
-                self._fold(*was_folded)
+            self._wear(before)
+            if folding is not None:
+                self._fold(folding.bits, folding.force)
 
     def _fold(self, bits: int, force: bool) -> None:
         if self.has_rows:
@@ -258,12 +277,8 @@ class SVFModel:
                 "folding: each row wears its own scales, expected one z for all of them"
             )
         layers = {path: self._layers[path] for path in self._worn}
-        self._bases = dict(zip(layers, fold_layers(layers.values(), bits, force), strict=True))
-        self._folded_as = bits, force
-
-    def _unfold(self) -> None:
-        unfold_layers([self._layers[path] for path in self._bases], self._bases.values())
-        self._bases, self._folded_as = {}, None
+        bases = dict(zip(layers, fold_layers(layers.values(), bits, force), strict=True))
+        self._folding = _Folding(bases, bits, force)
 
     # Caches
 
@@ -271,16 +286,16 @@ class SVFModel:
         """Empty key-value caches of one sequence, which belong to the scales worn now."""
         return self.owned(make_prompt_cache(self.network))
 
-    def owned(self, caches: list) -> OwnedCache:
-        """Empty caches of any kind, made to belong to the scales worn now."""
-        return OwnedCache(caches, self.worn, self.shapes)
+    def owned(self, caches: list, scales: Scales | None = None) -> OwnedCache:
+        """Caches of any kind, made to belong to these scales, or to those worn now."""
+        return OwnedCache(caches, self._worn if scales is None else scales, self.shapes)
 
     # Tokens
 
-    @property
-    def eos_ids(self) -> set[int]:
+    @cached_property
+    def eos_ids(self) -> frozenset[int]:
         """The tokens that end an answer."""
-        return set(self.tokenizer.eos_token_ids)
+        return frozenset(self.tokenizer.eos_token_ids)
 
     def encode(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """A conversation → token ids, up to where the assistant's next answer begins."""
@@ -292,56 +307,57 @@ class SVFModel:
         """Token ids → text, special tokens left out."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
-    # Forward; a cache that belongs to other scales than those worn is refused
+    # Forward, under the scales of the cache; without one, under those worn now
+
+    @property
+    def _split(self) -> tuple[Callable, Callable] | None:
+        return self.once(_body_and_head)
 
     def hidden(
         self, tokens: Integer[mx.array, "B T"], cache: list | None = None
     ) -> Float[mx.array, "B T hidden"]:
-        """The last layer's states after the final norm. Raises ModelError where mlx-lm does not
-        separate them.
+        """The last layer's states after the final norm.
+
+        Raises: ModelError where mlx-lm does not separate them, or for a cache of other scales
+            than those that are folded into the weights, as do the two below.
         """
-        _check(cache, self._worn)
         if self._split is None:
             raise ModelError(
                 f"{self.name}: mlx-lm does not give this architecture's hidden states"
             )
-        return self._split[0](tokens, cache=cache)
+        with self._wearing(cache):
+            return self._split[0](tokens, cache=cache)
 
     def extend(self, tokens: Integer[mx.array, "B T"], cache: list) -> None:
         """Read `tokens` into `cache`; nothing is scored."""
-        _check(cache, self._worn)
-        (self._split[0] if self._split else self.network)(tokens, cache=cache)
+        body = self._split[0] if self._split else self.network
+        with self._wearing(cache):
+            body(tokens, cache=cache)
 
     def logits_at(
         self, tokens: Integer[mx.array, "B T"], cache: list | None, at: Integer[mx.array, " N"]
     ) -> Float[mx.array, "N vocabulary"]:
         """Float32 scores of the next token, only at flat positions `at` (row · T + column)."""
-        _check(cache, self._worn)
-        if self._split is None:
-            scores = self.network(tokens, cache=cache)
-            return scores.reshape(-1, scores.shape[-1])[at].astype(mx.float32)
-        body, head = self._split
-        states = body(tokens, cache=cache)
-        return head(states.reshape(-1, states.shape[-1])[at]).astype(mx.float32)
+        body, head = self._split or (self.network, _as_it_is)
+        with self._wearing(cache):
+            states = body(tokens, cache=cache)
+            return head(states.reshape(-1, states.shape[-1])[at]).astype(mx.float32)
 
 
 def decompose(model: SVFModel, targets: str = "mlp", rank: int | None = None) -> SVFModel:
-    """Give the model SVF layers, without watching; returns it. See `SVFModel.decompose`."""
+    """Give the model SVF layers, without reports; returns it. See `SVFModel.decompose`."""
     for _ in model.decompose(Recipe(targets=targets, rank=rank)):
         pass
     return model
 
 
-def _check(cache: list | None, worn: Scales) -> None:
-    if isinstance(cache, OwnedCache):
-        cache.check(worn)
-
-
-def _split(network: nn.Module) -> tuple[Callable, Callable] | None:
+def _body_and_head(model: SVFModel) -> tuple[Callable, Callable] | None:
     """(body, head) with head(body(x)) = network(x), or None where that does not hold.
 
-    Some architectures scale or cap the logits outside the head; one token shows it.
+    Some architectures scale or cap the logits outside the head; one token shows it. So the
+    network is run, and not before it has to be: its weights may be on disk still.
     """
+    network = model.network
     body = network.get("model")
     if body is None:
         return None
@@ -350,7 +366,11 @@ def _split(network: nn.Module) -> tuple[Callable, Callable] | None:
         return None
     token = mx.array([[0]])
     try:
-        same = mx.array_equal(head(body(token)), network(token)).item()
+        is_split = mx.array_equal(head(body(token)), network(token)).item()
     except (TypeError, ValueError, AttributeError):
         return None
-    return (body, head) if same else None
+    return (body, head) if is_split else None
+
+
+def _as_it_is(scores: mx.array) -> mx.array:
+    return scores

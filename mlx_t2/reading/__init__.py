@@ -4,6 +4,7 @@ Knows mlx-lm's caches and which architectures read rows of a batch rightly; does
 randomness, rewards or tasks. A key-value cache belongs to the scales it was filled under.
 """
 
+from .batchable import UNBATCHED as UNBATCHED
 from .batchable import Batching as Batching
 from .batchable import batching as batching
 from .batchable import check_batchable as check_batchable
@@ -13,9 +14,9 @@ from .logprobs import completion_distributions as completion_distributions
 from .logprobs import completion_logprobs as completion_logprobs
 from .logprobs import last_hidden as last_hidden
 from .logprobs import score as score
-from .prefill import Rows as Rows
-from .prefill import alike as alike
-from .prefill import prefill as prefill
-from .prefill import wearing as wearing
 from .recompute import checkpointed as checkpointed
-from .row_cache import UNBATCHED as UNBATCHED
+from .row_cache import merge_caches as merge_caches
+from .rows import Rows as Rows
+from .rows import plan_prefill as plan_prefill
+from .rows import prefill as prefill
+from .rows import read_alone as read_alone

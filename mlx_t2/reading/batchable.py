@@ -8,27 +8,24 @@ equal length are read together; where that goes wrong too, each row is read alon
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import mlx.core as mx
 import mlx_lm
 from jaxtyping import Float
 from mlx.utils import tree_flatten
-from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ModelError
 from mlx_t2.models import SVFModel
 from mlx_t2.svf import architecture
 
-from .prefill import prefill
-from .row_cache import UNBATCHED
+from .rows import prefill
 
 Mode = Literal["padded", "equal", "single"]
 
 
 @dataclass(frozen=True)
 class Batching:
-    """What of an architecture may be read together."""
+    """Which rows of an architecture may be read together."""
 
     mode: Mode
     """Rows of any length, rows of equal length, or one row."""
@@ -36,7 +33,23 @@ class Batching:
     """Why not rows of any length, in one line; empty where they are."""
 
 
-_FOUND: WeakKeyDictionary[SVFModel, Batching] = WeakKeyDictionary()
+UNBATCHED = {
+    **dict.fromkeys(
+        (
+            *("afm7", "bailing_moe_linear", "baichuan_m1", "jamba", "longcat_flash_ngram"),
+            *("mamba", "minimax_m3_vl", "nemotron_h", "olmo_hybrid", "recurrent_gemma"),
+            "rwkv7",
+        ),
+        "rows that a batch pads come out wrong",
+    ),
+    **dict.fromkeys(
+        ("gemma2", "gpt_bigcode", "nemotron-nas"),
+        "its attention or its caches take no padding",
+    ),
+}
+"""mlx-lm's name of an architecture → what goes wrong in a batch of unequal rows in mlx-lm
+0.32.2.
+"""
 _REMEDY = {
     "equal": "prompts of equal length are read together",
     "single": "one row is read at a time",
@@ -44,20 +57,17 @@ _REMEDY = {
 
 
 def batching(model: SVFModel) -> Batching:
-    """What the model may read together, found once for each model.
+    """What the model may read together, found once per model.
 
     By a table of what is known to go wrong, then by a test: two short prompts decoded and
     scored in one batch against each alone, under the base weights.
     """
-    if model not in _FOUND:
-        with model.using({}):
-            _FOUND[model] = _find(model)
-    return _FOUND[model]
+    return model.once(_find)
 
 
 def check_batchable(model: SVFModel) -> None:
     """Raise ModelError for an architecture whose rows cannot be of any length: where rows wear
-    their own scales, or come and go, nothing else will do.
+    their own scales, or join and leave, nothing else will do.
     """
     if found := batching(model).why:
         name, why = architecture(model.network), found.partition(": ")[2].partition(";")[0]
@@ -91,18 +101,11 @@ def is_single(model: SVFModel) -> bool:
 
 def _find(model: SVFModel) -> Batching:
     name = architecture(model.network)
-    why = UNBATCHED.get(name) or _unmergeable(model) or _fault(model, _PADDED)
+    why = UNBATCHED.get(name) or _fault(model, _PADDED)
     if why is None:
         return Batching("padded", "")
-    mode = "single" if _unmergeable(model) or _fault(model, _EQUAL) else "equal"
+    mode = "single" if _fault(model, _EQUAL) else "equal"
     return Batching(mode, f"{name}: {why} in mlx-lm {mlx_lm.__version__}; {_REMEDY[mode]}")
-
-
-def _unmergeable(model: SVFModel) -> str | None:
-    caches = make_prompt_cache(model.network)
-    if all(hasattr(cache, "merge") for cache in caches):
-        return None
-    return "a cache of its cannot be merged"
 
 
 # The test
@@ -125,11 +128,16 @@ Way = tuple[list[int], list[list[int]], Scores]
 
 
 def _fault(model: SVFModel, prompts: Prompts) -> str | None:
-    """What goes wrong where these two prompts are read together; None if nothing does."""
+    """What goes wrong where these two prompts are read together; None if nothing does.
+
+    Each is decoded token by token, one of them leaving, and scored at once, as sampling and the
+    gradient pass do; the scores are compared with those of each prompt alone, through mlx-lm's
+    own caches.
+    """
     try:
         gaps = [
             _gap(got, _alone(model, prompt, chunks))
-            for way in (_decoded, _forced)
+            for way in (_decode, _force)
             for prompt, chunks, got in way(model, prompts)
         ]
     except Exception:  # whatever mlx-lm or MLX says of a batch that it cannot take
@@ -139,7 +147,7 @@ def _fault(model: SVFModel, prompts: Prompts) -> str | None:
     return None if right else "rows that a batch pads come out wrong"
 
 
-def _decoded(model: SVFModel, prompts: Prompts) -> list[Way]:
+def _decode(model: SVFModel, prompts: Prompts) -> list[Way]:
     """Token by token, as `sample` reads; the first row leaves after one."""
     rows = prefill(model, prompts)
     first = model.logits_at(mx.array(rows.last)[:, None], rows.caches, mx.arange(2))
@@ -152,7 +160,7 @@ def _decoded(model: SVFModel, prompts: Prompts) -> list[Way]:
     ]
 
 
-def _forced(model: SVFModel, prompts: Prompts) -> list[Way]:
+def _force(model: SVFModel, prompts: Prompts) -> list[Way]:
     """At once, as `completion_logprobs` reads, the second row in two copies."""
     rows = prefill(model, prompts)
     rows.repeat([1, 2])
@@ -166,7 +174,8 @@ def _forced(model: SVFModel, prompts: Prompts) -> list[Way]:
 
 def _alone(model: SVFModel, prompt: list[int], chunks: list[list[int]]) -> Scores:
     """Scores after each token of the chunks, read one after the other behind all of the prompt
-    but its last token. Through mlx-lm's own caches: some architectures' windows differ without.
+    but its last token. Through mlx-lm's own caches: some architectures' windows behave
+    differently otherwise.
     """
     caches = model.new_cache()
     model.extend(mx.array([prompt[:-1]]), caches)

@@ -10,10 +10,10 @@ from jaxtyping import Float, Integer
 from mlx_t2.models import SVFModel
 
 from .batchable import is_single, together
-from .prefill import prefill, wearing
+from .rows import prefill
 
 Completions = Sequence[Sequence[Sequence[int]]]
-"""The tokens of each completion of each prompt; as many of a prompt as there are."""
+"""The tokens of each completion of each prompt; prompts may have unlike numbers of them."""
 
 
 def completion_logprobs(
@@ -28,7 +28,7 @@ def completion_logprobs(
     Each prompt is read once for all its completions. Padding and prompt tokens are not among
     the N.
 
-    temperature: that the completions were drawn at: π is what they were drawn from.
+    temperature: at which the completions were drawn: π is what they were drawn from.
     """
     return _each(model, prompts, completions, lambda x, t: _chosen(x / temperature, t))
 
@@ -40,7 +40,7 @@ def completion_distributions(
     temperature: float = 1.0,
 ) -> Float[mx.array, "N vocabulary"]:
     """log π of every token of the vocabulary, where `completion_logprobs` has that of the one
-    that came; in float32. What an exact divergence of two policies needs.
+    in the completion; in float32. What an exact divergence of two policies needs.
     """
     return _each(model, prompts, completions, lambda x, t: _all(x / temperature, t))
 
@@ -84,7 +84,14 @@ def _each(
 def _logits_together(
     model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
 ) -> Float[mx.array, "N vocabulary"]:
-    """Scores where each completion token is the next, all rows in one batch."""
+    """Scores where each completion token is the next, all rows in one batch.
+
+    What is read is shifted by one: the prompt's last token, which no cache holds yet, then all
+    of the completion but its last. Column t then scores token t of the completion:
+
+        read       p  a  b  0            p: last of the prompt; 0: padding
+        scores of  a  b  c  -            `at` leaves out what stands over padding
+    """
     rows = prefill(model, prompts)
     rows.repeat([len(group) for group in completions])
     flat = [list(completion) for group in completions for completion in group]
@@ -96,8 +103,7 @@ def _logits_together(
     at = [
         row * longest + t for row, completion in enumerate(flat) for t in range(len(completion))
     ]
-    with wearing(model, rows):
-        return model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
+    return model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
 
 
 def _logits_apart(

@@ -3,7 +3,7 @@ due, and what it computed the first time is forgotten. Knows no loss.
 
 Source: Chen et al. 2016, arXiv:1604.06174.
 Differs: mlx-lm's `grad_checkpoint` makes the parameters of a block its arguments, and patches
-the block's class for ever. Here what changes is z, and the caches that a block reads and
+the block's class for good. Here what changes is z, and the caches that a block reads and
 writes; both go in and out as arguments, since MLX passes no gradient to what a checkpointed
 function captures.
 """
@@ -30,7 +30,7 @@ def checkpointed(model: SVFModel) -> Iterator[None]:
     72 rows of SmolLM2-135M, 14 tokens each: 1.1 GB in place of 2.4.
 
     A block that is given anything but numbers, arrays and key-value caches of plain attention
-    (a recurrent state, a sliding window's cache) is computed as ever.
+    (a recurrent state, a sliding window's cache) is computed as it always is.
     """
     network: Any = model.network
     blocks = {id(block) for block in network.layers if isinstance(block, nn.Module)}
@@ -71,23 +71,34 @@ def _leaves(tree: Any) -> list[Any]:
 
 
 def _checkpoint(block: nn.Module, call: Callable, given: Any) -> Any:
-    """What `call` gives, its gradient by computing it again; leaves caches as `call` does."""
+    """What `call` gives, its gradient by computing it again; leaves caches as `call` does.
+
+    MLX computes a function again only if it is pure: arrays in, arrays out, and no gradient for
+    what it captures. A block is not pure: it reads z from its layers, and reads and writes
+    caches. So all three go in as arguments; inside, the layers wear the z that came in and the
+    caches are put back to where they were when the block was first called, for it runs twice;
+    what it left in them comes out as outputs, and is put into the caches once, here.
+
+        (x, z, keys and values)  →  pure  →  (y, keys and values after)
+    """
     layers = [module for module in block.modules() if isinstance(module, SVFLayer)]
     worn = [layer.z for layer in layers]
     caches = list({id(c): c for c in _leaves(given) if isinstance(c, RowCache)}.values())
     held = [dict(vars(cache)) for cache in caches]
-    inputs, rebuild = _opened([given, worn, [[c.keys, c.values] for c in caches]])
-    after: dict[str, Any] = {}  # what is no array, as it comes out
+    inputs, rebuild = _open_tree([given, worn, [[c.keys, c.values] for c in caches]])
+    after: dict[str, Any] = {}  # the non-array leaves of the output
 
     def pure(arrays: list[mx.array]) -> list[mx.array]:
         (args, kwargs), scales, pairs = rebuild(arrays)
         with _holding(caches, held, pairs), _wearing(layers, scales):
             result = call(block, *args, **kwargs)
             if not isinstance(result, mx.array):
-                # Of an output that comes twice, here and in a cache, MLX drops one cotangent.
+                # MLX drops a cotangent of an array that is an output twice, here and in a cache.
                 result = tree_map(lambda leaf: leaf * 1 if _differs(leaf) else leaf, result)
             after["used"] = [cache.used for cache in caches]
-            outputs, after["rebuild"] = _opened([result, [[c.keys, c.values] for c in caches]])
+            outputs, after["rebuild"] = _open_tree(
+                [result, [[c.keys, c.values] for c in caches]]
+            )
             return outputs
 
     outputs = mx.checkpoint(pure)(inputs)
@@ -98,7 +109,7 @@ def _checkpoint(block: nn.Module, call: Callable, given: Any) -> Any:
     return result
 
 
-def _opened(tree: Any) -> tuple[list[mx.array], Callable[[Sequence[mx.array]], Any]]:
+def _open_tree(tree: Any) -> tuple[list[mx.array], Callable[[Sequence[mx.array]], Any]]:
     """The arrays of a tree that can have a gradient; the tree with others in their place."""
     places = [_differs(leaf) for leaf in _leaves(tree)]
     arrays = [leaf for leaf, is_one in zip(_leaves(tree), places, strict=True) if is_one]

@@ -7,6 +7,7 @@ mlx-lm's.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 from jaxtyping import Bool, Float
@@ -19,9 +20,7 @@ _ROOM = 32
 
 
 class RowCache:
-    """One layer's keys and values; follows the methods that mlx-lm's models and generators
-    call.
-    """
+    """One layer's keys and values; has the methods that mlx-lm's models call."""
 
     def __init__(self):
         self.keys: mx.array | None = None
@@ -29,11 +28,13 @@ class RowCache:
         self.offset = mx.array([0])
         """The next position of each row."""
         self._is_real: mx.array | None = None
-        """(B, ≤ T): which columns hold a token of the row, not padding; those behind all do.
+        """(B, ≤ T): which columns hold a token of the row, not padding; later ones all do.
         None where all do in every row: some attentions take no mask of several rows.
         """
         self._used = 0
         self._padding: list[int] = []
+        self._front = [0]
+        """Columns before the first token of each row that `merge` has put there."""
 
     def update_and_fetch(
         self, keys: Float[mx.array, "B heads T d"], values: Float[mx.array, "B heads T e"]
@@ -65,25 +66,27 @@ class RowCache:
         return self._used
 
     def hold(self, keys: mx.array, values: mx.array, used: int) -> None:
-        """These in place of what is held: what `update_and_fetch` would leave behind."""
+        """Hold these in place of what is held: what `update_and_fetch` would leave behind."""
         self.offset = self.offset + (used - self._used)
         self.keys, self.values, self._used = keys, values, used
 
     def make_mask(
         self, N: int, return_array: bool = False, window_size: int | None = None
-    ) -> Bool[mx.array, "B 1 N T"]:
-        """Which columns each of the next N tokens may see."""
+    ) -> Bool[mx.array, "B 1 N T"] | None:
+        """Which columns each of the next N tokens may see; None where one token sees all."""
+        if N == 1 and self._is_real is None and window_size is None and not return_array:
+            return None
         columns = mx.arange(self._used + N)
         tokens = mx.arange(self._used, self._used + N)[:, None]
         real = self._columns(self._used + N)
         seen = (tokens >= columns) & real[:, None, :]
-        if window_size is not None:  # of positions: padding takes none
+        if window_size is not None:  # counted in positions: padding takes none
             position = mx.cumsum(real.astype(mx.int32), axis=1)
             seen = seen & (position[:, -N:, None] < position[:, None, :] + window_size)
         return seen[:, None]
 
     def _columns(self, count: int) -> Bool[mx.array, "B T"]:
-        """`_is_real` of so many columns; of one row where all rows are alike."""
+        """`_is_real` of the first `count` columns; of one row where all rows are alike."""
         if self._is_real is None:
             return mx.ones((1, count), dtype=mx.bool_)
         rows, known = self._is_real.shape
@@ -91,7 +94,7 @@ class RowCache:
         return mx.concatenate([self._is_real, late], axis=1)
 
     def prepare(self, *, lengths: Sequence[int], right_padding: Sequence[int]) -> None:
-        """The next columns end in so much padding a row."""
+        """The next columns of each row end in this much padding."""
         self._padding = list(right_padding)
 
     def finalize(self) -> None:
@@ -106,19 +109,23 @@ class RowCache:
 
     # Rows come, go and are copied
 
-    def filter(self, rows: mx.array | list[int]) -> None:
-        """Keep these rows, in this order."""
-        rows = mx.array(rows)
-        self.offset = self.offset[rows]
+    def filter(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order, and no column that is in front of all of them."""
+        self._front = [self._front[row] for row in rows]
+        cut, at = min(self._front), mx.array(list(rows))
+        self._front = [front - cut for front in self._front]
+        self._used -= cut
+        self.offset = self.offset[at]
         if self._is_real is not None:
-            self._is_real = self._is_real[rows]
+            self._is_real = self._is_real[at][:, cut:]
         if self.keys is not None and self.values is not None:
-            self.keys, self.values = self.keys[rows], self.values[rows]
+            self.keys, self.values = self.keys[..., cut:, :][at], self.values[..., cut:, :][at]
 
     def repeat(self, copies: int) -> None:
-        """Every row so many times in turn. Unlike `filter`, its gradient is a sum, not a
-        scatter.
+        """Every row, `copies` times in turn. Unlike that of `filter`, its gradient is a sum,
+        not a scatter.
         """
+        self._front = [front for front in self._front for _ in range(copies)]
         self.offset = mx.repeat(self.offset, copies)
         if self._is_real is not None:
             self._is_real = mx.repeat(self._is_real, copies, axis=0)
@@ -126,28 +133,34 @@ class RowCache:
             self.keys = mx.repeat(self.keys[..., : self._used, :], copies, axis=0)
             self.values = mx.repeat(self.values[..., : self._used, :], copies, axis=0)
 
-    def extract(self, row: int) -> "RowCache":
-        """One row's."""
-        one = RowCache()
-        one._used, one.offset = self._used, self.offset[row : row + 1]
-        if self._is_real is not None:
-            one._is_real = self._is_real[row : row + 1]
-        if self.keys is not None and self.values is not None:
-            one.keys, one.values = self.keys[row : row + 1], self.values[row : row + 1]
-        return one
-
     @classmethod
     def merge(cls, caches: Sequence["RowCache"]) -> "RowCache":
-        """One batch of these rows: padding in front makes all end in the same column."""
+        """One batch of all their rows.
+
+        Rows write into the same column from then on, so all have to end in the same one:
+        padding goes in front of what is shorter. What is padding inside a row (·, where the
+        rows of a batch had tails of unlike length) stays where it lies. Positions are counted
+        by `offset`, which no padding changes.
+
+            p p a a a a              p p a a a a
+            p p b b · ·              p p b b · ·
+                             →       · · · c c c        `_front` 3
+            c c c                    · · · d d ·        `_front` 3
+            d d ·
+        """
         merged = cls()
         merged._used = max(cache._used for cache in caches)
         merged.offset = mx.concatenate([cache.offset for cache in caches])
-        even = len({cache._used for cache in caches}) == 1
-        if not even or any(cache._is_real is not None for cache in caches):
+        gaps = [merged._used - cache._used for cache in caches]
+        merged._front = [
+            front + gap
+            for cache, gap in zip(caches, gaps, strict=True)
+            for front in cache._front
+        ]
+        if any(gaps) or any(cache._is_real is not None for cache in caches):
             merged._is_real = mx.concatenate([c._in_front(merged._used) for c in caches])
         if some := [cache for cache in caches if cache._used]:
             pairs = [cache._all_of(some[0]) for cache in caches]
-            gaps = [merged._used - cache._used for cache in caches]
             merged.keys, merged.values = (
                 mx.concatenate(
                     [
@@ -159,12 +172,8 @@ class RowCache:
             )
         return merged
 
-    def extend(self, other: "RowCache") -> None:
-        """More rows, behind the ones here."""
-        self.__dict__ = RowCache.merge([self, other]).__dict__
-
     def _all_of(self, like: "RowCache") -> tuple[mx.array, mx.array]:
-        """Keys and values; of no columns, but of the shape that `like` has, where none came."""
+        """Keys and values; arrays of no columns, shaped as those of `like`, where it is empty."""
         if self._used:
             return self.keys_and_values()
         rows = self.offset.shape[0]
@@ -174,7 +183,7 @@ class RowCache:
         return keys, values
 
     def _in_front(self, count: int) -> Bool[mx.array, "B T"]:
-        """Which of so many columns are real, padding in front."""
+        """Which of `count` columns are real, padding in front."""
         real = mx.broadcast_to(self._columns(self._used), (self.offset.shape[0], self._used))
         return mx.pad(real, [(0, 0), (count - self._used, 0)])
 
@@ -184,37 +193,9 @@ class RowCache:
         arrays = [self.keys, self.values, self.offset, self._is_real]
         return [array for array in arrays if array is not None]
 
-    @property
-    def nbytes(self) -> int:
-        """Of all arrays."""
-        return sum(array.nbytes for array in self.state)
-
-    def empty(self) -> bool:
-        """No token has been read."""
-        return self._used == 0
-
 
 def _widened(array: mx.array) -> mx.array:
     return mx.pad(array, [(0, 0), (0, 0), (0, _ROOM), (0, 0)])
-
-
-UNBATCHED = {
-    **dict.fromkeys(
-        (
-            *("afm7", "bailing_moe_linear", "baichuan_m1", "jamba", "longcat_flash_ngram"),
-            *("mamba", "minimax_m3_vl", "nemotron_h", "olmo_hybrid", "recurrent_gemma"),
-            "rwkv7",
-        ),
-        "rows that a batch pads come out wrong",
-    ),
-    **dict.fromkeys(
-        ("gemma2", "gpt_bigcode", "nemotron-nas"),
-        "its attention or its caches take no padding",
-    ),
-}
-"""mlx-lm's name of an architecture → what goes wrong in a batch of unequal rows in mlx-lm
-0.32.2.
-"""
 
 
 def batch_caches(model: SVFModel) -> list:
@@ -223,3 +204,17 @@ def batch_caches(model: SVFModel) -> list:
         RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c])
         for c in make_prompt_cache(model.network)
     ]
+
+
+def merge_caches(batches: Sequence[list]) -> list:
+    """Caches of all rows of these batches in turn, layer by layer; the batches are used up."""
+    return [_merge_layer(layer) for layer in zip(*batches, strict=True)]
+
+
+def _merge_layer(layer: Sequence[Any]) -> Any:
+    first, *others = layer
+    if others and isinstance(first, RowCache):
+        return RowCache.merge(layer)
+    for other in others:
+        first.extend(other)
+    return first

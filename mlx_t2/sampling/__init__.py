@@ -1,16 +1,16 @@
 """Completions drawn from a model, under whatever scales it wears now. Owns randomness.
 
-Knows tasks only to grade with them; does not know what
-rewards are for. A key-value cache belongs to the scales that it was filled under.
+Knows tasks only to grade with them; does not know what rewards are for. For one seed, `sample`,
+`stream` and a row of a `ContinuousBatch` draw the same: one loop decodes for all three.
 """
 
+from .completions import Completion as Completion
+from .completions import Token as Token
+from .completions import sample as sample
+from .completions import stream as stream
 from .continuous import ContinuousBatch as ContinuousBatch
 from .continuous import RowToken as RowToken
-from .draws import SamplingConfig as SamplingConfig
+from .draw import SamplingConfig as SamplingConfig
 from .rollout import Rollout as Rollout
 from .rollout import held_out_accuracy as held_out_accuracy
 from .rollout import rollouts as rollouts
-from .sample import Completion as Completion
-from .sample import Token as Token
-from .sample import sample as sample
-from .sample import stream as stream

@@ -1,25 +1,109 @@
-"""Rows that come and go, each wearing its own scales: mlx-lm's continuous batching, unchanged.
-
-mlx-lm treats a row's caches as an opaque list that it merges, filters, splits and extends
-alike. One more entry in that list, the row's scales, is therefore carried wherever the row
-goes, and no row can meet another's expert. Knows mlx-lm's batch generator; knows no tasks.
+"""Prompts that wait, and rows that join, finish and leave while others are decoded. Knows no
+tasks and no text.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
-from mlx_lm.generate import BatchGenerator
-from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.models import SVFModel
-from mlx_t2.reading import check_batchable
+from mlx_t2.models import SVFModel, limited_memory
+from mlx_t2.reading import Rows, check_batchable, merge_caches, plan_prefill, prefill
 from mlx_t2.svf import Scales, check_scales
 
-from .draws import SamplingConfig, draw
+from .draw import SamplingConfig, row_keys
+from .rows import Decoder, Row, scales_of
+
+_ROOM = 0.2
+"""Joining copies the caches: while more prompts wait than there is room for, none joins before
+this share of the rows is free.
+"""
+
+
+@dataclass
+class _Waiting:
+    """A prompt, and the rows that are to answer it."""
+
+    prompt: list[int]
+    rows: list[Row]
+    read: Rows | None = None
+    """Its one row of caches, where some of its rows are being decoded already."""
+
+
+class Engine:
+    """Rows of any length, `max_rows` of them decoded together; the others wait."""
+
+    def __init__(self, model: SVFModel, max_rows: int, is_ahead: bool):
+        self._model = model
+        self._max_rows = max_rows
+        self._decoder = Decoder(model, is_ahead)
+        self._waiting: list[_Waiting] = []
+
+    def put(self, prompt: Sequence[int], rows: Sequence[Row]) -> None:
+        """Answer the prompt with these rows, after all that wait already."""
+        self._waiting.append(_Waiting(list(prompt), list(rows)))
+
+    def give_up(self, row: Row) -> None:
+        """Draw no more for this row, wherever it is."""
+        row.finish_reason = "removed"
+        for one in self._waiting:
+            one.rows = [other for other in one.rows if other is not row]
+        self._waiting = [one for one in self._waiting if one.rows]
+
+    def step(self) -> list[Row]:
+        """Draw a token for every row that is decoded; returns those rows, none at the end."""
+        if chosen := self._choose():
+            unread = [part for part in chosen if part.read is None]
+            batches = plan_prefill(
+                [p.prompt for p in unread], [p.rows[0].scales for p in unread]
+            )
+            parts = [self._prefill([unread[i] for i in batch]) for batch in batches]
+            parts += [_copy(part) for part in chosen if part.read is not None]
+            rows = [row for rows, _ in parts for row in rows]
+            last = [token for _, filled in parts for token in filled.last]
+            self._decoder.join(rows, merge_caches([filled.caches for _, filled in parts]), last)
+        return self._decoder.step()
+
+    def _choose(self) -> list[_Waiting]:
+        """What is decoded from now on: the prompts that waited longest, of the last one maybe
+        some rows alone.
+        """
+        room = self._max_rows - self._decoder.count
+        wanted = sum(len(one.rows) for one in self._waiting)
+        if not wanted or room < min(wanted, max(1, _ROOM * self._max_rows)):
+            return []
+        chosen = []
+        while room and self._waiting:
+            one = self._waiting[0]
+            chosen.append(_Waiting(one.prompt, one.rows[:room], one.read))
+            one.rows = one.rows[room:]
+            room -= len(chosen[-1].rows)
+            if not one.rows:
+                del self._waiting[0]
+        return chosen
+
+    def _prefill(self, batch: list[_Waiting]) -> tuple[list[Row], Rows]:
+        """The rows of these prompts, read in one batch."""
+        first = [one.rows[0] for one in batch]
+        scales = scales_of(first, self._model.shapes)
+        filled = prefill(self._model, [one.prompt for one in batch], scales)
+        mx.eval([cache.state for cache in filled.caches])  # bounds memory: batch after batch
+        for i, one in enumerate(batch):
+            if self._waiting and self._waiting[0].prompt is one.prompt:  # more of its rows wait
+                self._waiting[0].read = deepcopy(filled)
+                self._waiting[0].read.take([i])
+        filled.repeat([len(one.rows) for one in batch])
+        return [row for one in batch for row in one.rows], filled
+
+
+def _copy(one: _Waiting) -> tuple[list[Row], Rows]:
+    filled = deepcopy(one.read)
+    assert filled is not None
+    filled.repeat([len(one.rows)])
+    return one.rows, filled
 
 
 @dataclass(frozen=True)
@@ -33,164 +117,63 @@ class RowToken:
     """`stop`, `length`, or None while it goes on."""
 
 
-class RowScales:
-    """The scales of the rows of a batch, in the form of one more cache of mlx-lm's."""
-
-    def __init__(self, rows: Sequence[Scales]):
-        self.rows = list(rows)
-        self._stacked: Scales | None = None
-
-    def together(self) -> Scales:
-        """The scales that all rows wear: plain where they agree, else one z a row."""
-        if self._stacked is None:
-            first = self.rows[0]
-            alike = all(scales is first for scales in self.rows)
-            self._stacked = first if alike else _stacked(self.rows)
-        return self._stacked
-
-    # What mlx-lm calls on a cache
-
-    @classmethod
-    def merge(cls, caches: Sequence["RowScales"]) -> "RowScales":
-        """One batch of these rows."""
-        return cls([scales for cache in caches for scales in cache.rows])
-
-    def extend(self, other: "RowScales") -> None:
-        """More rows, behind the ones here."""
-        self.rows, self._stacked = self.rows + other.rows, None
-
-    def filter(self, keep: Sequence[int]) -> None:
-        """These rows, in this order."""
-        self.rows, self._stacked = [self.rows[int(i)] for i in keep], None
-
-    def extract(self, row: int) -> "RowScales":
-        """One row's."""
-        return RowScales([self.rows[row]])
-
-    def prepare(self, **_: Any) -> None:
-        """Padding does not concern scales."""
-
-    def finalize(self) -> None:
-        """Nor does its end."""
-
-    def is_trimmable(self) -> bool:
-        """Scales are the same at every position."""
-        return True
-
-    def trim(self, count: int) -> int:
-        """See `is_trimmable`."""
-        return count
-
-    def size(self) -> int:
-        """No tokens are kept here."""
-        return 0
-
-    def empty(self) -> bool:
-        """Never asked of the last cache; no tokens are kept here."""
-        return True
-
-    @property
-    def state(self) -> list[mx.array]:
-        """Nothing that a prefill has to wait for."""
-        return []
-
-    @property
-    def nbytes(self) -> int:
-        """Scales are shared by all rows that wear them."""
-        return 0
-
-    def __deepcopy__(self, _: Mapping) -> "RowScales":
-        return RowScales(self.rows)
-
-
-def _stacked(rows: Sequence[Scales]) -> Scales:
-    """{path: (rows, *shape)}; 1 where a row wears nothing there."""
-    shapes = {path: z.shape for scales in rows for path, z in scales.items()}
-    return {
-        path: mx.stack([s[path] if path in s else mx.ones(shape) for s in rows])
-        for path, shape in shapes.items()
-    }
-
-
-class _RowNetwork(nn.Module):
-    """The network as mlx-lm sees it: wears the scales that come behind the caches."""
-
-    def __init__(self, model: SVFModel):
-        super().__init__()
-        self._model = model
-
-    def make_cache(self) -> list:
-        return make_prompt_cache(self._model.network)
-
-    def __call__(self, tokens: mx.array, cache: list) -> mx.array:
-        *caches, rows = cache
-        with self._model.using(rows.together()):
-            return self._model.network(tokens, cache=caches)
-
-
 class ContinuousBatch:
     """Answers many prompts at once, each under scales of its own; prompts may join at any time.
 
-    Every row's tokens are those that it would get alone. Rows that all wear the same mapping of
-    scales (the same object) cost what one does; others one multiplication more.
+    Every row's tokens are those that it would get alone. While all rows wear the same arrays,
+    they cost what one expert does; else one multiplication more.
     """
 
     def __init__(self, model: SVFModel, max_rows: int = 32):
-        """max_rows: decoded together; the rest waits.
+        """max_rows: decoded together; the others wait.
 
         Raises: ModelError for an architecture that mlx-lm cannot batch.
         """
         check_batchable(model)
         self._model = model
-        self._network = _RowNetwork(model)
-        self._engine = BatchGenerator(
-            self._network,
-            stop_tokens=[[token] for token in sorted(model.eos_ids)],
-            completion_batch_size=max_rows,
-            prefill_batch_size=min(8, max_rows),
-        )
+        self._engine = Engine(model, max_rows, is_ahead=True)
+        self._rows: dict[int, Row] = {}
+        self._count = 0
+        self._limits = ExitStack()
+        self._limits.enter_context(limited_memory())
 
     def insert(self, prompt: Sequence[int], scales: Scales, config: SamplingConfig) -> int:
         """Add a prompt; returns the number of its row. The base model is `{}`.
 
+        What it draws is what `sample` draws for this prompt alone.
         Raises: ConfigError for an empty prompt; ShapeError for scales that do not fit.
         """
         if not prompt:
             raise ConfigError("prompt: got no tokens, expected at least one")
         check_scales(scales, self._model.shapes)
-        (row,) = self._engine.insert(
-            [list(prompt)],
-            max_tokens=[config.max_tokens],
-            caches=[[*self._network.make_cache(), RowScales([scales])]],
-            samplers=[_sampler(config)],  # pyright: ignore[reportArgumentType]  None is greedy
+        scales = next(
+            (r.scales for r in self._rows.values() if _agree(r.scales, scales)), scales
         )
-        return row
+        (key,) = row_keys(config.seed, [(0, 0)])
+        row = Row(self._count, key, config, scales)
+        self._rows[row.number] = row
+        self._count += 1
+        self._engine.put(prompt, [row])
+        return row.number
 
     def step(self) -> list[RowToken]:
         """The next token of every row that is being decoded; none when all is done."""
-        return [
-            RowToken(response.uid, response.token, response.finish_reason)
-            for response in self._engine.next_generated()
-        ]
+        got = self._engine.step()
+        for row in got:
+            if row.finish_reason:
+                del self._rows[row.number]
+        return [RowToken(row.number, row.tokens[-1], row.finish_reason) for row in got]
 
     def remove(self, row: int) -> None:
-        """Give a row up, wherever it is."""
-        self._engine.remove([row])
+        """Give a row up, wherever it is; nothing for one that has ended."""
+        if row in self._rows:
+            self._engine.give_up(self._rows.pop(row))
 
     def close(self) -> None:
         """Give memory limits back; the batch is of no use afterwards."""
-        self._engine.close()
+        self._limits.close()
 
 
-def _sampler(config: SamplingConfig):
-    """mlx-lm's form of our draws: the row's own numbers, whoever is beside it."""
-    if config.temperature == 0:
-        return None  # mlx-lm's greedy one, shared by all such rows and called once
-    uniforms = iter(
-        mx.random.uniform(shape=(config.max_tokens + 1, 1), key=mx.random.key(config.seed))
-    )
-
-    def sampler(logprobs: mx.array) -> mx.array:
-        return draw(logprobs.astype(mx.float32), config.temperature, next(uniforms))
-
-    return sampler
+def _agree(one: Scales, other: Scales) -> bool:
+    """Whether both are of the same arrays; looks at no number."""
+    return one.keys() == other.keys() and all(z is other[path] for path, z in one.items())

@@ -10,7 +10,8 @@ from mlx_t2.grading import Grade, cut_off
 from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Problem, Task
 
-from .sample import Completion, SamplingConfig, sample
+from .completions import Completion, sample
+from .draw import SamplingConfig
 
 
 @dataclass(frozen=True)

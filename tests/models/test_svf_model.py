@@ -72,7 +72,7 @@ def test_rank_shortens_z(tiny_model):
 def test_a_second_decomposition_reads_the_cache_and_finds_the_same(
     tiny_model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("mlx_t2.models.decomposition.cache_dir", lambda: tmp_path)
     first = [done.cached for done in tiny_model.decompose(Recipe(targets="all"))]
     scales = random_scales(tiny_model.shapes)
     with tiny_model.using(scales):
@@ -84,7 +84,7 @@ def test_a_second_decomposition_reads_the_cache_and_finds_the_same(
 
 
 def test_a_decomposition_that_stops_goes_on_where_it_was(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("mlx_t2.models.decomposition.cache_dir", lambda: tmp_path)
     running = tiny_model.decompose(Recipe(targets="all"))
     done = [next(running).path for _ in range(3)]
     running.close()
@@ -95,7 +95,7 @@ def test_a_decomposition_that_stops_goes_on_where_it_was(tiny_model, tmp_path, m
 
 
 def test_a_truncated_basis_in_the_cache_is_computed_again(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("mlx_t2.models.decomposition.cache_dir", lambda: tmp_path)
     decomposed(tiny_model, "mlp")
     damaged = next((tmp_path / "bases").glob("*.safetensors"))
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
@@ -104,7 +104,7 @@ def test_a_truncated_basis_in_the_cache_is_computed_again(tiny_model, tmp_path, 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(tiny_model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path / "file")
+    monkeypatch.setattr("mlx_t2.models.decomposition.cache_dir", lambda: tmp_path / "file")
     with pytest.raises(FileError, match=r"cannot be written .* MLX_T2_CACHE"):
         decomposed(tiny_model, "mlp")
     assert tiny_model.shapes == {}
@@ -197,7 +197,7 @@ def test_the_default_models_logits_are_plain_mlx_lms(default_model):
 
 
 def test_precomputing_fills_the_cache_and_gives_each_weight_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("mlx_t2.models.svf_model.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("mlx_t2.models.decomposition.cache_dir", lambda: tmp_path)
     model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
     left = []
     for report in model.precompute(Recipe(targets="all")):

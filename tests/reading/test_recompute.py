@@ -105,6 +105,6 @@ def test_the_classes_are_as_they_were_afterwards():
 
 def test_samples_are_the_same(tiny_model):
     config = SamplingConfig(max_tokens=8)
-    expected = sample(tiny_model, PROMPTS, config, copies=2)
+    expected = sample(tiny_model, PROMPTS, config, group=2)
     with checkpointed(tiny_model):
-        assert sample(tiny_model, PROMPTS, config, copies=2) == expected
+        assert sample(tiny_model, PROMPTS, config, group=2) == expected

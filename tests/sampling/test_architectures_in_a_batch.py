@@ -10,13 +10,13 @@ from helpers import assert_close, random_scales, tiny_tokenizer
 from mlx_t2.errors import ModelError
 from mlx_t2.models import SVFModel
 from mlx_t2.reading import (
+    UNBATCHED,
     batching,
     completion_distributions,
     completion_logprobs,
     last_hidden,
     score,
 )
-from mlx_t2.reading.row_cache import UNBATCHED
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
 from mlx_t2.svf import REFUSED, Recipe
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_padded_is_read_as_well_as_it_can_be(architecture, mode):
 def test_what_cannot_be_padded_decodes_what_mlx_lm_decodes_alone(architecture):
     model = model_of(architecture)
     alone = [[t.id for t in stream(model, prompt, GREEDY)] for prompt in PROMPTS]
-    for group, tokens in zip(sample(model, PROMPTS, GREEDY, copies=2), alone, strict=True):
+    for group, tokens in zip(sample(model, PROMPTS, GREEDY, group=2), alone, strict=True):
         assert [list(c.tokens) for c in group] == [tokens, tokens]
 
 
@@ -123,9 +123,9 @@ def distributions(model: SVFModel, prompt: list[int], completion: list[int]) -> 
 def test_rows_of_every_kind_of_cache_may_wait(architecture):
     model = model_of(architecture)
     config = SamplingConfig(temperature=1, max_tokens=12)
-    expected = sample(model, PROMPTS, config, copies=3)
+    expected = sample(model, PROMPTS, config, group=3)
     bounded = SamplingConfig(temperature=1, max_tokens=12, max_rows=2)
-    assert sample(model, PROMPTS, bounded, copies=3) == expected
+    assert sample(model, PROMPTS, bounded, group=3) == expected
 
 
 @pytest.mark.parametrize("architecture", ["jamba", "gpt_bigcode"])

@@ -119,3 +119,43 @@ def test_rows_of_a_mixture_of_experts_keep_theirs_too():
     got = drained(batch)
     for row, prompt, scales in zip(rows, prompts, experts, strict=True):
         assert got[row] == alone(model, prompt, scales)
+
+
+def seen_scales(model, monkeypatch) -> list[set[int]]:
+    """How many dimensions the z of the layers have, forward by forward."""
+    seen, read = [], model.logits_at
+
+    def noting(tokens, cache, at):
+        seen.append({z.ndim for z in cache.scales.values()})
+        return read(tokens, cache, at)
+
+    monkeypatch.setattr(model, "logits_at", noting)
+    return seen
+
+
+def test_rows_of_the_same_arrays_wear_one_z_and_go_back_to_it_when_others_have_left(
+    tiny_model, monkeypatch
+):
+    batch = ContinuousBatch(tiny_model)
+    one, other = (random_scales(tiny_model.shapes, seed, spread=0.05) for seed in (1, 2))
+    for k in range(4):  # mappings of their own, of the same arrays
+        batch.insert([5 + k, 6, 7], dict(one), SamplingConfig(temperature=0, max_tokens=9))
+    guest = batch.insert([4, 4], other, SamplingConfig(temperature=0, max_tokens=9))
+    seen = seen_scales(tiny_model, monkeypatch)
+    batch.step()
+    assert seen[-1] == {2}
+    batch.remove(guest)
+    batch.step()
+    batch.step()
+    assert seen[-1] == {1}
+
+
+def test_all_rows_may_be_given_up_while_others_wait(tiny_model):
+    batch = ContinuousBatch(tiny_model, max_rows=2)
+    rows = [batch.insert([5 + k, 6], {}, GREEDY) for k in range(4)]
+    batch.step()
+    for row in rows[:2]:
+        batch.remove(row)
+    assert set(drained(batch)) == set(rows[2:])
+    batch.remove(rows[2])  # has ended
+    assert batch.step() == []

@@ -1,14 +1,24 @@
 import dataclasses
 
 import mlx.core as mx
+import mlx_lm
 import numpy as np
 import pytest
-from helpers import assert_close, random_scales
+from architectures import tiny
+from helpers import assert_close, random_scales, tiny_tokenizer
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.reading import completion_distributions, completion_logprobs, last_hidden, score
-from mlx_t2.sampling import SamplingConfig, sample, stream
-from mlx_t2.sampling.draws import draw, row_uniforms
+from mlx_t2.models import SVFModel, decompose
+from mlx_t2.reading import (
+    batching,
+    completion_distributions,
+    completion_logprobs,
+    last_hidden,
+    plan_prefill,
+    score,
+)
+from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
+from mlx_t2.sampling.draw import draw_tokens, row_keys, uniforms_at
 
 PROMPTS = [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14, 15], [5, 6, 7, 8, 9]]
 GREEDY = SamplingConfig(temperature=0, max_tokens=9)
@@ -45,7 +55,7 @@ def test_a_batch_with_shared_prefix_decodes_what_each_prompt_decodes_alone(tiny_
 
 def test_a_completion_does_not_depend_on_when_its_neighbours_finish(tiny_model):
     long = SamplingConfig(temperature=1, max_tokens=40, seed=3)
-    groups = sample(tiny_model, PROMPTS, long, copies=5)
+    groups = sample(tiny_model, PROMPTS, long, group=5)
     lengths = {len(c.tokens) for group in groups for c in group}
     assert len(lengths) > 1  # else nobody left the batch early and nothing was tested
     for group in groups:
@@ -57,7 +67,7 @@ def test_a_completion_does_not_depend_on_when_its_neighbours_finish(tiny_model):
 def test_rows_with_their_own_scales_decode_what_those_scales_decode_alone(tiny_model):
     rows = random_scales(tiny_model.shapes, rows=len(PROMPTS))
     with tiny_model.using(rows):
-        together = sample(tiny_model, PROMPTS, GREEDY, copies=2)
+        together = sample(tiny_model, PROMPTS, GREEDY, group=2)
         assert tiny_model.worn == rows
     for i, prompt in enumerate(PROMPTS):
         with tiny_model.using({path: z[i] for path, z in rows.items()}):
@@ -67,9 +77,9 @@ def test_rows_with_their_own_scales_decode_what_those_scales_decode_alone(tiny_m
 
 def test_same_seed_same_completions_other_seed_others(tiny_model):
     config = SamplingConfig(temperature=1, max_tokens=12, seed=1)
-    first, again = (sample(tiny_model, PROMPTS, config, copies=3) for _ in range(2))
+    first, again = (sample(tiny_model, PROMPTS, config, group=3) for _ in range(2))
     other = sample(
-        tiny_model, PROMPTS, SamplingConfig(temperature=1, max_tokens=12, seed=2), copies=3
+        tiny_model, PROMPTS, SamplingConfig(temperature=1, max_tokens=12, seed=2), group=3
     )
     assert first == again
     assert first != other
@@ -77,11 +87,11 @@ def test_same_seed_same_completions_other_seed_others(tiny_model):
 
 def test_a_completion_depends_on_its_prompts_number_not_on_its_neighbours(tiny_model):
     config = SamplingConfig(temperature=1, max_tokens=25, seed=3)
-    together = sample(tiny_model, PROMPTS, config, copies=3)
+    together = sample(tiny_model, PROMPTS, config, group=3)
     assert len({len(c.tokens) for group in together for c in group}) > 2  # rows have left
     for number, prompt in enumerate(PROMPTS):
         assert sample(tiny_model, [prompt], config, 3, [number]) == [together[number]]
-    assert [g[:2] for g in together] == sample(tiny_model, PROMPTS, config, copies=2)
+    assert [g[:2] for g in together] == sample(tiny_model, PROMPTS, config, group=2)
     assert together[0] != together[3]  # equal prompts, other numbers
     backwards = sample(tiny_model, PROMPTS[::-1], config, 3, [3, 2, 1, 0])
     assert backwards == together[::-1]
@@ -94,9 +104,9 @@ def test_a_completion_does_not_depend_on_how_many_rows_are_decoded_together(
     prompts = [*PROMPTS, [5], [6, 5], list(range(3, 20))]
     config = SamplingConfig(temperature=1, max_tokens=30, seed=4)
     with tiny_model.using(random_scales(tiny_model.shapes)):
-        expected = sample(tiny_model, prompts, config, copies=4)
+        expected = sample(tiny_model, prompts, config, group=4)
         bounded = dataclasses.replace(config, max_rows=max_rows)
-        assert sample(tiny_model, prompts, bounded, copies=4) == expected
+        assert sample(tiny_model, prompts, bounded, group=4) == expected
     assert len({len(c.tokens) for group in expected for c in group}) > 3  # rows came and went
 
 
@@ -104,9 +114,9 @@ def test_rows_with_their_own_scales_keep_them_while_they_wait(tiny_model):
     rows = random_scales(tiny_model.shapes, rows=len(PROMPTS))
     config = SamplingConfig(temperature=1, max_tokens=20, seed=4)
     with tiny_model.using(rows):
-        expected = sample(tiny_model, PROMPTS, config, copies=5)
+        expected = sample(tiny_model, PROMPTS, config, group=5)
         bounded = dataclasses.replace(config, max_rows=3)
-        assert sample(tiny_model, PROMPTS, bounded, copies=5) == expected
+        assert sample(tiny_model, PROMPTS, bounded, group=5) == expected
         assert tiny_model.worn == rows
 
 
@@ -115,15 +125,22 @@ def test_no_more_rows_are_decoded_together_than_allowed(tiny_model, monkeypatch)
     monkeypatch.setattr(
         tiny_model, "logits_at", lambda x, *rest: (seen.append(x.shape[0]), read(x, *rest))[1]
     )
-    sample(tiny_model, PROMPTS, SamplingConfig(max_tokens=9, max_rows=3), copies=5)
+    sample(tiny_model, PROMPTS, SamplingConfig(max_tokens=9, max_rows=3), group=5)
     assert max(seen) == 3
 
 
-def test_what_a_row_draws_with_is_its_own_and_does_not_depend_on_the_limit():
+def numbers(seed: int, rows: list[tuple[int, int]], places: int) -> mx.array:
+    """(places, rows): what every row draws with."""
+    keys = row_keys(seed, rows)
+    return mx.stack([uniforms_at(keys, [t] * len(keys)) for t in range(places)])
+
+
+def test_what_a_row_draws_with_is_its_own_and_does_not_depend_on_its_neighbours():
     rows = [(i, k) for i in range(20) for k in range(10)]
-    draws = [row_uniforms(SamplingConfig(max_tokens=50, seed=s), rows) for s in (0, 1, 2, 3)]
-    shorter = row_uniforms(SamplingConfig(max_tokens=7), rows[13:15])
-    assert mx.array_equal(shorter, draws[0][:7, 13:15])
+    draws = [numbers(seed, rows, 50) for seed in (0, 1, 2, 3)]
+    assert mx.array_equal(numbers(0, rows[13:15], 7), draws[0][:7, 13:15])
+    at = uniforms_at(row_keys(0, rows[13:16]), [4, 0, 31])  # rows are not at the same place
+    assert at.tolist() == [draws[0][t, row].item() for t, row in ((4, 13), (0, 14), (31, 15))]
     # |r| of unrelated numbers passes 4.5 / sqrt(n) once in 150,000 pairs.
     streams = np.array(mx.stack(draws)).reshape(4, -1)
     assert np.abs(np.corrcoef(streams) - np.eye(4)).max() < 4.5 / streams.shape[1] ** 0.5
@@ -136,10 +153,22 @@ def test_tokens_are_drawn_with_their_probabilities():
     """Chi-square on 20,000 draws over 8 tokens; chance passes 29.9 once in 10,000 seeds."""
     logits = mx.random.normal((8,), key=mx.random.key(1)) * 1.5
     uniforms = mx.random.uniform(shape=(20_000,), key=mx.random.key(2))
-    drawn = draw(mx.broadcast_to(logits, (20_000, 8)), 1.0, uniforms)
+    drawn = draw_tokens(mx.broadcast_to(logits, (20_000, 8)), [1.0] * 20_000, uniforms)
     expected = np.array(mx.softmax(logits)) * 20_000
     counts = np.bincount(np.array(drawn), minlength=8)
     assert ((counts - expected) ** 2 / expected).sum() < 29.9
+
+
+def test_rows_of_one_batch_are_drawn_at_temperatures_of_their_own():
+    logits = mx.random.normal((4, 16), key=mx.random.key(1))
+    uniforms = mx.array([0.9, 0.2, 0.7, 0.4])
+    got = draw_tokens(logits, [0.0, 1.0, 0.5, 2.0], uniforms).tolist()
+    alone = [
+        draw_tokens(logits[b : b + 1], [t], uniforms[b : b + 1] if t else None).item()
+        for b, t in enumerate([0.0, 1.0, 0.5, 2.0])
+    ]
+    assert got == alone
+    assert got[0] == mx.argmax(logits[0]).item()
 
 
 EQUAL_GROUPS = [[[3, 4, 5], [9]], [[1, 2], [2, 2, 2, 2]], [[8], [7]], [[4, 4], [5]]]
@@ -201,9 +230,104 @@ def test_last_hidden_is_the_state_of_each_prompts_last_token(tiny_model):
     assert_close(last_hidden(tiny_model, PROMPTS), np.stack(expected))
 
 
-def test_streaming_draws_what_the_batch_draws_when_greedy(tiny_model):
-    streamed = [token.id for token in stream(tiny_model, PROMPTS[0], GREEDY)]
-    assert tuple(streamed) == sample(tiny_model, PROMPTS[:1], GREEDY)[0][0].tokens
+def streamed(model, prompt, config) -> list[int]:
+    return [token.id for token in stream(model, prompt, config)]
+
+
+def in_a_batch(model, prompts, config) -> list[list[int]]:
+    """Under what the model wears now, two of the prompts a step after the others."""
+    batch = ContinuousBatch(model, max_rows=3)
+    tokens = {}
+    for prompt in prompts:
+        tokens[batch.insert(prompt, model.worn, config)] = []
+    while steps := batch.step():
+        for step in steps:
+            tokens[step.row].append(step.token)
+    batch.close()
+    return list(tokens.values())
+
+
+UNLIKE = [*PROMPTS, [9, 8, 7, 6], list(range(3, 30)), [40], [12, 9, 30, 31, 32, 33, 5]]
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+@pytest.mark.parametrize("architecture", ["llama", "gemma3_text", "mamba2", "lfm2"])
+def test_one_seed_draws_the_same_in_a_sample_in_a_continuous_batch_and_in_a_stream(
+    architecture, temperature
+):
+    """Plain attention, a sliding window, and two recurrences; in float32."""
+    model = SVFModel(architecture, tiny(architecture), tiny_tokenizer())
+    decompose(model, "all")
+    config = SamplingConfig(temperature=temperature, max_tokens=20, seed=7)
+    with model.using(random_scales(model.shapes, spread=0.1)):
+        expected = [list(sample(model, [p], config)[0][0].tokens) for p in UNLIKE]
+        assert [streamed(model, prompt, config) for prompt in UNLIKE] == expected
+        assert in_a_batch(model, UNLIKE, config) == expected
+        numbers = [0] * len(UNLIKE)  # each prompt draws as if it were alone
+        together = sample(model, UNLIKE, config, 1, numbers)
+        assert [list(group[0].tokens) for group in together] == expected
+    assert len({tuple(tokens) for tokens in expected}) > 3
+
+
+@pytest.mark.parametrize("architecture", ["jamba", "gpt_bigcode"])
+def test_a_stream_draws_what_a_sample_draws_where_rows_cannot_be_padded(architecture):
+    model = SVFModel(architecture, tiny(architecture), tiny_tokenizer())
+    config = SamplingConfig(temperature=1.0, max_tokens=12, seed=7)
+    expected = [list(sample(model, [p], config)[0][0].tokens) for p in UNLIKE]
+    assert [streamed(model, prompt, config) for prompt in UNLIKE] == expected
+
+
+def test_a_stream_is_mlx_lms_text_token_for_token(tiny_model):
+    for prompt in UNLIKE:
+        theirs = mlx_lm.stream_generate(
+            tiny_model.network, tiny_model.tokenizer, list(prompt), max_tokens=9
+        )
+        expected = [(piece.token, piece.text, piece.finish_reason) for piece in theirs]
+        ours = [(t.id, t.text, t.finish_reason) for t in stream(tiny_model, prompt, GREEDY)]
+        assert ours == expected
+
+
+def test_a_stream_goes_on_under_the_scales_it_began_with(tiny_model):
+    one, other = (random_scales(tiny_model.shapes, seed) for seed in (1, 2))
+    with tiny_model.using(one):
+        expected = streamed(tiny_model, PROMPTS[0], GREEDY)
+        begun = stream(tiny_model, PROMPTS[0], GREEDY)
+        got = [next(begun).id]
+    with tiny_model.using(other):
+        got += [token.id for token in begun]
+        assert tiny_model.worn == other
+    assert got == expected != naive_greedy(tiny_model, PROMPTS[0], 9)
+
+
+def test_a_long_prompt_is_read_in_pieces_and_draws_the_same(tiny_model, monkeypatch):
+    prompt = [3 + k % 50 for k in range(40)]
+    expected = streamed(tiny_model, prompt, GREEDY)
+    monkeypatch.setattr("mlx_t2.reading.rows._CHUNK", 7)
+    assert streamed(tiny_model, prompt, GREEDY) == expected
+
+
+def test_prompts_of_unlike_beginnings_are_decoded_in_one_batch(tiny_model, monkeypatch):
+    assert batching(tiny_model).mode == "padded"  # found out before, by passes of its own
+    seen, read = [], tiny_model.logits_at
+    monkeypatch.setattr(
+        tiny_model, "logits_at", lambda x, *rest: (seen.append(x.shape[0]), read(x, *rest))[1]
+    )
+    config = SamplingConfig(temperature=1, max_tokens=9)
+    sample(tiny_model, UNLIKE, config, group=2)
+    assert seen[0] == max(seen) == 2 * len(UNLIKE)
+    assert len(seen) == 9
+
+
+def test_padding_of_prompts_read_together_is_bounded():
+    lengths = (100, 110, 90, 900, 950, 400)
+    unlike = [[k + 1, *[100 + k] * (n - 1)] for k, n in enumerate(lengths)]
+    alike = [[*[7] * 80, k, k + 1] for k in range(3)]
+    prompts = [*unlike, *alike]
+    batches = plan_prefill(prompts, [{}] * len(prompts))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(prompts)))
+    assert batches == [[6, 7, 8], [2, 0, 1], [5], [3, 4]]
+    each = plan_prefill(prompts, [{} for _ in prompts])  # nothing is shared under unlike scales
+    assert [sorted(batch) for batch in each] == [[0, 1, 2, 6, 7, 8], [5], [3, 4]]
 
 
 def test_one_token_prompts_and_equal_prompts_work(tiny_model):

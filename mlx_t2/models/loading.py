@@ -16,7 +16,7 @@ from mlx.utils import tree_unflatten
 from mlx_t2.errors import ModelError
 from mlx_t2.svf import Quantised, base_layers, dense_weight, weight_key, with_weight
 
-from .bundled import BUNDLED, bundled_model_path, find_gguf
+from .gguf import ALIASES, bundled_model_path, find_gguf
 from .svf_model import SVFModel
 
 
@@ -42,13 +42,13 @@ def load(name: str = "smollm2-135m", lazy: bool = False) -> SVFModel:
 
 
 def _locate(name: str) -> str:
-    if name in BUNDLED:
-        return str(bundled_model_path(name)) if find_gguf() else BUNDLED[name]
+    if name in ALIASES:
+        return str(bundled_model_path(name)) if find_gguf() else ALIASES[name]
     if Path(name).expanduser().exists():
         return str(Path(name).expanduser())
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(
-            f"{name}: no such folder, expected an alias ({', '.join(BUNDLED)}), an existing "
+            f"{name}: no such folder, expected an alias ({', '.join(ALIASES)}), an existing "
             "folder or a hub id like mlx-community/Qwen3-0.6B-4bit"
         )
     return name

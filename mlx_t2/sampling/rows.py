@@ -1,0 +1,167 @@
+"""Rows of a batch, decoded token by token: the one decoding loop. Knows caches; knows no text
+and no prompts that wait.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import mlx.core as mx
+
+from mlx_t2.models import OwnedCache, SVFModel
+from mlx_t2.reading import merge_caches
+from mlx_t2.svf import Scales, take_rows
+
+from .draw import Key, SamplingConfig, draw_tokens, uniforms_at
+
+_KEPT = 0.8
+"""Copying the caches costs about as much as it saves while more than this share of the rows go
+on.
+"""
+
+
+@dataclass(eq=False)
+class Row:
+    """One completion that is being drawn."""
+
+    number: int
+    """As its caller counts rows."""
+    key: Key
+    """The key of its random numbers."""
+    config: SamplingConfig
+    scales: Scales
+    """That it is read under: its own, or those of many rows."""
+    at: int = 0
+    """Which of those rows it is."""
+    tokens: list[int] = field(default_factory=list)
+    """Drawn so far, as the host knows them."""
+    drawn: int = 0
+    """Tokens drawn so far, the one among them that the host does not know yet."""
+    finish_reason: str | None = None
+    """`stop`, `length`, or None while it goes on."""
+
+    def take(self, token: int, ends: bool) -> None:
+        """The next token is known, and whether it ends an answer."""
+        self.tokens.append(token)
+        if ends:
+            self.finish_reason = "stop"
+        elif len(self.tokens) == self.config.max_tokens:
+            self.finish_reason = "length"
+
+
+class Decoder:
+    """Rows that are decoded together, each under its own scales, one token per step.
+
+    The tokens drawn are the next input as they lie on the device. Where the device has a queue
+    of its own, the host reads them one step late: step t + 1 is under way while it looks at t.
+
+        device   draw t ───── draw t + 1 ───── draw t + 2
+        host            read t ───────── read t + 1
+
+    A row that ends at t has then drawn once more, for nothing: where many short answers are
+    drawn on a CPU, that is more than is gained.
+
+    A row that has ended stays in the batch until enough have, and draws on unheard.
+    """
+
+    def __init__(self, model: SVFModel, is_ahead: bool):
+        self._model = model
+        self._is_ahead = is_ahead
+        self._rows: list[Row] = []
+        self._caches: OwnedCache = model.owned([])
+        self._last = mx.array([], dtype=mx.uint32)
+        """The last token of each row, which no cache holds yet."""
+        self._is_unread = False
+        """The last tokens were drawn, and the host has not read them."""
+
+    @property
+    def count(self) -> int:
+        """The number of rows that go on."""
+        return sum(row.finish_reason is None for row in self._rows)
+
+    def join(self, rows: Sequence[Row], caches: list, last: Sequence[int]) -> None:
+        """Decode these rows too; their caches hold all of the prompts but the last tokens."""
+        going = [i for i, row in enumerate(self._rows) if row.finish_reason is None]
+        if len(going) < len(self._rows):
+            self._keep(going)
+        tokens = mx.array(list(last), dtype=mx.uint32)
+        if not self._rows:
+            self._hold(list(rows), caches, tokens)
+            return
+        if self._is_unread:  # those here are a token ahead
+            new = Decoder(self._model, self._is_ahead)
+            new.join(rows, caches, last)
+            new._draw()
+            caches, tokens = new._caches, new._last
+        merged = merge_caches([self._caches, caches])
+        self._hold([*self._rows, *rows], merged, mx.concatenate([self._last, tokens]))
+
+    def step(self) -> list[Row]:
+        """Draw a token for every row; returns the rows that have got one."""
+        if not self._rows:
+            return []
+        if not self._is_unread:
+            self._draw()
+        drawn, self._is_unread = self._last, False
+        if self._is_ahead and any(self._goes_on(row) for row in self._rows):
+            self._draw()
+        tokens: list[int] = drawn.tolist()  # pyright: ignore[reportAssignmentType]  of one axis
+        got = [row for row in self._rows if row.finish_reason is None]
+        for row, token in zip(self._rows, tokens, strict=True):
+            if row.finish_reason is None:
+                row.take(token, token in self._model.eos_ids)
+        kept = [i for i, row in enumerate(self._rows) if row.finish_reason is None]
+        if len(kept) <= _KEPT * len(self._rows):
+            self._keep(kept)
+        return got
+
+    def _goes_on(self, row: Row) -> bool:
+        """Unless the token that the host does not know yet ends the row."""
+        return row.finish_reason is None and row.drawn < row.config.max_tokens
+
+    def _draw(self) -> None:
+        at, rows = mx.arange(len(self._rows)), self._rows
+        logits = self._model.logits_at(self._last[:, None], self._caches, at)
+        temperatures, uniforms = [row.config.temperature for row in rows], None
+        if any(temperatures):
+            uniforms = uniforms_at([row.key for row in rows], [row.drawn for row in rows])
+        self._last = draw_tokens(logits, temperatures, uniforms)
+        mx.async_eval(self._last)
+        self._is_unread = True
+        for row in rows:
+            row.drawn += 1
+
+    def _keep(self, kept: Sequence[int]) -> None:
+        if not kept:
+            self._hold([], [], self._last[:0])
+            self._is_unread = False
+            return
+        for cache in self._caches:
+            cache.filter(list(kept))
+        self._hold(
+            [self._rows[i] for i in kept], self._caches, self._last[mx.array(list(kept))]
+        )
+
+    def _hold(self, rows: list[Row], caches: list, last: mx.array) -> None:
+        self._rows, self._last = rows, last
+        scales = scales_of(rows, self._model.shapes) if rows else {}
+        self._caches = self._model.owned(caches, scales)
+
+
+def scales_of(rows: Sequence[Row], shapes: dict[str, tuple[int, ...]]) -> Scales:
+    """What the rows wear together: plain where they agree, else one z per row, ones where a
+    row wears nothing.
+    """
+    first = rows[0].scales
+    if all(row.scales is first for row in rows):
+        if all(z.ndim == len(shapes[path]) for path, z in first.items()):
+            return first
+        return take_rows(first, shapes, mx.array([row.at for row in rows]))
+    paths = dict.fromkeys(path for row in rows for path in row.scales)
+    return {path: mx.stack([_z(row, path, shapes[path]) for row in rows]) for path in paths}
+
+
+def _z(row: Row, path: str, shape: tuple[int, ...]) -> mx.array:
+    z = row.scales.get(path)
+    if z is None:
+        return mx.ones(shape)
+    return z[row.at] if z.ndim > len(shape) else z
