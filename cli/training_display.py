@@ -64,9 +64,9 @@ class TrainingDisplay:
 
     def _draw(self, report: "StepReport") -> Table:
         drawn = draw_facts(self._title, self._facts(report))
-        texts, rewards = report.example["completions"], report.example["rewards"]
-        for text, reward in list(zip(texts, rewards, strict=True))[:_COMPLETIONS]:
-            mark = Text("✓ ", style="green") if reward > 0 else Text("✗ ", style="red")
+        texts, rights = report.example["completions"], report.example["is_right"]
+        for text, is_right in list(zip(texts, rights, strict=True))[:_COMPLETIONS]:
+            mark = Text("✓ ", style="green") if is_right else Text("✗ ", style="red")
             drawn.add_row("", mark + Text(text.replace("\n", "⏎")))
         if report.warning:
             drawn.add_row("", Text(report.warning, style="yellow"))

@@ -209,7 +209,7 @@ def _report(
         base_validation=state.base_validation,
         best_validation=state.best_validation,
         warning=advise([Signs(**one) for one in state.recent]),
-        example=next((g for g in groups if g.has_signal), groups[0]).line(state.step),
+        example=next((g for g in groups if g.has_signal), groups[0]).example(state.step),
     )
 
 

@@ -58,7 +58,7 @@ class StepReport:
     warning: str | None
     """What looks wrong, and what to change."""
     example: dict[str, Any]
-    """The first problem with a signal as a line of samples.jsonl."""
+    """The first problem with a signal: its line of samples.jsonl, and which are right."""
 
     def entry(self) -> dict[str, Any]:
         """A line of metrics.jsonl: all but the example, which is in samples.jsonl."""
@@ -75,6 +75,7 @@ class GradedGroup:
     completions: list[str]
     finished: list[bool]
     rewards: list[float]
+    is_right: list[bool]
     has_signal: bool
     tokens: int
     choices: list[str]
@@ -85,7 +86,13 @@ class GradedGroup:
     def line(self, step: int) -> dict[str, Any]:
         """A line of samples.jsonl."""
         kept = ("problem", "question", "answer", "completions", "finished", "rewards")
-        return {"step": step} | {name: getattr(self, name) for name in kept}
+        return {"step": step} | {
+            name: value for name, value in vars(self).items() if name in kept
+        }
+
+    def example(self, step: int) -> dict[str, Any]:
+        """The line, and which completions are right."""
+        return self.line(step) | {"is_right": self.is_right}
 
 
 def describe_group(task: Task, rollout: Rollout, group: AdvantageGroup) -> GradedGroup:
@@ -98,6 +105,7 @@ def describe_group(task: Task, rollout: Rollout, group: AdvantageGroup) -> Grade
         completions=texts,
         finished=[c.is_finished for c in rollout.completions],
         rewards=list(rollout.rewards),
+        is_right=[reward > 0 for reward in rollout.rewards],
         has_signal=group.has_signal,
         tokens=sum(len(c.tokens) for c in rollout.completions),
         choices=[task.choice(problem, text) for text in texts],
