@@ -57,8 +57,8 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The entries of a JSON-lines file up to the first that a crash cut off; none where there
-    is no file.
+    """The entries of a JSON-lines file up to the first that a crash cut off; an absent file has
+    none.
     """
     if not path.exists():
         return []

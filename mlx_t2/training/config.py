@@ -70,7 +70,7 @@ class TrainConfig:
     validation: int = 120
     """Problems per validation."""
     patience: int | None = None
-    """Stop after so many validations without a better one; never by default."""
+    """Validations without a better one after which to stop; never by default."""
     test: int = 200
     """Problems of the test split answered before and after; 0 is none."""
     targets: str = "mlp"

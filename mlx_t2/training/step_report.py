@@ -58,7 +58,7 @@ class StepReport:
     warning: str | None
     """What looks wrong, and what to change."""
     example: dict[str, Any]
-    """The first problem with a signal as a line of samples.jsonl."""
+    """The first problem with a signal: its line of samples.jsonl, and which are right."""
 
     def entry(self) -> dict[str, Any]:
         """A line of metrics.jsonl: all but the example, which is in samples.jsonl."""
@@ -85,16 +85,9 @@ class GradedGroup:
 
     def line(self, step: int) -> dict[str, Any]:
         """A line of samples.jsonl."""
-        kept = [
-            "problem",
-            "question",
-            "answer",
-            "completions",
-            "finished",
-            "rewards",
-            "is_right",
-        ]
-        return {"step": step} | {name: getattr(self, name) for name in kept}
+        left_out = ("has_signal", "tokens", "choices", "wanted")
+        kept = {name: value for name, value in vars(self).items() if name not in left_out}
+        return {"step": step} | kept
 
 
 def describe_group(task: Task, rollout: Rollout, group: AdvantageGroup) -> GradedGroup:
