@@ -62,10 +62,10 @@ def decompose(
 
 
 def _tell(model: "SVFModel", recipe: "Recipe", json: bool) -> None:
-    from mlx_t2.svf import operations_a_second
+    from mlx_t2.svf import operations_per_second
 
     plan = model.plan(recipe)
-    seconds = plan.operations / operations_a_second(recipe.precision)
+    seconds = plan.operations / operations_per_second(recipe.precision)
     if json:
         emit(
             {

@@ -2,8 +2,8 @@
 
 MLX's Linux wheel links the reference BLAS and LAPACK; loading OpenBLAS with RTLD_GLOBAL first
 makes the dynamic linker resolve `cblas_sgemm` and friends to it. macOS has Accelerate: nothing
-is done there. Knows nothing of MLX's Python side, and imports nothing outside the standard
-library.
+is done there. Knows shared libraries; does not know MLX's Python side, and imports only the
+standard library.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from pathlib import Path
 
 _SITE = Path(sysconfig.get_path("purelib"))
 _OPENBLAS = "ngsolve_openblas/libopenblas*.so"
-"""Of PyPI's builds the one whose symbols have their plain names and which has kernels for every
-processor: others are compiled for one, and end the process on the rest.
+"""The one build of OpenBLAS on PyPI whose symbols have their plain names and which has kernels
+for every processor: others are compiled for one processor and kill the process on the rest.
 """
 
 
@@ -34,7 +34,7 @@ class Blas:
 
 
 def interpose() -> Blas:
-    """Load OpenBLAS for the whole process, once, if this is Linux and MLX is not loaded yet."""
+    """Load OpenBLAS for the whole process, if this is Linux and MLX is not loaded yet."""
     if sys.platform == "darwin":
         return Blas("accelerate", None)
     if os.environ.get("MLX_T2_NO_OPENBLAS"):
@@ -60,8 +60,9 @@ def _load(library: Path) -> None:
     """Open `library` for all later libraries, with MLX's own copy of libgfortran where the
     system has none.
 
-    Wheels rename the libraries that they bundle, so the copy answers to a name that OpenBLAS
-    does not ask for. A private copy with the plain name in its header settles it.
+    OpenBLAS asks for `libgfortran.so.5`. MLX's wheel bundles that library, but as
+    `libgfortran-<hash>.so.5`, which is also the name in its header. So a copy is made with the
+    plain name written over the one in the header, and loaded first; OpenBLAS then finds it.
     """
     try:
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
@@ -88,8 +89,8 @@ def _load(library: Path) -> None:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """OpenBLAS uses `count` threads a call inside the block; nothing changes where it is not
-    loaded.
+    """Inside the `with`, OpenBLAS uses `count` threads per call; nothing changes where it is
+    not loaded.
     """
     if BLAS.name != "openblas":
         yield

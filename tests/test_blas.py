@@ -62,7 +62,7 @@ def test_switched_off_it_is_the_reference_and_the_remedy_is_to_unset_the_switch(
 
 
 def test_matrix_products_of_mlx_are_at_least_five_times_faster():
-    one = {"OPENBLAS_NUM_THREADS": "1"}  # as many as the reference has
+    one = {"OPENBLAS_NUM_THREADS": "1"}  # the reference has one
     fast = float(run(BEST_OF_FIVE, **one))
     slow = float(run(BEST_OF_FIVE, MLX_T2_NO_OPENBLAS="1", **one))
     assert slow >= 5 * fast, f"{slow:.3f} s with the reference BLAS, {fast:.3f} s with OpenBLAS"

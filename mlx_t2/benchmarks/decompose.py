@@ -13,7 +13,7 @@ from mlx_t2.svf import (
     BasisCache,
     Precision,
     Targets,
-    decompose_layers,
+    decompose_each,
     decompose_weight,
     dense_weight,
     weight_key,
@@ -40,7 +40,7 @@ def _all_weights(runs: int) -> Row:
 
     def ours() -> None:
         with TemporaryDirectory() as folder:
-            for _ in decompose_layers(layers, keys.__getitem__, BasisCache(Path(folder))):
+            for _ in decompose_each(layers, keys.__getitem__, BasisCache(Path(folder))):
                 pass
 
     def other() -> None:
@@ -105,7 +105,7 @@ def _error(weight: mx.array, bits: int, precision: Precision) -> float:
     u, s, vt = np.linalg.svd(dense, full_matrices=False)
     expected = (u * (s * (z.astype(np.float64) - 1))) @ vt
     basis = decompose_weight(weight, precision=precision)
-    q = np.array(basis.q.stored(bits).dense()).astype(np.float64)
+    q = np.array(basis.q.to_bits(bits).dense()).astype(np.float64)
     change = (q * (z.astype(np.float64) - 1)) @ q.T
     got = change @ dense if basis.side == "left" else dense @ change
     return float(np.linalg.norm(got - expected) / np.linalg.norm(expected))

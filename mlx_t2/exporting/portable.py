@@ -1,27 +1,28 @@
-"""An expert as one file to hand on. Knows the expert file; knows no model."""
+"""An expert as one file to hand on. Knows the expert file; does not know models."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from mlx_t2.errors import ExpertFileError
+from mlx_t2.errors import FileError
 from mlx_t2.experts import Expert
+from mlx_t2.files import write_whole
 
 
 def to_safetensors(expert: Expert, out: str | Path, overwrite: bool = False) -> Path:
     """Write the expert to `out`; without the suffix, `out` is a folder. Returns the file.
 
-    Raises: ShapeError for scales that have become unusable; ExpertFileError where another file
-    is there already and `overwrite` is not set, or where the disk does not take it.
+    Raises: ShapeError for scales that have become unusable; FileError where another file is
+        there already and `overwrite` is not set, or where the disk refuses it.
     """
     path = Path(out)
     if path.suffix != ".safetensors":
         path = path / f"{expert.name}.safetensors"
-    checked = replace(expert)  # constructed anew: arrays can have been changed in place
-    if path.exists() and not overwrite and not _holds(path, checked.encoded()):
-        raise ExpertFileError(
+    content = replace(expert).encoded()  # made anew, and so checked: arrays can have changed
+    if path.exists() and not overwrite and not _holds(path, content):
+        raise FileError(
             f"{path}: another file is there, expected none. Give another place, or overwrite it"
         )
-    checked.save(path)
+    write_whole(path, content)
     return path
 
 

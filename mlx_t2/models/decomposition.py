@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mlx_t2.folders import cache_dir
-from mlx_t2.svf import BaseLayer, Basis, BasisCache, Recipe, decompose_layers, work
+from mlx_t2.svf import BaseLayer, Basis, BasisCache, Recipe, count_operations, decompose_each
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ def decompose_chosen(
     key: of a path: the hash of its weight that the cache is asked with.
     """
     start, done, computed = time.perf_counter(), 0.0, 0.0
-    works = {path: work(layer) for path, layer in chosen.items()}
+    works = {path: count_operations(layer) for path, layer in chosen.items()}
     cache = BasisCache(cache_dir() / "bases", recipe.rank, recipe.precision, recipe.bits or 32)
-    for index, one in enumerate(decompose_layers(chosen, key, cache), 1):
+    for index, one in enumerate(decompose_each(chosen, key, cache), 1):
         seconds = time.perf_counter() - start
         done += works[one.path]
         computed += 0.0 if one.cached else works[one.path]

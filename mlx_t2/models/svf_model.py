@@ -18,6 +18,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ConfigError, ModelError
 from mlx_t2.svf import (
+    Arrays,
     BaseLayer,
     Basis,
     Form,
@@ -29,12 +30,12 @@ from mlx_t2.svf import (
     Targets,
     cheaper_form,
     check_scales,
-    fold,
-    install,
-    plan,
+    fold_layers,
+    install_layers,
+    plan_decomposition,
     same,
-    unfold,
-    uninstall,
+    unfold_layers,
+    uninstall_layers,
     weight_key,
 )
 
@@ -70,7 +71,7 @@ class SVFModel:
         self.tokenizer = tokenizer
         self.recipe: Recipe | None = None
         """What the layers that wear scales were made by; None where there are none."""
-        self.singular_values: dict[str, mx.array] = {}
+        self.singular_values: Arrays = {}
         """{module path: s} of the layers that wear scales, descending."""
         self._keys = dict(keys or {})
         self._layers: dict[str, SVFLayer] = {}
@@ -115,7 +116,7 @@ class SVFModel:
 
     def plan(self, recipe: Recipe | None = None) -> Plan:
         """What `decompose` would do and need; nothing is computed. Raises as it does."""
-        return plan(self.network, recipe or Recipe())
+        return plan_decomposition(self.network, recipe or Recipe())
 
     def targeted(self, targets: str = "mlp") -> list[str]:
         """The module paths that `decompose` would give scales to; ConfigError for none."""
@@ -146,7 +147,7 @@ class SVFModel:
         recipe = recipe or Recipe()
         chosen = Targets(recipe.targets).select(self.network)
         self._wear({})
-        uninstall(self.network)
+        uninstall_layers(self.network)
         self._layers, self.recipe, self.singular_values = {}, None, {}
         bases: dict[str, Basis] = {}
         for report, basis in self._decompose(chosen, recipe):
@@ -154,7 +155,7 @@ class SVFModel:
             yield report
         ordered = {path: bases[path] for path in chosen}
         self.singular_values = {path: basis.s for path, basis in ordered.items()}
-        self._layers, self.recipe = install(self.network, ordered, recipe.bits), recipe
+        self._layers, self.recipe = install_layers(self.network, ordered, recipe.bits), recipe
 
     def take_layers(
         self, layers: Mapping[str, Any], targets: str, rank: int | None = None
@@ -205,7 +206,7 @@ class SVFModel:
         check_scales(scales, self.shapes)
         if self._folding is not None:
             bases = self._folding.base_layers
-            unfold([self._layers[path] for path in bases], bases.values())
+            unfold_layers([self._layers[path] for path in bases], bases.values())
             self._folding = None
         self._worn = dict(scales)
         self._put_on(self._worn)
@@ -277,7 +278,7 @@ class SVFModel:
                 "folding: each row wears its own scales, expected one z for all of them"
             )
         layers = {path: self._layers[path] for path in self._worn}
-        bases = dict(zip(layers, fold(layers.values(), bits, force), strict=True))
+        bases = dict(zip(layers, fold_layers(layers.values(), bits, force), strict=True))
         self._folding = _Folding(bases, bits, force)
 
     # Caches

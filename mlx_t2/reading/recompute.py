@@ -93,7 +93,8 @@ def _checkpoint(block: nn.Module, call: Callable, given: Any) -> Any:
         with _holding(caches, held, pairs), _wearing(layers, scales):
             result = call(block, *args, **kwargs)
             if not isinstance(result, mx.array):
-                # MLX drops a cotangent of an array that is an output twice, here and in a cache.
+                # Of an array that is an output twice, here and in a cache, MLX drops one
+                # cotangent.
                 result = tree_map(lambda leaf: leaf * 1 if _differs(leaf) else leaf, result)
             after["used"] = [cache.used for cache in caches]
             outputs, after["rebuild"] = _open_tree(

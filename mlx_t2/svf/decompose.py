@@ -1,13 +1,14 @@
-"""W → its singular vectors on the smaller side. Pure functions on arrays; knows no layers.
+"""W = U diag(s) Vᵀ → its singular vectors on the smaller side. Pure functions on arrays; does
+not know layers.
 
 Since Uᵀ W = diag(s) Vᵀ, one square orthogonal matrix q is enough to scale singular values:
 
-    out ≤ in:   W' = q diag(z) qᵀ W,   q = U  (eigenvectors of W Wᵀ)
-    in < out:   W' = W q diag(z) qᵀ,   q = V  (eigenvectors of Wᵀ W)
+    out ≤ in:   W' = U diag(s ⊙ z) Vᵀ = q diag(z) qᵀ W,   q = U  (eigenvectors of W Wᵀ)
+    in < out:   W' = U diag(s ⊙ z) Vᵀ = W q diag(z) qᵀ,   q = V  (eigenvectors of Wᵀ W)
 
-Differs (1) from the reference, which keeps U, s and V of a float32 SVD: the symmetric
-eigenproblem of the Gram matrix is smaller, and in float64 more accurate (self-adaptive-llms:
-utils.py, decompose).
+Differs (1): the reference keeps U, s and V of a float32 SVD (self-adaptive-llms: utils.py,
+decompose). The symmetric eigenproblem of the Gram matrix is smaller, and in float64 more
+accurate.
 """
 
 from dataclasses import dataclass
@@ -17,16 +18,18 @@ from typing import Literal, get_args
 import mlx.core as mx
 from jaxtyping import Float
 
-from .vectors import Vectors
+from .singular_vectors import SingularVectors
 
 Side = Literal["left", "right"]
 """`left`: q = U, for out ≤ in. `right`: q = V, for in < out."""
 SIDES = get_args(Side)
 
-
 Precision = Literal["float64", "float32"]
-"""Of the Gram matrix and its eigenvectors; the basis is float32 in the end."""
+"""What the Gram matrix and its eigenvectors are computed in; the basis is float32 anyway."""
 PRECISIONS = get_args(Precision)
+
+
+_DTYPES: dict[Precision, mx.Dtype] = {"float64": mx.float64, "float32": mx.float32}
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,14 @@ class Basis:
     """The kept singular vectors of one weight, or of a stack of weights."""
 
     side: Side
-    q: Vectors
+    q: SingularVectors
     """Orthonormal columns (*stack, n, rank), largest singular value first; n = min(out, in)."""
     s: Float[mx.array, "*stack rank"]
     """Singular values, descending."""
 
     @property
     def nbytes(self) -> int:
-        """Of q and s."""
+        """Bytes of q and s."""
         return self.q.nbytes + self.s.nbytes
 
 
@@ -51,20 +54,28 @@ def decompose_weight(
     rank: int | None = None,
     precision: Precision = "float64",
 ) -> Basis:
-    """The basis of one weight, or of each of a stack, lazily: nothing is computed before it is
-    evaluated.
+    """The basis of one weight, or of each weight of a stack; lazy, like every MLX array.
 
     Gram matrix and eigenvectors are float64, which only CPU streams have. The sign of each
     column is fixed (its largest entry is positive), so an expert means the same on every
     machine.
 
+    >>> w = mx.array([[3.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    >>> basis = decompose_weight(w)
+    >>> basis.side, basis.s
+    ('left', array([3, 2], dtype=float32))
+    >>> q, z = basis.q.dense(), mx.array([10.0, 1.0])
+    >>> (q * z) @ q.T @ w  # W' = q diag(z) qᵀ W = U diag(s ⊙ z) Vᵀ
+    array([[30, 0, 0],
+           [0, 0, 2]], dtype=float32)
+
     rank: how many columns to keep, largest singular value first; all when None.
-    precision: float32 takes some two thirds of the time, and loses the vectors of singular
-        values some thousand times smaller than the first; an expert made under one does not
-        fit the other.
+    precision: float32 takes about two thirds of the time, and loses the vectors of singular
+        values a thousand times smaller than the first. An expert trained under one precision
+        does not fit the other.
     """
     if weight.ndim == 3:
-        return stacked([decompose_weight(w, stream, rank, precision) for w in weight])
+        return stack_bases([decompose_weight(w, stream, rank, precision) for w in weight])
     side: Side = "left" if weight.shape[0] <= weight.shape[1] else "right"
     w = weight.astype(_DTYPES[precision], stream=stream)
     kept = slice(None, None, -1) if rank is None else slice(-1, -rank - 1, -1)
@@ -74,25 +85,29 @@ def decompose_weight(
         q, s = vectors[:, kept], mx.sqrt(mx.maximum(values[kept], 0))
         largest = mx.take_along_axis(q, mx.argmax(mx.abs(q), axis=0, keepdims=True), axis=0)
         q = mx.where(largest < 0, -q, q)
-        return Basis(side, Vectors((q.astype(mx.float32),)), s.astype(mx.float32))
+        return Basis(side, SingularVectors((q.astype(mx.float32),)), s.astype(mx.float32))
 
 
 def _lower_gram(w: Float[mx.array, "n m"], panels: int = 3) -> Float[mx.array, "n n"]:
-    """W Wᵀ, of which only the blocks that the lower triangle needs are computed."""
+    """W Wᵀ, right only in its lower triangle: the blocks above are not computed.
+
+    With 3 panels, 6 products of 9, the others zeros:
+
+        W₀W₀ᵀ    0      0
+        W₁W₀ᵀ  W₁W₁ᵀ    0
+        W₂W₀ᵀ  W₂W₁ᵀ  W₂W₂ᵀ
+    """
     n = w.shape[0]
     edges = [n * i // panels for i in range(panels + 1)]
-    rows = [
+    blocks = [
         mx.pad(w[start:end] @ w[:end].T, [(0, 0), (0, n - end)])
         for start, end in pairwise(edges)
         if end > start
     ]
-    return mx.concatenate(rows)
+    return mx.concatenate(blocks)
 
 
-_DTYPES = {"float64": mx.float64, "float32": mx.float32}
-
-
-def stacked(bases: list[Basis]) -> Basis:
-    """Bases of the matrices of one stack → one basis of the stack; the arrays are float."""
+def stack_bases(bases: list[Basis]) -> Basis:
+    """One basis of a stack, from the float bases of its matrices."""
     q = mx.stack([basis.q.parts[0] for basis in bases])
-    return Basis(bases[0].side, Vectors((q,)), mx.stack([basis.s for basis in bases]))
+    return Basis(bases[0].side, SingularVectors((q,)), mx.stack([basis.s for basis in bases]))

@@ -1,5 +1,18 @@
-"""Layers wearing singular value scales. Each knows one weight, or one stack of weights; none
-knows a model or an expert.
+"""The paper's equation as layers. With W = U diag(s) Vᵀ frozen and z learned, a layer computes
+
+    y = W' x,    W' = U diag(s ⊙ z) Vᵀ
+
+without ever forming W'. Only the singular vectors of the smaller side, q, are kept beside the
+untouched base layer:
+
+    out ≤ in,  q = U:   W' = q diag(z) qᵀ W     y = y₀ + q ((z − 1) ⊙ (qᵀ y₀)),  y₀ = W x
+    in < out,  q = V:   W' = W q diag(z) qᵀ     y = W (x + q ((z − 1) ⊙ (qᵀ x)))
+
+Each layer knows one weight, or one stack of weights; none knows a model or an expert.
+
+Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.1.
+Differs (2): the reference recomposes W' from U, s ⊙ z and V. Here the base stays as it is, even
+quantised, and z = 1 is the base layer, bit for bit.
 """
 
 from typing import Any
@@ -10,145 +23,184 @@ from jaxtyping import Float, Integer
 
 from mlx_t2.errors import ModelError
 
-from .base import BaseLayer, Linear, Multi, Switch, activation_dtype, dense_weight
+from .base_layer import (
+    BaseLayer,
+    Linear,
+    Multi,
+    Switch,
+    activation_dtype,
+    dense_weight,
+    weight_shape,
+)
 from .decompose import Basis
 
 
 class SVFLayer(nn.Module):
-    """What the three layers below have in common: a base, a basis, and z to wear.
+    """What the three layers below have in common: a base, its basis, and z to wear.
 
-    With W = U diag(s) Vᵀ frozen, each computes with
-
-        W' = U diag(s ⊙ z) Vᵀ
-
-    in place of W. Only the singular vectors of the smaller side, q, are kept beside the
-    untouched base layer:
-
-        out ≤ in:   W' = q diag(z) qᵀ W        (q = U)
-        in < out:   W' = W q diag(z) qᵀ        (q = V)
-
-    Without z the layer is the base layer, bit for bit, quantised or not. z stays float32.
+    Without z the layer is the base layer. z stays float32 whatever the base computes in.
 
     Shapes: q (*stack, min(out, in), rank), z (*stack, rank), or (rows, *stack, rank) with one z
-    a row of the batch; the stack is the experts of a switch layer or the heads of a
+    per row of the batch; the stack is the experts of a switch layer or the heads of a
     multi-linear one.
-    Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.1.
-    Differs (2): the weights are never recomposed to be used, so the base may stay quantised.
     """
 
     def __init__(self, base: BaseLayer, basis: Basis, bits: int | None = None):
-        """bits: of an entry of q: 32, 16 or 8; None is the dtype that the base computes in."""
+        """bits: per entry of q, 32, 16 or 8; None is the dtype that the base computes in."""
         super().__init__()
-        self.base: Any = base  # each kind is called in its own way
+        self.base: Any = base  # each class of base is called in its own way
         self.side = basis.side
         self.dtype = activation_dtype(base)
         # The leading underscores keep q and z out of the parameters that mlx-lm saves and
         # freezes.
-        self._q = basis.q.in_dtype(self.dtype) if bits is None else basis.q.stored(bits)
+        self._q = basis.q.to_dtype(self.dtype) if bits is None else basis.q.to_bits(bits)
+
+    @property
+    def out(self) -> int:
+        """Length of the weight's outputs."""
+        return weight_shape(self.base)[-2]
+
+    @property
+    def inner(self) -> int:
+        """Length of the weight's inputs."""
+        return weight_shape(self.base)[-1]
+
+    @property
+    def rank(self) -> int:
+        """How many singular values z scales, per matrix."""
+        return self._q.rank
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of z: (rank,), (experts, rank) or (heads, rank)."""
-        return (*self._q.stack, self._q.rank)
+        """The shape of z for one row: (rank,), (experts, rank) or (heads, rank)."""
+        return (*self._q.stack, self.rank)
 
     @property
     def basis_bytes(self) -> int:
-        """Of q as it is kept here."""
+        """Bytes of q as it is kept here."""
         return self._q.nbytes
 
     @property
-    def z(self) -> mx.array | None:
+    def z(self) -> Float[mx.array, "*rows_and_stack {self.rank}"] | None:
         """The scales now worn; None is the base layer."""
         return self.get("_z")
 
     @property
     def has_rows(self) -> bool:
-        """Each row of the batch wears its own scales."""
+        """Whether each row of the batch wears its own scales."""
         z = self.z
         return z is not None and z.ndim > len(self.shape)
 
-    def wear(self, z: mx.array | None) -> None:
+    def wear(self, z: Float[mx.array, "*rows_and_stack {self.rank}"] | None) -> None:
         """Put scales on, or take them off with None."""
         self.pop("_z", None)
         if z is not None:
             self["_z"] = z
 
-    def folded_weight(self) -> Float[mx.array, "*stack out inner"]:
+    def folded_weight(self) -> Float[mx.array, "*stack {self.out} {self.inner}"]:
         """W' itself, in float32."""
         dense, z, q = dense_weight(self.base), self.z, self._q.dense()
         if z is None:
             return dense
-        change, qt = (q * (z - 1)[..., None, :]), q.swapaxes(-1, -2)
+        scaled, qt = q * (z - 1)[..., None, :], q.swapaxes(-1, -2)
         if self.side == "left":
-            return dense + change @ (qt @ dense)
-        return dense + (dense @ change) @ qt
+            return dense + scaled @ (qt @ dense)
+        return dense + (dense @ scaled) @ qt
 
-    def scaled(
+    def _shift(
         self,
-        h: Float[mx.array, "*batch n"],
-        change: Float[mx.array, "*shape rank"],
+        h: Float[mx.array, "*#batch n"],
+        deviation: Float[mx.array, "*#batch {self.rank}"],
         at: Integer[mx.array, "*at"] | None = None,
-    ) -> Float[mx.array, "*out n"]:
-        """q (change ⊙ (qᵀ h)): what scaling by z = 1 + change adds to h, in h's dtype."""
-        return self._q.back(change * self._q.into(h, at), at).astype(h.dtype)
+    ) -> Float[mx.array, "*#batch n"]:
+        """q (deviation ⊙ (qᵀ h)): what scaling by z = 1 + deviation adds to h, in h's dtype."""
+        return self._q.back(deviation * self._q.into(h, at), at).astype(h.dtype)
 
 
 class SVFLinear(SVFLayer):
-    """A linear layer whose singular values are scaled.
+    """A linear layer whose singular values are scaled: one weight, one z."""
 
-    out ≤ in:   y = y₀ + q ((z − 1) ⊙ (qᵀ y₀)),   y₀ = W x
-    in < out:   y = W (x + q ((z − 1) ⊙ (qᵀ x)))
-    """
-
-    def __call__(self, x: mx.array) -> mx.array:
+    def __call__(
+        self, x: Float[mx.array, "*batch {self.inner}"]
+    ) -> Float[mx.array, "*batch {self.out}"]:
         z = self.z
         if z is None:
             return self.base(x)
         if self.side == "right":
-            return self.base(x + self.scaled(x, self._change(z, x)))
+            return self.base(x + self._shift(x, self._deviation(z, x)))
         y = self.base(x)
         plain = y - self.base.bias if "bias" in self.base else y
-        return y + self.scaled(plain, self._change(z, y))
+        return y + self._shift(plain, self._deviation(z, y))
 
-    def _change(self, z: mx.array, h: mx.array) -> mx.array:
-        change = (z - 1).astype(h.dtype)
-        if change.ndim == 1:
-            return change
-        _check_rows(change.shape[0], h.shape, kept=2)
+    def _deviation(self, z: mx.array, h: mx.array) -> mx.array:
+        """z − 1 in h's dtype, in a shape that meets each row of h with its own z."""
+        deviation = (z - 1).astype(h.dtype)
+        if deviation.ndim == 1:
+            return deviation
+        _check_rows(deviation.shape[0], h.shape, flat_ndim=2)
         # Some layers see (rows · tokens, n): row-major, as reshaping leaves it.
-        change = mx.repeat(change, h.shape[0] // change.shape[0], axis=0)
-        return change.reshape(h.shape[0], *[1] * (h.ndim - 2), change.shape[1])
+        deviation = mx.repeat(deviation, h.shape[0] // deviation.shape[0], axis=0)
+        return deviation.reshape(h.shape[0], *[1] * (h.ndim - 2), self.rank)
 
 
 class SVFSwitchLinear(SVFLayer):
-    """The experts of a mixture-of-experts layer, each with singular values and z of its own.
+    """The experts of a mixture-of-experts layer, each with singular values and a z of its own.
 
-    x (…, 1, in) and indices (…): which expert each entry goes to.
+    `indices` says which expert each entry of x goes to. Where rows wear their own scales, an
+    entry needs the z of its expert *and* of its row, but with many tokens mlx-lm sorts entries
+    by expert first, and their rows are lost. The block around the layer therefore notes the
+    order (see `moe_block`), from which the row is found again:
+
+        before the sort     expert   2  0  1  0       row  0  0  1  1    (entry // 2)
+        order = argsort              1  3  2  0       which entry is now in this place
+        what the layer sees expert   0  0  1  2       row  0  1  1  0    (order // 2)
     """
 
     def __call__(
-        self, x: mx.array, indices: Integer[mx.array, "*at"], sorted_indices: bool = False
-    ) -> mx.array:
+        self,
+        x: Float[mx.array, "*#at 1 {self.inner}"],
+        indices: Integer[mx.array, "*#at"],
+        sorted_indices: bool = False,
+    ) -> Float[mx.array, "*at 1 {self.out}"]:
         z = self.z
         if z is None:
             return self.base(x, indices, sorted_indices=sorted_indices)
-        change = self._change(z.astype(mx.float32), indices, sorted_indices).astype(x.dtype)
+        deviation = self._deviation(z.astype(mx.float32), indices, sorted_indices)
+        deviation = deviation.astype(x.dtype)
         if self.side == "right":
-            # The tokens as they come into a block, before each has a copy for every expert.
-            is_spread = x.shape[:-2] != indices.shape or indices.shape[1:][-1:] == (1,)
-            x = x + self.scaled(x, change, indices)
-            if is_spread:
-                # The axis of one token anew, as mlx-lm makes it: MLX's CPU backend picks its
-                # kernel by the strides, and z = 1 is to be the base bit for bit.
+            # Tokens that enter a block: one for all its experts, even where that is one expert.
+            one_expert = indices.ndim > 1 and indices.shape[-1] == 1
+            enters_block = one_expert or x.shape[:-2] != indices.shape
+            x = x + self._shift(x, deviation, indices)
+            if enters_block:
+                # Make the axis of one token anew, as mlx-lm does: MLX's CPU backend picks its
+                # kernel by the strides, and with z = 1 the same one has to be picked.
                 x = mx.expand_dims(x.squeeze(-2), -2)
             return self.base(x, indices, sorted_indices=sorted_indices)
         y = self.base(x, indices, sorted_indices=sorted_indices)
         bias = self.base.get("bias")
         plain = y if bias is None else y - mx.expand_dims(bias[indices], -2)
-        return y + self.scaled(plain, change, indices)
+        return y + self._shift(plain, deviation, indices)
 
-    def _change(self, z: mx.array, indices: mx.array, is_sorted: bool) -> mx.array:
-        """z − 1 of the expert, and of the row, behind each entry of `indices`: (…, 1, rank)."""
+    def check_rows(self, indices: Integer[mx.array, "*at"]) -> None:
+        """Raise ModelError where the batch does not have the rows that wear scales.
+
+        indices: (rows, …, experts per token), or (rows · tokens, experts per token).
+        """
+        z = self.z
+        if z is not None and self.has_rows:
+            _check_rows(z.shape[0], indices.shape, flat_ndim=2)
+
+    def note_order(self, order: Integer[mx.array, " entries"] | None) -> None:
+        """Remember what the block around this layer sorts by; None when it has finished."""
+        self.pop("_sorted_from", None)
+        if order is not None:
+            self["_sorted_from"] = order
+
+    def _deviation(
+        self, z: mx.array, indices: Integer[mx.array, "*at"], is_sorted: bool
+    ) -> Float[mx.array, "*at 1 {self.rank}"]:
+        """z − 1 of the expert, and of the row, of each entry."""
         if self.has_rows:
             rows, experts = z.shape[:2]
             order = self._order(indices, is_sorted)
@@ -156,8 +208,10 @@ class SVFSwitchLinear(SVFLayer):
             z, indices = z.reshape(rows * experts, -1), row * experts + indices
         return mx.expand_dims((z - 1)[indices], -2)
 
-    def _order(self, indices: mx.array, is_sorted: bool) -> mx.array:
-        """Where each entry stood before mlx-lm sorted them by expert; row-major."""
+    def _order(
+        self, indices: Integer[mx.array, "*at"], is_sorted: bool
+    ) -> Integer[mx.array, " entries"]:
+        """Where each entry was before the sort, counted row by row."""
         if not is_sorted:
             self.check_rows(indices)
             return mx.arange(indices.size)
@@ -169,51 +223,40 @@ class SVFSwitchLinear(SVFLayer):
             )
         return order
 
-    def check_rows(self, indices: mx.array) -> None:
-        """Raise ModelError where the batch is not of the rows that wear scales.
-
-        indices: (rows, …, experts a token), or (rows · tokens, experts a token).
-        """
-        z = self.z
-        if z is not None and self.has_rows:
-            _check_rows(z.shape[0], indices.shape, kept=2)
-
-    def note_order(self, order: mx.array | None) -> None:
-        """What the block around this layer is about to sort by; None when it is done."""
-        self.pop("_sorted_from", None)
-        if order is not None:
-            self["_sorted_from"] = order
-
 
 class SVFMultiLinear(SVFLayer):
     """The per-head projections of multi-head latent attention, used from either side.
 
-    x (B, heads, T, in): x Wᵀ, or x W with x (B, heads, T, out) where `transpose` is off.
+    With `transpose`, x Wᵀ per head: n = in, m = out; without, x W: n = out, m = in. One x for
+    all heads is broadcast.
     """
 
-    def __call__(self, x: mx.array, transpose: bool = True) -> mx.array:
+    def __call__(
+        self, x: Float[mx.array, "*#batch tokens n"], transpose: bool = True
+    ) -> Float[mx.array, "*#batch tokens m"]:
         z = self.z
         if z is None:
             return self.base(x, transpose)
         if self.has_rows:
-            _check_rows(z.shape[0], x.shape, kept=0)
-        change = mx.expand_dims(z - 1, -2).astype(x.dtype)
+            _check_rows(z.shape[0], x.shape)
+        deviation = mx.expand_dims(z - 1, -2).astype(x.dtype)
+        # q is on one side of W; which side x meets depends on the call
         if (self.side == "right") == transpose:
-            return self.base(x + self.scaled(x, change), transpose)
+            return self.base(x + self._shift(x, deviation), transpose)
         y = self.base(x, transpose)
-        return y + self.scaled(y, change)
+        return y + self._shift(y, deviation)
 
 
-def _check_rows(rows: int, shape: tuple[int, ...], kept: int) -> None:
-    """Raise ModelError where a batch of that shape is not of so many rows.
+def _check_rows(rows: int, shape: tuple[int, ...], flat_ndim: int | None = None) -> None:
+    """Raise ModelError where a batch of that shape does not have `rows` rows.
 
-    kept: with this many axes, rows and tokens may lie in one axis.
+    flat_ndim: with this many axes, the first one may hold rows and tokens together.
     """
-    if len(shape) < 2 or (shape[0] != rows and (len(shape) != kept or shape[0] % rows)):
+    if len(shape) < 2 or (shape[0] != rows and (len(shape) != flat_ndim or shape[0] % rows)):
         raise ModelError(
-            f"a layer saw a batch of shape {shape} where {rows} rows wear their own scales, "
-            "expected that many rows: this architecture regroups them, or the batch is "
-            "another. Give all rows the same scales"
+            f"a layer got a batch of shape {shape}, expected {rows} rows, which wear their own "
+            "scales: this architecture regroups rows, or the batch is another one. Give all "
+            "rows the same scales"
         )
 
 

@@ -9,12 +9,12 @@ import mlx.nn as nn
 
 from mlx_t2.errors import ConfigError
 
-from .base import BaseLayer, activation_dtype, weight_shape
+from .base_layer import BaseLayer, activation_dtype, weight_shape
 from .decompose import PRECISIONS, Precision
-from .engine import STREAMS, work
-from .install import Survey, Targets
+from .decompose_layers import STREAMS, count_operations
 from .scales import Shapes
-from .vectors import BITS
+from .singular_vectors import BITS
+from .targets import Survey, Targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +24,11 @@ class Recipe:
     targets: str = "mlp"
     """`mlp`, `attention`, `all` or a regular expression on module paths."""
     rank: int | None = None
-    """Singular values scaled a weight, largest first; all when None, or where there are no
-    more.
-    """
+    """Singular values scaled per weight, largest first; None, or more than there are: all."""
     precision: Precision = "float64"
-    """Of the Gram matrix and its eigenvectors."""
+    """What the Gram matrix and its eigenvectors are computed in."""
     bits: int | None = None
-    """An entry of q takes 32, 16 or 8; None is what the layer computes in."""
+    """Per entry of q: 32, 16 or 8; None is what the layer computes in."""
 
     def __post_init__(self):
         if self.rank is not None and self.rank < 1:
@@ -50,19 +48,19 @@ class Plan:
     survey: Survey
     """What would happen to each layer."""
     shapes: Shapes
-    """Of z."""
+    """{module path: shape of z}."""
     basis_bytes: int
-    """Of all q, as the model would hold them."""
+    """All q together, as the model would hold them."""
     expert_bytes: int
-    """Of an expert's z."""
+    """All z of one expert together."""
     peak_bytes: int
-    """At most in work at once, beside the model: a few weights in float64."""
+    """The most memory in use at once, beside the model: a few weights in float64."""
     operations: float
-    """See `svf.work`."""
+    """See `count_operations`."""
 
 
-def plan(network: nn.Module, recipe: Recipe) -> Plan:
-    """What `recipe` would do.
+def plan_decomposition(network: nn.Module, recipe: Recipe) -> Plan:
+    """What `recipe` would do to the network.
 
     Raises: ConfigError for targets that match nothing; ModelError for an architecture that
         cannot wear scales.
@@ -76,7 +74,7 @@ def plan(network: nn.Module, recipe: Recipe) -> Plan:
         sum(_basis_bytes(layer, shapes[path], recipe) for path, layer in chosen.items()),
         4 * sum(math.prod(shape) for shape in shapes.values()),
         max(_peak_bytes(layer, shapes[path], recipe) for path, layer in chosen.items()),
-        sum(work(layer) for layer in chosen.values()),
+        sum(count_operations(layer) for layer in chosen.values()),
     )
 
 
@@ -87,13 +85,15 @@ def _shape(layer: BaseLayer, rank: int | None) -> tuple[int, ...]:
 
 
 def _basis_bytes(layer: BaseLayer, shape: tuple[int, ...], recipe: Recipe) -> int:
-    each = activation_dtype(layer).size if recipe.bits is None else recipe.bits / 8
-    return round(each * math.prod(shape) * min(weight_shape(layer)[-2:]))
+    entry = activation_dtype(layer).size if recipe.bits is None else recipe.bits / 8
+    return round(entry * math.prod(shape) * min(weight_shape(layer)[-2:]))
 
 
 def _peak_bytes(layer: BaseLayer, shape: tuple[int, ...], recipe: Recipe) -> int:
-    """A weight in work: itself in float32 and in the precision, and four squares of its smaller
-    side; of a stack, the bases that are finished.
+    """The layer's share of the peak while every stream decomposes one of its matrices.
+
+    Per matrix: itself in float32 and in the precision, and four squares of its smaller side.
+    Beside them, the finished bases of its stack.
     """
     out, inner = weight_shape(layer)[-2:]
     size, n = (8 if recipe.precision == "float64" else 4), min(out, inner)

@@ -1,12 +1,19 @@
-"""Scales: the vectors z of a whole model, by module path. Knows no files and no models."""
+"""Scales: the vectors z of a whole model, by module path. Does not know files or models."""
+
+from collections.abc import Sequence
 
 import mlx.core as mx
+from jaxtyping import Integer
 
 from mlx_t2.errors import ShapeError
 
+Arrays = dict[str, mx.array]
+"""Arrays by module path or by name, whatever they are: gradients, singular values, sums."""
+
 Scales = dict[str, mx.array]
 """{module path: z}, z float32 of the layer's shape: (rank,), or (stack, rank) for the experts
-or heads of one layer; or (rows, *shape) where each row of a batch wears its own.
+or heads of one layer; or (rows, *shape) where each row of a batch wears its own. A missing path
+is the base weight, z = 1.
 """
 
 Shapes = dict[str, tuple[int, ...]]
@@ -19,9 +26,7 @@ def ones(shapes: Shapes) -> Scales:
 
 
 def check_scales(scales: Scales, shapes: Shapes) -> None:
-    """Raise one ShapeError that lists every path or shape of `scales` that `shapes` does not
-    have.
-    """
+    """Raise one ShapeError that lists every path and shape that is not in `shapes`."""
     faults = [
         fault
         for path, z in scales.items()
@@ -34,32 +39,41 @@ def check_scales(scales: Scales, shapes: Shapes) -> None:
 
 
 def shape_fault(
-    path: str, came: tuple[int, ...], shapes: Shapes, rows: bool = False
+    path: str, got: tuple[int, ...], shapes: Shapes, rows: bool = False
 ) -> str | None:
-    """What keeps scales of that shape off the layer at `path`; None where they fit.
+    """Why scales of that shape do not fit the layer at `path`; None where they do.
 
-    rows: one z a row of a batch is fine too.
+    rows: one z per row of a batch fits too.
     """
     if path not in shapes:
         return f"{path}: no such SVF layer"
     expected = shapes[path]
-    if came == expected or (rows and came[1:] == expected):
+    if got == expected or (rows and got[1:] == expected):
         return None
-    if len(expected) == 1 and len(came) <= 2:
+    if len(expected) == 1 and len(got) <= 2:
         return (
-            f"{path}: got {came[-1] if came else 0} singular-value scales, the layer has "
+            f"{path}: got {got[-1] if got else 0} singular-value scales, the layer has "
             f"{expected[0]}"
         )
-    return f"{path}: got scales of shape {came}, the layer has {expected}"
+    return f"{path}: got scales of shape {got}, the layer has {expected}"
 
 
-def take_rows(scales: Scales, shapes: Shapes, rows: mx.array) -> Scales:
+def stack_rows(rows: Sequence[Scales]) -> Scales:
+    """The scales of several conversations as rows of one batch; ones where a row has none."""
+    shapes = {path: z.shape for scales in rows for path, z in scales.items()}
+    return {
+        path: mx.stack([s[path] if path in s else mx.ones(shape) for s in rows])
+        for path, shape in shapes.items()
+    }
+
+
+def take_rows(scales: Scales, shapes: Shapes, rows: Integer[mx.array, " rows"]) -> Scales:
     """The scales of these rows, in this order; what all rows share stays as it is."""
     return {path: z[rows] if z.ndim > len(shapes[path]) else z for path, z in scales.items()}
 
 
 def same(one: Scales, other: Scales) -> bool:
-    """Whether both scale alike; looks at numbers only where the arrays are not the same."""
+    """Whether both scale alike; compares numbers only where the arrays are not the same."""
     return one.keys() == other.keys() and all(
         z is other[path] or (z.shape == other[path].shape and mx.array_equal(z, other[path]))
         for path, z in one.items()

@@ -3,7 +3,7 @@
 import mlx.core as mx
 import pytest
 
-from mlx_t2.errors import ExpertFileError, ShapeError
+from mlx_t2.errors import FileError, ShapeError
 from mlx_t2.experts import Expert
 from mlx_t2.exporting import to_safetensors
 
@@ -27,14 +27,14 @@ def test_a_place_without_the_suffix_is_a_folder(tmp_path):
 
 def test_another_file_is_overwritten_only_on_demand(tmp_path):
     path = to_safetensors(expert(2.0), tmp_path / "maths.safetensors")
-    with pytest.raises(ExpertFileError, match=r"maths\.safetensors: another file is there"):
+    with pytest.raises(FileError, match=r"maths\.safetensors: another file is there"):
         to_safetensors(expert(3.0), path)
     assert Expert.load(path).digest == expert(2.0).digest
     to_safetensors(expert(3.0), path, overwrite=True)
     assert Expert.load(path).digest == expert(3.0).digest
 
 
-def test_writing_the_same_expert_again_is_no_error(tmp_path):
+def test_writing_the_same_expert_again_is_fine(tmp_path):
     path = to_safetensors(expert(), tmp_path)
     assert to_safetensors(expert(), tmp_path) == path
 
@@ -42,7 +42,7 @@ def test_writing_the_same_expert_again_is_no_error(tmp_path):
 def test_a_folder_of_that_name_is_never_replaced(tmp_path):
     (tmp_path / "maths.safetensors").mkdir()
     for overwrite in (False, True):
-        with pytest.raises(ExpertFileError, match=r"maths\.safetensors"):
+        with pytest.raises(FileError, match=r"maths\.safetensors"):
             to_safetensors(expert(), tmp_path, overwrite=overwrite)
 
 

@@ -18,9 +18,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mlx_lm.models import llama
 
-from mlx_t2.errors import ConfigError
+from mlx_t2.errors import FileError
 from mlx_t2.models import SVFModel
-from mlx_t2.svf import BasisCache, Recipe, decompose_layers, decompose_weight, weight_key
+from mlx_t2.svf import BasisCache, Recipe, decompose_each, decompose_weight, weight_key
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 
@@ -189,7 +189,7 @@ def kept(tmp_path_factory):
 
 
 def found(layer, cache):
-    (done,) = decompose_layers({"layer": layer}, lambda path: weight_key(layer), cache)
+    (done,) = decompose_each({"layer": layer}, lambda path: weight_key(layer), cache)
     mx.eval(done.basis.q.parts, done.basis.s)
     return done
 
@@ -271,10 +271,10 @@ def test_only_what_dead_processes_left_is_swept(tmp_path):
     dead = subprocess.Popen(["true"])
     dead.wait()
     names = {
-        f".{dead.pid}-a-full-1.safetensors": False,
-        ".noprocess-a-full-1.safetensors": False,
-        f".{os.getpid()}-a-full-1.safetensors": True,
-        f".{os.getppid()}-a-full-1.safetensors": True,
+        f".{dead.pid}-0a1b2c3d.safetensors": False,
+        ".noprocess-0a1b2c3d.safetensors": False,
+        f".{os.getpid()}-0a1b2c3d.safetensors": True,
+        f".{os.getppid()}-0a1b2c3d.safetensors": True,
         f"{dead.pid}-full-1.safetensors": True,
         f".{dead.pid}-notes.txt": True,
     }
@@ -296,13 +296,13 @@ def test_two_writers_of_one_basis_do_not_take_each_others_file(tmp_path, monkeyp
     replace = os.replace
 
     def overtaken(source, target):
-        monkeypatch.setattr("mlx_t2.svf.cache.os.replace", replace)
+        monkeypatch.setattr("mlx_t2.files.os.replace", replace)
         with monkeypatch.context() as patch:
-            patch.setattr("mlx_t2.svf.cache.os.getpid", lambda: 1)
+            patch.setattr("mlx_t2.files.os.getpid", lambda: 1)
             cache.write("key", basis)
         replace(source, target)
 
-    monkeypatch.setattr("mlx_t2.svf.cache.os.replace", overtaken)
+    monkeypatch.setattr("mlx_t2.files.os.replace", overtaken)
     cache.write("key", basis)
     assert list(tmp_path.iterdir()) == [cache.path("key")]
     assert mx.array_equal(cache.read("key").q.dense(), basis.q.dense()).item()
@@ -312,8 +312,8 @@ def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
     def full(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mlx_t2.svf.cache.os.replace", full)
-    with pytest.raises(ConfigError, match=r"cannot write a basis there .*No space left"):
+    monkeypatch.setattr("mlx_t2.files.os.replace", full)
+    with pytest.raises(FileError, match=r"No space left.*Set MLX_T2_CACHE"):
         BasisCache(tmp_path).write("key", decompose_weight(mx.ones((3, 4))))
     assert list(tmp_path.iterdir()) == []
 
@@ -322,7 +322,7 @@ def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize("bits", [32, 16, 8])
 def test_a_basis_is_read_as_it_was_written(shape, bits, tmp_path):
     basis = decompose_weight(mx.random.normal(shape, key=mx.random.key(0)))
-    basis = type(basis)(basis.side, basis.q.stored(bits), basis.s)
+    basis = type(basis)(basis.side, basis.q.to_bits(bits), basis.s)
     cache = BasisCache(tmp_path, bits=bits)
     assert cache.read("key") is None
     cache.write("key", basis)

@@ -16,19 +16,19 @@ from mlx_t2.reading import UNBATCHED
 from mlx_t2.svf import (
     REFUSED,
     UNTRAINABLE,
-    SVFSwitchLinear,
     Targets,
     base_layers,
     check_trainable,
     decompose_weight,
     dense_weight,
-    fold,
-    install,
+    fold_layers,
+    install_layers,
     ones,
-    unfold,
-    uninstall,
+    unfold_layers,
+    uninstall_layers,
     with_weight,
 )
+from mlx_t2.svf.layer import SVFSwitchLinear
 
 TOKENS = mx.random.randint(3, 60, (3, 12), key=mx.random.key(5))
 WEARABLE = sorted(set(ARCHITECTURES) - set(REFUSED))
@@ -40,7 +40,9 @@ def wearing(network: nn.Module, targets: str = "all"):
     """(layers, {path: the base layer's weight}) of a network made to wear scales."""
     chosen = Targets(targets).select(network)
     weights = {path: dense_weight(layer) for path, layer in chosen.items()}
-    return install(network, {p: decompose_weight(w) for p, w in weights.items()}), weights
+    return install_layers(
+        network, {p: decompose_weight(w) for p, w in weights.items()}
+    ), weights
 
 
 def wear(layers, scales) -> None:
@@ -60,7 +62,7 @@ def recomposed(weight: mx.array, z: mx.array) -> mx.array:
 
 
 def assert_same_logits(architecture: str, got: mx.array, expected: mx.array) -> None:
-    """Of every row; of most rows where a model chooses tokens, since a rounding can tip a
+    """In every row; in most rows where a model chooses tokens, since a rounding can tip a
     choice, and then the tokens that see it.
     """
     rows = [mx.abs(g - e).max() / mx.abs(e).max() for g, e in zip(got, expected, strict=True)]
@@ -84,15 +86,15 @@ def test_z_of_one_is_the_model_and_any_z_is_the_recomposed_weights(architecture)
     wear(layers, scales)
     live = network(TOKENS)
     assert mx.abs(live - base).max().item() > 1e-3 * mx.abs(base).max().item()
-    bases = fold(layers.values())
+    bases = fold_layers(layers.values())
     assert_close(network(TOKENS), np.array(live), tolerance=1e-4)  # a dozen layers' rounding
-    unfold(layers.values(), bases)
+    unfold_layers(layers.values(), bases)
     assert mx.array_equal(network(TOKENS), base).item()
     for path, layer in layers.items():
         layer.base = with_weight(layer.base, recomposed(weights[path], scales[path]))
     assert_same_logits(architecture, live, network(TOKENS))
-    unfold(layers.values(), bases)
-    uninstall(network)
+    unfold_layers(layers.values(), bases)
+    uninstall_layers(network)
     assert base_layers(network).keys() >= layers.keys()
     assert mx.array_equal(network(TOKENS), base).item()
 
@@ -138,7 +140,7 @@ def test_an_architecture_that_cannot_wear_scales_is_refused_by_name(architecture
     with pytest.raises(ModelError, match=f"^{architecture}: cannot wear .*: its"):
         Targets().survey(tiny_model.network)
     with pytest.raises(ModelError, match=f"^{architecture}: cannot wear"):
-        install(tiny_model.network, {})
+        install_layers(tiny_model.network, {})
 
 
 @pytest.mark.parametrize("architecture", sorted(UNTRAINABLE))

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from mlx_t2.errors import ModelError
-from mlx_t2.svf import check_finite, decompose_weight
+from mlx_t2.svf import decompose_weight
+from mlx_t2.svf.base_layer import check_finite
 
 SHAPES = [(7, 7), (5, 12), (12, 5), (1, 9), (9, 1), (64, 96)]
 

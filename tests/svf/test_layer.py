@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from helpers import assert_close
 
-from mlx_t2.svf import SVFLinear, decompose_weight, dense_weight
+from mlx_t2.svf import decompose_weight, dense_weight
+from mlx_t2.svf.layer import SVFLinear
 
 SHAPES = [(8, 8), (6, 10), (10, 6)]
 
@@ -55,7 +56,7 @@ def test_a_quantised_base_is_untouched_and_its_dense_weight_is_scaled(bits):
         assert np.array_equal(was, np.array(now))
 
 
-def test_a_base_whose_scales_are_no_floats_is_scaled_too():
+def test_a_base_whose_scales_are_not_floats_is_scaled_too():
     base = nn.QuantizedLinear.from_linear(nn.Linear(64, 32, bias=False), 32, 4, mode="mxfp4")
     layer = SVFLinear(base, decompose_weight(dense_weight(base)))
     x = mx.random.normal((2, 64), key=mx.random.key(3)).astype(mx.bfloat16)

@@ -1,6 +1,7 @@
 """The kept singular vectors q, as they are stored, and the two products they are for.
 
-Knows how columns, or a stack of such matrices, are kept in 32, 16 or 8 bits; knows no weights.
+Knows how columns, or a stack of such matrices, are stored in 32, 16 or 8 bits; does not know
+weights.
 """
 
 from dataclasses import dataclass
@@ -13,15 +14,20 @@ BITS = (32, 16, 8)
 
 
 @dataclass(frozen=True, eq=False)
-class Vectors:
-    """Orthonormal columns: q (*stack, n, rank), as one array of floats or as 8-bit groups."""
+class SingularVectors:
+    """Orthonormal columns q (*stack, n, rank), as one float array or quantised to 8 bits."""
 
     parts: tuple[mx.array, ...]
-    """(q,), or (packed, scales, biases) of mx.quantize along the columns' index."""
+    """(q,), or (packed, scales, biases) of mx.quantize along the last axis."""
+
+    @property
+    def n(self) -> int:
+        """How many entries a column has."""
+        return self.parts[0].shape[-2]
 
     @property
     def rank(self) -> int:
-        """How many columns."""
+        """How many columns there are."""
         return self.parts[0].shape[-1] * (4 if self._is_packed else 1)
 
     @property
@@ -31,45 +37,47 @@ class Vectors:
 
     @property
     def nbytes(self) -> int:
-        """Of all parts."""
+        """Bytes of all parts."""
         return sum(part.nbytes for part in self.parts)
 
-    def stored(self, bits: int) -> "Vectors":
-        """The same columns in so many bits.
+    def to_bits(self, bits: int) -> "SingularVectors":
+        """The same columns in `bits` per entry.
 
-        8 bits need a rank that 32 divides; 16 are kept for another. Sixteen-bit columns stay
-        what they are: float16 or bfloat16.
+        8 bits need a rank that is a multiple of 32; other ranks get 16. 16 bits are bfloat16,
+        unless the columns are float16 already. 8-bit columns stay as they are.
         """
         if self._is_packed:
             return self
         q = self.parts[0]
-        group = next((g for g in (128, 64, 32) if q.shape[-1] % g == 0), None)
-        if bits == 8 and group:
-            return Vectors(tuple(mx.quantize(q.astype(mx.float32), group, 8)))
+        block = next((size for size in (128, 64, 32) if q.shape[-1] % size == 0), None)
+        if bits == 8 and block:
+            return SingularVectors(tuple(mx.quantize(q.astype(mx.float32), block, 8)))
         if bits == 32:
-            return Vectors((q.astype(mx.float32),))
-        return self if q.dtype == mx.float16 else Vectors((q.astype(mx.bfloat16),))
+            return SingularVectors((q.astype(mx.float32),))
+        return self if q.dtype == mx.float16 else SingularVectors((q.astype(mx.bfloat16),))
 
-    def in_dtype(self, dtype: mx.Dtype) -> "Vectors":
-        """Float columns in another type; 8-bit ones as they are."""
-        return self if self._is_packed else Vectors((self.parts[0].astype(dtype),))
+    def to_dtype(self, dtype: mx.Dtype) -> "SingularVectors":
+        """Float columns in another dtype; 8-bit ones as they are."""
+        return self if self._is_packed else SingularVectors((self.parts[0].astype(dtype),))
 
     def dense(self) -> Float[mx.array, "*stack n rank"]:
         """The columns in float32."""
         if not self._is_packed:
             return self.parts[0].astype(mx.float32)
         packed, scales, biases = self.parts
-        return mx.dequantize(packed, scales, biases, self._group, 8)
+        return mx.dequantize(packed, scales, biases, self._block, 8)
 
     def into(
-        self, h: Float[mx.array, "*batch n"], at: Integer[mx.array, "*at"] | None = None
-    ) -> Float[mx.array, "*to rank"]:
+        self, h: Float[mx.array, "*#batch {self.n}"], at: Integer[mx.array, "*at"] | None = None
+    ) -> Float[mx.array, "*#batch {self.rank}"]:
         """h q: coordinates in the basis; `at` names the matrix of a stack for each entry."""
         return self._product(h, at, transpose=False)
 
     def back(
-        self, c: Float[mx.array, "*batch rank"], at: Integer[mx.array, "*at"] | None = None
-    ) -> Float[mx.array, "*to n"]:
+        self,
+        c: Float[mx.array, "*#batch {self.rank}"],
+        at: Integer[mx.array, "*at"] | None = None,
+    ) -> Float[mx.array, "*#batch {self.n}"]:
         """c qᵀ: from coordinates back."""
         return self._product(c, at, transpose=True)
 
@@ -78,18 +86,19 @@ class Vectors:
         return len(self.parts) == 3
 
     @property
-    def _group(self) -> int:
+    def _block(self) -> int:
+        """How many entries share one scale."""
         return self.rank // self.parts[1].shape[-1]
 
     def _product(self, h: mx.array, at: mx.array | None, transpose: bool) -> mx.array:
         if not self._is_packed:
             q = self.parts[0].swapaxes(-1, -2) if transpose else self.parts[0]
-            return h @ q if at is None else _gathered(h, q, at)
+            return h @ q if at is None else _gather_product(h, q, at)
         packed, scales, biases = self.parts
         scales, biases = scales.astype(h.dtype), biases.astype(h.dtype)
         if at is None:
             return mx.quantized_matmul(
-                h, packed, scales, biases, transpose, group_size=self._group, bits=8
+                h, packed, scales, biases, transpose, group_size=self._block, bits=8
             )
         return mx.gather_qmm(
             h,
@@ -98,12 +107,12 @@ class Vectors:
             biases,
             rhs_indices=at,
             transpose=transpose,
-            group_size=self._group,
+            group_size=self._block,
             bits=8,
         )
 
 
-def _gathered(h: mx.array, q: mx.array, at: mx.array) -> mx.array:
+def _gather_product(h: mx.array, q: mx.array, at: mx.array) -> mx.array:
     """h q with the matrix of a stack that `at` names; MLX's CPU backend has float32 only."""
     if mx.default_device() == mx.Device(mx.cpu):
         h, q = h.astype(mx.float32), q.astype(mx.float32)

@@ -1,8 +1,8 @@
 """Many weights → their bases, several at a time, each written to the cache as it is finished.
 
-The default device makes weights dense while CPU streams work on the ones before: a stream
+The default device makes weights dense while CPU streams decompose the ones before: a stream
 always has its next weight waiting, and no more than that is dense at once. Knows layers by
-their paths and hashes; knows no model.
+their paths and hashes; does not know models.
 """
 
 import os
@@ -17,16 +17,16 @@ import mlx.nn as nn
 
 from mlx_t2 import blas
 
-from .base import BaseLayer, check_finite, dense_weight, weight_shape
-from .cache import BasisCache
-from .decompose import Basis, Precision, decompose_weight, stacked
+from .base_layer import BaseLayer, check_finite, dense_weight, weight_shape
+from .basis_cache import BasisCache
+from .decompose import Basis, Precision, decompose_weight, stack_bases
 
 STREAMS = max(2, min(4, os.cpu_count() or 2))
-"""Weights in work at once, each on a CPU stream of its own with one BLAS thread."""
+"""CPU streams, each with one weight at a time and one BLAS thread."""
 
 
 @dataclass(frozen=True)
-class Done:
+class LayerBasis:
     """One layer's basis."""
 
     path: str
@@ -35,77 +35,77 @@ class Done:
     """It was on disk already."""
 
 
-def decompose_layers(
+def decompose_each(
     layers: Mapping[str, BaseLayer], key: Callable[[str], str], cache: BasisCache
-) -> Iterator[Done]:
-    """The basis of each layer: read, or computed as the cache says and written there.
+) -> Iterator[LayerBasis]:
+    """The basis of each layer: read from the cache, or computed as it says and written there.
 
-    Layers are looked at one after another, so weights that are loaded lazily are read in turn.
-    What is on disk comes at once, the others in order.
+    Layers are visited one after another, so weights that are loaded lazily are read in turn.
+    A basis that is on disk is yielded at once, the others in order.
 
     key: path → the layer's key in the cache.
-    Raises: ModelError for a weight that is not finite; ConfigError for a cache that cannot be
-        written.
+    Raises: ModelError for a weight with NaN or infinite entries; FileError for a cache that
+        cannot be written.
     """
     cache.sweep()
     streams = cycle(mx.new_stream(mx.Device(mx.cpu)) for _ in range(STREAMS))
-    in_work = _InWork(cache)
+    queue = _Queue(cache)
     with blas.threads(1):
         for path, layer in layers.items():
             basis = cache.read(name := key(path))
             if basis is not None:
-                yield Done(path, basis, True)
+                yield LayerBasis(path, basis, True)
                 continue
             stack = weight_shape(layer)[:-2]
             for at in range(stack[0]) if stack else (None,):
                 weight = dense_weight(layer, at)
                 check_finite(path, weight)
-                found = decompose_weight(weight, next(streams), cache.rank, cache.precision)
+                lazy = decompose_weight(weight, next(streams), cache.rank, cache.precision)
                 del weight
-                in_work.start(path, name, at, found)
-                while len(in_work.waiting) > STREAMS:
-                    yield from in_work.finish()
-        while in_work.waiting:
-            yield from in_work.finish()
+                queue.start(path, name, at, lazy)
+                while len(queue.waiting) > STREAMS:
+                    yield from queue.finish()
+        while queue.waiting:
+            yield from queue.finish()
 
 
-class _InWork:
-    """Matrices that streams are working on, first come first finished."""
+class _Queue:
+    """Matrices that the streams are decomposing; finished in the order they were started."""
 
     def __init__(self, cache: BasisCache):
         self.waiting: deque[tuple[str, str, int | None, Basis]] = deque()
         self._cache = cache
-        self._done: list[Basis] = []
+        self._finished: list[Basis] = []
 
     def start(self, path: str, key: str, at: int | None, basis: Basis) -> None:
-        """Let the basis be computed; `at` is its index in a stack."""
+        """Begin to compute a lazy basis; `at` is its index in a stack."""
         mx.async_eval(basis.q.parts, basis.s)
         self.waiting.append((path, key, at, basis))
 
-    def finish(self) -> Iterator[Done]:
-        """Wait for the first matrix; write and yield its layer where it is the last of it."""
+    def finish(self) -> Iterator[LayerBasis]:
+        """Wait for the first matrix; if it is the last of its layer, write and yield that."""
         path, key, at, basis = self.waiting.popleft()
         mx.eval(basis.q.parts, basis.s)
-        self._done.append(basis)
+        self._finished.append(basis)
         if self.waiting and self.waiting[0][0] == path:
             return
-        whole = basis if at is None else stacked(self._done)
-        self._done.clear()
-        kept = Basis(whole.side, whole.q.stored(self._cache.bits), whole.s)
+        whole = basis if at is None else stack_bases(self._finished)
+        self._finished.clear()
+        kept = Basis(whole.side, whole.q.to_bits(self._cache.bits), whole.s)
         self._cache.write(key, kept)
-        yield Done(path, kept, False)
+        yield LayerBasis(path, kept, False)
 
 
-def work(layer: BaseLayer) -> float:
+def count_operations(layer: BaseLayer) -> float:
     """Roughly how many floating-point operations the basis of a layer takes."""
     *stack, out, inner = weight_shape(layer)
     n, m = min(out, inner), max(out, inner)
     return (stack[0] if stack else 1) * (2.0 * n * n * m + 9.0 * n**3)
 
 
-def operations_a_second(precision: Precision = "float64") -> float:
-    """How many operations of `work` this machine does, all streams together; one weight is
-    tried.
+def operations_per_second(precision: Precision = "float64") -> float:
+    """How many operations of `count_operations` this machine does, all streams together;
+    measured on one weight.
     """
     probe = nn.Linear(1024, 512, bias=False)
     weight = probe.weight
@@ -116,4 +116,4 @@ def operations_a_second(precision: Precision = "float64") -> float:
             basis = decompose_weight(weight, mx.cpu, None, precision)
             mx.eval(basis.q.parts, basis.s)
             seconds.append(time.perf_counter() - start)
-    return STREAMS * work(probe) / min(seconds)
+    return STREAMS * count_operations(probe) / min(seconds)

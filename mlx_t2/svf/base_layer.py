@@ -1,14 +1,14 @@
-"""The layers that can wear scales: a weight of their own, or a stack of weights.
+"""The layers that can wear scales: linear ones with a weight of their own, or a stack of them.
 
-Knows the classes of MLX and mlx-lm and how each keeps its weight; knows no scales.
+Knows the classes of MLX and mlx-lm and how each keeps its weight; does not know scales.
 
     nn.Linear, nn.QuantizedLinear               W (out, in)
-    SwitchLinear, QuantizedSwitchLinear         W (experts, out, in), one chosen a token
-    MultiLinear, QuantizedMultiLinear           W (heads, out, in), one a head of attention
+    SwitchLinear, QuantizedSwitchLinear         W (experts, out, in), some chosen per token
+    MultiLinear, QuantizedMultiLinear           W (heads, out, in), one per attention head
 """
 
 import hashlib
-from typing import Any
+from typing import Any, get_args
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -25,9 +25,12 @@ Multi = MultiLinear | QuantizedMultiLinear
 Quantised = nn.QuantizedLinear | QuantizedSwitchLinear | QuantizedMultiLinear
 BaseLayer = Linear | Switch | Multi
 
+BASE_CLASSES = frozenset(get_args(BaseLayer))
+"""Compared by exact type: a subclass may mean something else by being called."""
+
 
 def weight_shape(layer: BaseLayer) -> tuple[int, ...]:
-    """(out, in) of the weight as a matrix, or (stack, out, in); nothing is computed."""
+    """(out, in) of the weight as a matrix, or (stack, out, in). Computes nothing."""
     *stack, packed = layer.weight.shape
     return (*stack, packed * 32 // layer.bits if isinstance(layer, Quantised) else packed)
 
@@ -35,44 +38,44 @@ def weight_shape(layer: BaseLayer) -> tuple[int, ...]:
 def dense_weight(
     layer: BaseLayer | nn.QuantizedEmbedding, at: int | None = None
 ) -> Float[mx.array, "*stack out inner"]:
-    """The layer's weight in float32; of a stack all matrices, or the one `at` an index.
+    """The layer's weight in float32; of a stack all matrices, or only the one with index `at`.
 
-    The scales of a quantised weight are widened first, so no bit of them is lost.
+    The factors of a quantised weight are widened first, so no bit of them is lost.
     """
 
     def part(name: str) -> mx.array | None:
         array = layer.get(name)
         return array if array is None or at is None else array[at]
 
-    weight, scales = part("weight"), part("scales")
+    weight, factors = part("weight"), part("scales")
     assert weight is not None
-    if scales is None:
+    if factors is None:
         return weight.astype(mx.float32)
-    factor = part("global_scale")
-    if factor is not None and factor.ndim:  # a factor for each matrix; MLX takes one at a time
+    overall = part("global_scale")
+    if overall is not None and overall.ndim:  # one per matrix; MLX takes one at a time
         return mx.stack([dense_weight(layer, i) for i in range(weight.shape[0])])
     biases = part("biases")
     return mx.dequantize(
         weight,
-        scales if biases is None else scales.astype(mx.float32),
+        factors if biases is None else factors.astype(mx.float32),
         None if biases is None else biases.astype(mx.float32),
         group_size=layer.group_size,
         bits=layer.bits,
         mode=str(layer.mode),
-        global_scale=factor,
+        global_scale=overall,
         dtype=mx.float32,
     )
 
 
 def activation_dtype(layer: BaseLayer) -> mx.Dtype:
-    """What the layer computes in, as far as its weight tells."""
+    """The dtype that the layer computes in, as far as its weight tells."""
     dtype = layer.scales.dtype if isinstance(layer, Quantised) else layer.weight.dtype
-    # The scales of mxfp4 and its like are bare exponents.
+    # mxfp4 and its like keep bare exponents, as integers
     return dtype if mx.issubdtype(dtype, mx.floating) else mx.bfloat16
 
 
 def with_weight(layer: BaseLayer, weight: Float[mx.array, "*stack out inner"]) -> BaseLayer:
-    """An unquantised layer of the same kind and bias with this weight."""
+    """An unquantised layer like `layer`, bias included, with this weight."""
     has_bias = "bias" in layer
     if isinstance(layer, Linear):
         new: Any = nn.Linear(1, 1, bias=has_bias)
@@ -87,7 +90,7 @@ def with_weight(layer: BaseLayer, weight: Float[mx.array, "*stack out inner"]) -
 
 
 def weight_key(layer: BaseLayer) -> str:
-    """A hash of what the weight is: its bytes, shapes, types and quantisation."""
+    """A hash of everything that makes the weight: bytes, shapes, dtypes and quantisation."""
     digest = hashlib.sha256()
     if isinstance(layer, Quantised):
         digest.update(f"{layer.bits} {layer.group_size} {layer.mode}".encode())
@@ -100,7 +103,9 @@ def weight_key(layer: BaseLayer) -> str:
 
 
 def check_finite(path: str, weight: mx.array) -> None:
-    """Raise ModelError for NaN or infinite entries: LAPACK would fail on another thread."""
+    """Raise ModelError for NaN or infinite entries: LAPACK would fail on a thread of its own,
+    where nobody catches it.
+    """
     if not mx.all(mx.isfinite(weight)).item():
         raise ModelError(
             f"{path}: the weight has NaN or infinite entries, expected finite ones"

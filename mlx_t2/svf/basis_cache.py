@@ -1,11 +1,11 @@
-"""Bases on disk, each keyed by the weight it was computed from. Knows files; knows no layers.
+"""Bases on disk, each keyed by the weight it was computed from. Knows files; does not know
+layers.
 
-One safetensors file a weight, written beside its place and renamed into it, so a stopped run
-goes on where it was and two processes at once write the same bytes. A file is read when its
-arrays are first used, not before: MLX has lazy arrays where others map memory.
+One safetensors file per weight, written whole or not at all, so a stopped run goes on where it
+was, and two processes at once write the same bytes. A file's arrays are read when they are
+first used: MLX has lazy arrays where others map memory.
 """
 
-import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_t2.errors import ConfigError
+from mlx_t2.errors import FileError
+from mlx_t2.files import fill_whole
 
 from .decompose import SIDES, Basis, Precision
-from .vectors import Vectors
+from .singular_vectors import SingularVectors
 
-_RECIPE = "1"
+_VERSION = "1"
 """Changes whenever the same weight would give another basis."""
 
 _PARTS = ("q", "q_scales", "q_biases")
@@ -35,13 +36,13 @@ class BasisCache:
     bits: int = 32
 
     def path(self, key: str) -> Path:
-        """Where the basis of the weight with that key lies, or would lie."""
+        """The file for the basis of the weight with that key."""
         way = [str(self.rank or "full"), *([] if self.bits == 32 else [f"{self.bits}bit"])]
         way += [] if self.precision == "float64" else [self.precision]
-        return self.folder / f"{key[:40]}-{'-'.join(way)}-{_RECIPE}.safetensors"
+        return self.folder / f"{key[:40]}-{'-'.join(way)}-{_VERSION}.safetensors"
 
     def read(self, key: str) -> Basis | None:
-        """The basis, its arrays read when first used; None for none or a damaged one."""
+        """The basis, lazily; None where there is none or its file is damaged."""
         path = self.path(key)
         try:
             if path.stat().st_size != _expected_size(path):
@@ -50,30 +51,23 @@ class BasisCache:
             arrays, metadata = loaded
             parts = [arrays["q"], *(arrays[name] for name in _PARTS[1:] if name in arrays)]
             side = SIDES[SIDES.index(metadata["side"])]
-            return Basis(side, Vectors(tuple(parts)), arrays["s"])
+            return Basis(side, SingularVectors(tuple(parts)), arrays["s"])
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
             return None
 
     def write(self, key: str, basis: Basis) -> None:
-        """Write the basis atomically. Raises ConfigError where the folder cannot take it."""
-        path = self.path(key)
-        # MLX insists on the suffix; the process number keeps two writers apart.
-        temporary = path.with_name(f".{os.getpid()}-{path.name}")
+        """Write the basis, whole or not at all. Raises FileError where the disk refuses it."""
         arrays = dict(zip(_PARTS, basis.q.parts, strict=False)) | {"s": basis.s}
+        side = {"side": basis.side}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            mx.save_safetensors(str(temporary), arrays, {"side": basis.side})
-            os.replace(temporary, path)
-        except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise ConfigError(
-                f"{self.folder}: cannot write a basis there ({error}), expected a writable "
-                "folder with room. Set MLX_T2_CACHE to another"
-            ) from error
+            fill_whole(
+                self.path(key), lambda path: mx.save_safetensors(str(path), arrays, side)
+            )
+        except FileError as error:
+            raise FileError(f"{error}. Set MLX_T2_CACHE to another folder") from error
 
     def sweep(self) -> None:
-        """Remove what killed processes have left half-written."""
+        """Remove what killed processes have left half-written, `.{process}-{random}` files."""
         for left in self.folder.glob(".*-*.safetensors"):
             owner = left.name[1:].split("-")[0]
             if not (owner.isdigit() and _is_running(int(owner))):
@@ -81,7 +75,7 @@ class BasisCache:
 
 
 def _expected_size(path: Path) -> int:
-    """Of a whole safetensors file, by its header: MLX would notice a short one too late."""
+    """Bytes of the whole safetensors file, by its header: MLX notices a short one too late."""
     with path.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
         if header > 1 << 20:
