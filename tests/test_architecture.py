@@ -213,7 +213,7 @@ def test_what_the_floor_plan_allows_passes(tree):
             "mlx_t2.sampling.sample: upward",
         ),
         ("routing/a", "import mlx_t2.adaptation", 1, "mlx_t2.adaptation: upward"),
-        ("training/a", "import mlx_t2.adaptation", 1, "mlx_t2.adaptation: sideways"),
+        ("training/a", "import mlx_t2.routing", 1, "mlx_t2.routing: sideways"),
         ("training/a", "import mlx_t2.evaluation", 1, "mlx_t2.evaluation: upward"),
         ("benchmarks/a", "import mlx_t2.recipes", 1, "mlx_t2.recipes: upward"),
         ("blas", "from mlx_t2 import errors", 1, "mlx_t2.errors: sideways"),

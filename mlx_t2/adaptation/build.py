@@ -93,7 +93,7 @@ def find_strategy(
 ) -> Preparation:
     """The strategy of these names, checked; the model is as it was until `Preparation` runs.
 
-    >>> strategy = find_strategy(model, adaptation="classifier").finish()  # doctest: +SKIP
+        strategy = find_strategy(model, adaptation="classifier").finish()
 
     library: the user's own and the bundled experts unless given.
     coefficients: {name or path of an expert: its coefficient}; wins over `adaptation`.

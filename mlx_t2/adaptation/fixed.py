@@ -43,16 +43,16 @@ class Fixed:
                 f"mixture: got {', '.join(unknown) or 'no expert'}, expected some of "
                 f"{', '.join(experts)}"
             )
-        alphas = {label: float(coefficients[label]) for label in sorted(coefficients)}
-        chosen = [experts[label] for label in alphas]
-        first = next(iter(alphas))
-        label = first if alphas == {first: 1.0} else None
-        name = "mix:" + ",".join(f"{label}={alpha:g}" for label, alpha in alphas.items())
+        shares = {label: float(coefficients[label]) for label in sorted(coefficients)}
+        chosen = [experts[label] for label in shares]
+        first = next(iter(shares))
+        label = first if shares == {first: 1.0} else None
+        name = "mix:" + ",".join(f"{label}={share:g}" for label, share in shares.items())
         adapted = Adapted(
-            mix(chosen, list(alphas.values())),
-            alphas,
+            mix(chosen, list(shares.values())),
+            shares,
             label,
-            prompt=shared_prompt_of(experts[label] for label in alphas if alphas[label]),
+            prompt=shared_prompt_of(experts[label] for label in shares if shares[label]),
         )
         return cls(f"expert:{label}" if label else name, adapted)
 

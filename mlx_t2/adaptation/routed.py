@@ -83,12 +83,12 @@ class Mixed:
     def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
         """A mixture for each conversation; no label, since none is chosen."""
         posterior = self._router.posterior(conversations)
-        alphas = posterior[:, self._columns]
-        rows = {path: mix_rows(alphas, z) for path, z in self._stacked.items()}
+        coefficients = posterior[:, self._columns]
+        rows = {path: mix_rows(coefficients, z) for path, z in self._stacked.items()}
         return [
             Adapted(
                 {path: row[b] for path, row in rows.items()},
-                LazyNumbers(self._labels, alphas[b]),
+                LazyNumbers(self._labels, coefficients[b]),
                 None,
                 LazyNumbers(self._router.labels, posterior[b]),
                 self._prompt,
@@ -108,8 +108,8 @@ def mix_rows(
     >>> mix_rows(mx.array([[0.5, 0.25]]), mx.array([[2.0], [1.0]]))
     array([[1.5]], dtype=float32)
     """
-    alphas = coefficients.reshape(*coefficients.shape, *[1] * (z.ndim - 1))
-    return 1 - mx.sum(alphas, axis=1) + mx.sum(alphas * z, axis=1)
+    a = coefficients.reshape(*coefficients.shape, *[1] * (z.ndim - 1))
+    return 1 - mx.sum(a, axis=1) + mx.sum(a * z, axis=1)
 
 
 def check_known(experts: Experts, router: Router) -> None:

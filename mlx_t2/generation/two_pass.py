@@ -77,9 +77,8 @@ class AdaptiveGenerator:
     The prompt is read again under the adapted weights: keys and values belong to the weights
     that made them, and no cache ever crosses z.
 
-    >>> generator = AdaptiveGenerator(model, Library().find("largest"))  # doctest: +SKIP
-    >>> generator.ask("31, 52, 47").text  # doctest: +SKIP
-    '52'
+        generator = AdaptiveGenerator(model, Library().find("largest"))
+        generator.ask("31, 52, 47").text  # 52
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2.
     Differs (13): one request at a time and each with its own scales; the reference classifies a

@@ -18,6 +18,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ConfigError, ModelError
 from mlx_t2.svf import (
+    Arrays,
     BaseLayer,
     Basis,
     Form,
@@ -70,7 +71,7 @@ class SVFModel:
         self.tokenizer = tokenizer
         self.recipe: Recipe | None = None
         """What the layers that wear scales were made by; None where there are none."""
-        self.singular_values: dict[str, mx.array] = {}
+        self.singular_values: Arrays = {}
         """{module path: s} of the layers that wear scales, descending."""
         self._keys = dict(keys or {})
         self._layers: dict[str, SVFLayer] = {}

@@ -75,7 +75,7 @@ def _checkpoint(block: nn.Module, call: Callable, given: Any) -> Any:
 
     MLX computes a function again only if it is pure: arrays in, arrays out, and no gradient for
     what it captures. A block is not pure: it reads z from its layers, and reads and writes
-    caches. So all three go in as arguments; inside, the layers wear the z that came in and the
+    caches. So all three go in as arguments; inside, the layers wear the given z and the
     caches are put back to where they were when the block was first called, for it runs twice;
     what it left in them comes out as outputs, and is put into the caches once, here.
 
@@ -93,8 +93,8 @@ def _checkpoint(block: nn.Module, call: Callable, given: Any) -> Any:
         with _holding(caches, held, pairs), _wearing(layers, scales):
             result = call(block, *args, **kwargs)
             if not isinstance(result, mx.array):
-                # MLX drops a cotangent of an array that is an output twice: here and in a
-                # cache.
+                # For an array that is an output twice, here and in a cache, MLX drops one
+                # cotangent.
                 result = tree_map(lambda leaf: leaf * 1 if _differs(leaf) else leaf, result)
             after["used"] = [cache.used for cache in caches]
             outputs, after["rebuild"] = _open_tree(

@@ -173,7 +173,7 @@ class RowCache:
         return merged
 
     def _all_of(self, like: "RowCache") -> tuple[mx.array, mx.array]:
-        """Keys and values; arrays without columns, shaped as those of `like`, for none."""
+        """Keys and values; of no columns, but shaped as those of `like`, where it is empty."""
         if self._used:
             return self.keys_and_values()
         rows = self.offset.shape[0]

@@ -30,7 +30,7 @@ class _Waiting:
     prompt: list[int]
     rows: list[Row]
     read: Rows | None = None
-    """Its one row of caches, where some of its rows are being decoded already."""
+    """The prompt in one row, where some of its rows have been admitted already."""
 
 
 class Engine:
@@ -68,8 +68,8 @@ class Engine:
         return self._decoder.step()
 
     def _choose(self) -> list[_Waiting]:
-        """What is decoded from now on: the prompts that waited longest, of the last one maybe
-        some rows alone.
+        """The prompts to be decoded from now on: those that have waited longest, and only part
+        of the rows of the last one where there is no room for all.
         """
         room = self._max_rows - self._decoder.count
         wanted = sum(len(one.rows) for one in self._waiting)

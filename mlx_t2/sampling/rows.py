@@ -9,7 +9,7 @@ import mlx.core as mx
 
 from mlx_t2.models import OwnedCache, SVFModel
 from mlx_t2.reading import merge_caches
-from mlx_t2.svf import Scales, take_rows
+from mlx_t2.svf import Scales, Shapes, stack_rows, take_rows
 
 from .draw import Key, SamplingConfig, draw_tokens, uniforms_at
 
@@ -147,7 +147,7 @@ class Decoder:
         self._caches = self._model.owned(caches, scales)
 
 
-def scales_of(rows: Sequence[Row], shapes: dict[str, tuple[int, ...]]) -> Scales:
+def scales_of(rows: Sequence[Row], shapes: Shapes) -> Scales:
     """What the rows wear together: plain where they agree, else one z per row, ones where a
     row wears nothing.
     """
@@ -156,12 +156,9 @@ def scales_of(rows: Sequence[Row], shapes: dict[str, tuple[int, ...]]) -> Scales
         if all(z.ndim == len(shapes[path]) for path, z in first.items()):
             return first
         return take_rows(first, shapes, mx.array([row.at for row in rows]))
-    paths = dict.fromkeys(path for row in rows for path in row.scales)
-    return {path: mx.stack([_z(row, path, shapes[path]) for row in rows]) for path in paths}
+    return stack_rows([_own(row, shapes) for row in rows])
 
 
-def _z(row: Row, path: str, shape: tuple[int, ...]) -> mx.array:
-    z = row.scales.get(path)
-    if z is None:
-        return mx.ones(shape)
-    return z[row.at] if z.ndim > len(shape) else z
+def _own(row: Row, shapes: Shapes) -> Scales:
+    """The scales of this row alone."""
+    return {p: z[row.at] if z.ndim > len(shapes[p]) else z for p, z in row.scales.items()}

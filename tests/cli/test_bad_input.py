@@ -185,8 +185,9 @@ def test_a_cache_that_cannot_be_written_is_named(t2, furnished):
     before = content(furnished)
     ran = t2("decompose tiny", cache=furnished / "taken" / "cache")
     assert (ran.code, ran.stdout) == (1, "")
-    assert "taken/cache/bases: cannot write a basis there ([" in ran.said
-    assert ran.said.endswith("Set MLX_T2_CACHE to another")
+    assert "taken/cache/bases/" in ran.said
+    assert "cannot be written (Not a directory)" in ran.said
+    assert ran.said.endswith("Set MLX_T2_CACHE to another folder")
     assert content(furnished) == before
 
 
@@ -208,7 +209,7 @@ def test_a_full_disk_leaves_nothing_in_the_cache(t2, furnished, tmp_path, monkey
         patch.setattr(*place, no_room)
         ran = t2(f"{TRAIN} --json", cache=tmp_path)
     assert (ran.code, ran.stdout) == (1, "")
-    assert "cannot write a basis there ([Errno 28] No space left on device)" in ran.said
+    assert "cannot be written (No space left on device)" in ran.said
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not (furnished / "new").exists()
 
