@@ -1,0 +1,48 @@
+"""Situations that people were in with programs like this one: each ends in one clear line, or
+works. A process each, since descriptors and encodings are what many are about.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from hands import files, models, shell, training
+
+CASES = [*shell.CASES, *models.CASES, *files.CASES, *training.CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.words}"[:90])
+def test_it_ends_as_a_person_can_understand(case, place, experts, tmp_path):
+    folder = tmp_path / "place"
+    shutil.copytree(place, folder)
+    if case.prepare:
+        case.prepare(folder)
+    environment = os.environ | {
+        "MLX_T2_CACHE": str(tmp_path / "cache"),
+        "MLX_T2_HOME": str(tmp_path / "home"),
+        "HF_HUB_OFFLINE": "1",
+        "COLUMNS": "200",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "mlx_t2_cli", *shlex.split(case.words)],
+        input=case.stdin,
+        cwd=folder,
+        env=environment | case.environment,
+        capture_output=True,
+        timeout=120,
+        preexec_fn=(lambda: os.close(0)) if case.stdin is None else None,
+    )
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", ran.stderr.decode(errors="replace")).split())
+    assert ran.returncode == case.code, said
+    assert "Traceback" not in said
+    assert case.said in said
+    assert case.printed in ran.stdout.decode(errors="replace")
+
+
+def test_every_kind_has_three_members():
+    kinds = [case.kind for case in CASES]
+    assert {kind for kind in kinds if kinds.count(kind) < 3} == set()

@@ -1,0 +1,5 @@
+"""Situations of other people: files."""
+
+from hands.case import Case
+
+CASES: list[Case] = []

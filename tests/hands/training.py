@@ -1,0 +1,5 @@
+"""Situations of other people: training."""
+
+from hands.case import Case
+
+CASES: list[Case] = []
