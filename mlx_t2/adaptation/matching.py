@@ -54,22 +54,29 @@ def match_experts(model: SVFModel, experts: Experts, bits: int | None) -> Matche
 
 
 def _is_ready(model: SVFModel, recipe: Recipe, shapes: Shapes) -> bool:
-    """Whether every layer has SVF scales of this length or longer already. Where the bits of a
-    basis are given, it is made in them.
+    """Whether every layer has SVF scales of this length or longer already, on a basis made as
+    the recipe says.
     """
-    worn = model.shapes
-    return recipe.bits is None and all(
+    worn, made = model.shapes, model.recipe
+    if made is None or made.precision != recipe.precision:
+        return False
+    return recipe.bits in (None, made.bits) and all(
         path in worn and worn[path][:-1] == shape[:-1] and worn[path][-1] >= shape[-1]
         for path, shape in shapes.items()
     )
 
 
 def _common_recipe(model: SVFModel, experts: Iterable[Expert], bits: int | None) -> Recipe:
-    """The union of the layers, and the largest rank."""
-    experts = list(experts)
-    ranks = [expert.rank for expert in experts if expert.rank is not None]
-    rank = max(ranks) if len(ranks) == len(experts) else None
-    return Recipe(targets=_union(model, {e.targets for e in experts}), rank=rank, bits=bits)
+    """The union of the layers, and the largest rank; what the model has already stays, or two
+    experts worn in turn would decompose it each time.
+    """
+    needed = [(expert.targets, expert.rank) for expert in experts]
+    if model.recipe is not None:
+        needed.append((model.recipe.targets, model.recipe.rank))
+        bits = model.recipe.bits if bits is None else bits
+    ranks = [rank for _, rank in needed]
+    rank = None if None in ranks else max(rank for rank in ranks if rank is not None)
+    return Recipe(targets=_union(model, {t for t, _ in needed}), rank=rank, bits=bits)
 
 
 def _union(model: SVFModel, targets: set[str]) -> str:

@@ -57,8 +57,8 @@ class Mixed:
 
     k over the experts. What the posterior gives to `other`, or to a label without an expert,
     belongs to the base model, whose deviation is zero; so the coefficients may sum to less
-    than 1. Nothing waits for the device: z' stays lazy, and the second pass extends the same
-    graph. The prompt, too, is known beforehand: the one that all experts share, if they do.
+    than 1. Nothing waits for the device, which computes z' while the second prompt is encoded.
+    The prompt, too, is known beforehand: the one that all experts share, if they do.
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 C, for mixing at all.
     Differs (11): α is the posterior of one request, where the paper searches one α per task by

@@ -17,7 +17,7 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.reading import completion_logprobs
-from mlx_t2.svf import Scales, Shapes
+from mlx_t2.svf import Arrays, Scales, Shapes
 from mlx_t2.tasks import get_task
 from mlx_t2.training import policy_loss
 
@@ -68,7 +68,7 @@ def draw_scales(shapes: Shapes, seed: int = 0) -> Scales:
     return {path: mx.array(random.normal(1, 0.02, shape)) for path, shape in shapes.items()}
 
 
-def shared_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
+def shared_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Arrays:
     """The gradient as training computes it: one reading per prompt, for all its completions."""
     length = len(batch.completions_P_G[0][0])
     advantages = mx.repeat(mx.array(batch.advantages_PG), length)
@@ -83,7 +83,7 @@ def shared_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
     return gradient
 
 
-def separate_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
+def separate_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Arrays:
     """The same gradient as a sum over rows, each read in full: prompt and completion."""
 
     def loss(
@@ -96,7 +96,7 @@ def separate_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
         logprobs = -nn.losses.cross_entropy(logits, mx.array(completion))
         return -advantage * logprobs.sum() / len(batch.rows)
 
-    total: Scales = {path: mx.zeros_like(z) for path, z in scales.items()}
+    total: Arrays = {path: mx.zeros_like(z) for path, z in scales.items()}
     for row in batch.rows:
         part: Any = mx.grad(loss)(scales, *row)
         total = {path: total[path] + part[path] for path in total}
@@ -104,7 +104,7 @@ def separate_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Scales:
     return total
 
 
-def difference(got: Scales, expected: Scales) -> float:
+def difference(got: Arrays, expected: Arrays) -> float:
     """‖got − expected‖ / ‖expected‖ of two gradients, each as one vector."""
     gap, whole = (
         mx.linalg.norm(mx.concatenate([part.flatten() for part in parts]))
@@ -118,7 +118,7 @@ def measure(runs: int) -> Iterator[Measurement]:
     """Seconds, exactness and memory of the default model's gradient pass, 8 × 8 × 12 tokens."""
     model = decompose(load())
     batch, scales = _batch(model), draw_scales(model.shapes)
-    gradients: dict[str, Scales] = {}
+    gradients: dict[str, Arrays] = {}
 
     def ours() -> None:
         gradients["ours"] = shared_gradient(model, batch, scales)

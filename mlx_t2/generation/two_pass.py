@@ -6,6 +6,7 @@ Knows strategies and streams; knows no experts as files and no tasks.
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import mlx.core as mx
@@ -187,11 +188,9 @@ class Request(Iterator[Token]):
         self._prompt = self._model.encode(messages)
         self._adapted = adapted
         tokens = stream(self._model, self._prompt, self._config)
-        while True:
-            with self._model.using(adapted.scales):
-                token = next(tokens, None)
-            if token is None:
-                return
+        with self._model.using(adapted.scales):  # the cache made here belongs to them
+            first = next(tokens)
+        for token in chain([first], tokens):
             self._read.append(token)
             self._clock.tick()
             yield token

@@ -2,9 +2,9 @@
 due, and what it computed the first time is forgotten. Knows no loss.
 
 Source: Chen et al. 2016, arXiv:1604.06174.
-Differs: mlx-lm's `grad_checkpoint` makes the parameters of a block its arguments, and patches
-the block's class for good. Here what changes is z, and the caches that a block reads and
-writes; both go in and out as arguments, since MLX passes no gradient to what a checkpointed
+Unlike mlx-lm's `grad_checkpoint`, which makes the parameters of a block its arguments and
+patches the block's class for good, what changes here is z, and the caches that a block reads
+and writes. Both go in and out as arguments, since MLX passes no gradient to what a checkpointed
 function captures.
 """
 

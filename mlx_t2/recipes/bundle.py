@@ -6,7 +6,6 @@ validation problems is shipped; all three are reported on test problems.
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -27,6 +26,7 @@ from mlx_t2.evaluation import (
     write_items,
 )
 from mlx_t2.experts import BUNDLED, Expert, Library
+from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.routing import HeadRouter, router_examples
 from mlx_t2.tasks import get_task
@@ -60,13 +60,12 @@ def build_bundle(runs: Path, workers: int = 2) -> Iterator[str]:
     bundle = BUNDLED / MODEL
     bundle.mkdir(parents=True, exist_ok=True)
     for domain, seed in chosen.items():
-        shutil.copyfile(
-            _folder(runs, domain, seed) / "expert.safetensors", bundle / f"{domain}.safetensors"
-        )
+        expert = Expert.load(_folder(runs, domain, seed) / "expert.safetensors")
+        expert.save(bundle / f"{domain}.safetensors")
     yield train_router(bundle)
     yield from run_in_parallel(answer_one, _measurements(runs, chosen), workers)
     results = collect(runs, chosen)
-    (bundle / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_whole(bundle / "results.json", json.dumps(results, indent=1) + "\n")
     yield f"wrote {bundle / 'results.json'}"
 
 

@@ -24,12 +24,13 @@ import mlx.core as mx
 
 from mlx_t2.errors import ExpertFileError
 from mlx_t2.files import fill_whole
+from mlx_t2.svf import Arrays
 from mlx_t2.tasks import OTHER
 
 FORMAT, VERSION = "mlx-t2-router", "1"
 
 
-def write_head(path: Path, tensors: dict[str, mx.array], fields: dict[str, Any]) -> None:
+def write_head(path: Path, tensors: Arrays, fields: dict[str, Any]) -> None:
     """Put the file at `path` whole or not at all. Raises FileError where that fails."""
     metadata = {"format": FORMAT, "format_version": VERSION}
     metadata |= {
@@ -39,7 +40,7 @@ def write_head(path: Path, tensors: dict[str, mx.array], fields: dict[str, Any])
     fill_whole(path, lambda file: mx.save_safetensors(str(file), tensors, metadata))
 
 
-def read_head(path: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
+def read_head(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """The tensors and the fields, checked. Raises one ExpertFileError that lists all faults."""
     loaded: Any
     try:
@@ -106,7 +107,7 @@ def _field_faults(fields: dict[str, Any]) -> list[str]:
     ]
 
 
-def _tensor_faults(tensors: dict[str, mx.array], labels: Any) -> list[str]:
+def _tensor_faults(tensors: Arrays, labels: Any) -> list[str]:
     """One line per tensor; shapes are checked as far as labels and `mean` say what they are."""
     n_labels = len(labels) if _are_labels(labels) else None
     width = tensors["mean"].size if "mean" in tensors else None

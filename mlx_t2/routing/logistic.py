@@ -6,6 +6,8 @@ import mlx.core as mx
 from jaxtyping import Float, Int
 from mlx.optimizers import Adam, cosine_decay
 
+from mlx_t2.svf import Arrays
+
 
 @dataclass(frozen=True)
 class LinearHead:
@@ -43,7 +45,7 @@ def fit_head(
     standard = (features - mean) / scale
     target = (classes[:, None] == mx.arange(n_classes)).astype(mx.float32)
 
-    def loss(head: dict[str, mx.array]) -> mx.array:
+    def loss(head: Arrays) -> mx.array:
         logits = standard @ head["weight"].T + head["bias"]
         surprise = mx.logsumexp(logits, axis=-1) - mx.sum(target * logits, axis=-1)
         return mx.mean(surprise) + l2 / 2 * mx.sum(head["weight"] ** 2)

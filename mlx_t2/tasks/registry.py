@@ -22,8 +22,9 @@ def get_task(name: str) -> Task:
     Raises: TaskDataError when there is none.
     """
     old, dash, ending = name.partition("-")
-    if name not in _MAKERS and old in _RENAMED:
-        raise TaskDataError(f"task: {name!r} is now called {_RENAMED[old] + dash + ending!r}")
+    new = _RENAMED.get(old, old) + dash + ending
+    if name not in _MAKERS and new in _MAKERS:
+        raise TaskDataError(f"task: {name!r} is now called {new!r}")
     if name not in _MAKERS:
         raise TaskDataError(f"task: unknown name {name!r}, known are {', '.join(_MAKERS)}")
     return _MAKERS[name]()

@@ -45,11 +45,11 @@ def against_batch(rewards_P_G: Sequence[Rewards]) -> list[list[float]]:
 
 
 def without_baseline(rewards_P_G: Sequence[Rewards]) -> list[list[float]]:
-    """A_i = 2 r_i − 1: +1 for a right completion, −1 for a wrong one.
+    """A_i = r_i: the paper's, with rewards of +1 for a right completion and −1 for a wrong one.
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2.
     """
-    return [[0.0 if r is None else 2 * r - 1 for r in rewards_G] for rewards_G in rewards_P_G]
+    return [[0.0 if r is None else r for r in rewards_G] for rewards_G in rewards_P_G]
 
 
 def overlong_penalty(length: int, longest: int, buffer: int) -> float:

@@ -67,7 +67,7 @@ def advise(recent: Sequence[Signs]) -> str | None:
         )
     return (
         f"no signal: {found}, mean reward {reward:.2f}: completions of a problem agree. Lower "
-        "--lr, raise --temperature, or stop here"
+        "--lr, raise --temp, or stop here"
     )
 
 

@@ -153,13 +153,16 @@ class Learner:
         return [flat[start : start + first] for start in range(0, len(flat), first)]
 
     def _shape_rewards(self, rollout: Rollout) -> Rewards:
-        """Rewards with the penalty for length; None for what is masked."""
+        """Rewards, ±1 in mode paper, with the penalty for length; None for what is masked."""
         config, longest = self.config, self.task.max_tokens
+        rewards = rollout.rewards
+        if config.mode == "paper":
+            rewards = [1.0 if grade.is_right else -1.0 for grade in rollout.grades]
         return [
             None
             if config.truncated == "masked" and not c.is_finished
             else reward + overlong_penalty(len(c.tokens), longest, config.overlong)
-            for reward, c in zip(rollout.rewards, rollout.completions, strict=True)
+            for reward, c in zip(rewards, rollout.completions, strict=True)
         ]
 
     def update(self, state: State, groups: Sequence[AdvantageGroup]) -> Update:

@@ -109,6 +109,14 @@ def experts(place) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def unlike(place) -> Path:
+    """A folder of two experts of `tiny` on layers that they do not share, alpha and gamma."""
+    for draw, (name, targets) in enumerate((("alpha", "mlp"), ("gamma", "attention"))):
+        _draw_expert("tiny", 0, targets, draw).save(place / "unlike" / f"{name}.safetensors")
+    return place / "unlike"
+
+
 def _draw_expert(model_name: str, model_seed: int, targets: str, draw: int) -> Expert:
     model = SVFModel(model_name, tiny_network(model_seed), tiny_tokenizer())
     modules = dict(model.network.named_modules())

@@ -110,7 +110,9 @@ def test_an_expert_that_is_refused_leaves_the_one_that_is_worn(t2, experts, name
     assert "expert:alpha: alpha, first pass" in ran.stdout
 
 
-def test_putting_an_expert_on_decomposes_nothing_anew(t2, experts, monkeypatch):
+@pytest.fixture
+def decomposed(monkeypatch) -> list:
+    """The recipe of each decomposition."""
     begun, decompose = [], SVFModel.decompose
 
     def counted(self, recipe=None):
@@ -118,10 +120,23 @@ def test_putting_an_expert_on_decomposes_nothing_anew(t2, experts, monkeypatch):
         return decompose(self, recipe)
 
     monkeypatch.setattr(SVFModel, "decompose", counted)
+    return begun
+
+
+def test_putting_an_expert_on_decomposes_nothing_anew(t2, experts, decomposed):
     lines = ["/expert alpha", "hello", "/expert beta", "hello", "/expert off", "/expert alpha"]
     ran = t2(f"{CHAT} --experts experts", typed(*lines, "hello", "/why"))
     assert "expert:alpha: alpha, first pass" in ran.stdout
-    assert len(begun) == 1
+    assert len(decomposed) == 1
+
+
+def test_experts_of_unlike_layers_are_worn_in_turn_with_a_decomposition_each(
+    t2, unlike, decomposed
+):
+    lines = [f"/expert {name}" for name in ("alpha", "gamma", "alpha", "gamma")]
+    ran = t2(f"{CHAT} --experts unlike", typed(*lines, "hello", "/why"))
+    assert "expert:gamma: gamma, first pass" in ran.stdout
+    assert len(decomposed) == 2
 
 
 # Ctrl-C

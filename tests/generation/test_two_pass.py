@@ -9,7 +9,7 @@ from helpers import random_scales, tiny_network, tiny_tokenizer
 
 from mlx_t2.adaptation import Adapted, Chosen, Fixed, Mixed
 from mlx_t2.experts import Expert
-from mlx_t2.generation import AdaptiveGenerator, two_pass
+from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import SVFModel
 from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig, sample
@@ -246,30 +246,21 @@ def adaptive(model, combine):
 
 
 @pytest.mark.whole_runs  # the checker of types looks into lazy mappings
-def test_a_mixture_waits_for_nothing_before_the_second_pass(tiny_model, waits, monkeypatch):
-    generator = AdaptiveGenerator(tiny_model, adaptive(tiny_model, Mixed))
+@pytest.mark.parametrize(
+    ("combine", "expected"),
+    [
+        # the key of the row, two words that depend on nothing; and the token itself
+        (Mixed, ["tolist", "tolist"]),
+        (Chosen, ["tolist", "tolist", "tolist"]),  # the posterior before them
+    ],
+)
+def test_the_host_waits_for_no_more_than_this_before_the_first_token(
+    tiny_model, waits, combine, expected
+):
+    generator = AdaptiveGenerator(tiny_model, adaptive(tiny_model, combine))
     generator.generate(CHAT, GREEDY)  # what a model finds out once
     waits.clear()
-    second_pass = []
-
-    def begun(model, prompt, config):
-        second_pass.append((list(waits), list(prompt)))
-        return iter(())
-
-    monkeypatch.setattr(two_pass, "stream", begun)
     request = generator.stream(CHAT, GREEDY)
-    assert next(request, None) is None
-    ((before, prompt),) = second_pass
-    assert before == []
-    assert prompt == tiny_model.encode([*PROMPT, *CHAT])
+    next(request)
+    assert waits == expected
     assert sum(request.answer.route.scores.values()) == pytest.approx(1)  # read afterwards
-    assert waits != []
-
-
-def test_a_choice_waits_once_for_its_posterior(tiny_model, waits, monkeypatch):
-    generator = AdaptiveGenerator(tiny_model, adaptive(tiny_model, Chosen))
-    generator.generate(CHAT, GREEDY)
-    waits.clear()
-    monkeypatch.setattr(two_pass, "stream", lambda *_: iter(()))
-    assert next(generator.stream(CHAT, GREEDY), None) is None
-    assert waits == ["tolist"]
