@@ -56,8 +56,9 @@ def train(
     worn = open_model(model)
     _begin("decomposing")
     decompose_with_bar(worn, read.targets, read.rank)
-    if slower := batching(worn).why:
-        note(slower)
+    for remark in (batching(worn).why, _describe_load()):
+        if remark:
+            note(remark)
     if dry_run:
         _show_plan(show_phases(watch_planning(worn, chosen, read)), json)
         return
@@ -75,6 +76,16 @@ def _begin(phase: str) -> None:
     """Name a phase where no bar shows it."""
     if not stderr.is_terminal:
         note(phase)
+
+
+def _describe_load() -> str | None:
+    """What other programs leave of the machine, where that is not all of it."""
+    from mlx_t2 import blas
+
+    threads = blas.choose_threads(0.2)
+    if not threads.is_busy:
+        return None
+    return f"busy machine ({threads.why}): BLAS threads: {threads.count}"
 
 
 def _send_nowhere(_: "StepReport") -> None:
@@ -194,6 +205,7 @@ def _show_plan(plan: "TrainPlan", json: bool) -> None:
             ("sampling: keys, values, scores", size(plan.sampling)),
             (f"gradient pass over {rows}", f"at most {size(plan.gradient)}"),
             ("together", f"{size(held + plan.gradient)}, there are {size(plan.limit)}"),
+            ("BLAS threads", f"{plan.threads or 'its own'} ({plan.threads_why})"),
             ("one step", f"at most {plan.step_seconds:.1f} s"),
             ("all steps and evaluations", f"at most {plan.total_seconds / 60:.1f} min"),
         ],

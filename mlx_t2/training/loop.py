@@ -21,6 +21,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from mlx_t2 import blas
 from mlx_t2.errors import T2Error, TrainingError
 from mlx_t2.models import SVFModel, limited_memory
 from mlx_t2.svf import Scales
@@ -34,6 +35,9 @@ from .learner import Update
 from .phase import Phase, Watched
 from .run import Run, resume_run, start_run
 from .step_report import GradedGroup, StepReport, describe_group, find_signs
+
+_WATCHED = 0.5
+"""Seconds in which other programs are watched before the number of threads is settled."""
 
 
 def train(
@@ -73,7 +77,8 @@ def watch_training(
     part of the work begins and wherever it has got on.
     """
     faults: list[str] = []
-    with limited_memory(), _allocation_errors():
+    threads = blas.threads(blas.choose_threads(_WATCHED).count)
+    with limited_memory(), threads, _allocation_errors():
         if resume:
             run, state, faults = yield from resume_run(model, task, config, out)
         else:

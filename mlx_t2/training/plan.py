@@ -10,6 +10,7 @@ from typing import Any
 
 from mlx.utils import tree_flatten
 
+from mlx_t2 import blas
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.svf import Arrays
@@ -46,6 +47,9 @@ class TrainPlan:
     """
     total_seconds: float
     """All steps with their evaluations, likewise."""
+    threads: int
+    """BLAS's, with which it was measured; 0 where BLAS decides."""
+    threads_why: str
 
 
 def plan_training(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan:
@@ -58,6 +62,14 @@ def plan_training(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan
 
 def watch_planning(model: SVFModel, task: Task, config: TrainConfig) -> Watched[TrainPlan]:
     """`plan_training`, with a `Phase` wherever a measurement begins."""
+    threads = blas.choose_threads(0.5)
+    with blas.threads(threads.count):
+        return (yield from _measure(model, task, config, threads))
+
+
+def _measure(
+    model: SVFModel, task: Task, config: TrainConfig, threads: blas.Threads
+) -> Watched[TrainPlan]:
     check_model(model, config)
     trained = parametrise(model, config, start_scales(model, config))
     objective, parameters = Objective(model, trained, config), trained.initial
@@ -84,6 +96,8 @@ def watch_planning(model: SVFModel, task: Task, config: TrainConfig) -> Watched[
         completions=completions,
         step_seconds=step,
         total_seconds=config.steps * step + sampling * evaluations / completions,
+        threads=threads.count,
+        threads_why=threads.why,
     )
 
 

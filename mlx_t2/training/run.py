@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlx_t2 import blas
 from mlx_t2.errors import CheckpointError, ConfigError, TrainingError
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
@@ -29,6 +30,9 @@ from .step_report import StepReport
 _ANSWERED = 64
 """Held-out problems answered at a time, where memory allows it."""
 
+_MOST_THREADS = 1024
+"""More than any machine has: a number of threads that a run can have had."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -42,11 +46,15 @@ class Run:
     learner: Learner
     validation: Sequence[Problem]
     test: Sequence[Problem]
+    threads: Sequence[int]
+    """BLAS's, on each machine: with another number, sums are rounded otherwise."""
 
     def settings(self) -> dict[str, Any]:
         """What config.json keeps."""
         return _identity(self.model, self.task, self.config) | {
-            "fitted": vars(self.learner.limits)
+            "fitted": vars(self.learner.limits),
+            "blas_threads": list(self.threads),
+            "form": "live",
         }
 
     def first_state(self) -> Watched[State]:
@@ -173,13 +181,15 @@ def resume_run(
     """
     ranks, folder = _check(model, config), RunFolder(out)
     stored = ranks.from_first(folder.read_same, _identity(model, task, config))
+    doubts = _take_threads(ranks, stored)
     has_checkpoint = ranks.from_first(folder.has_checkpoint)
     start = {} if has_checkpoint else start_scales(model, config)
     former = _former_limits(folder, config, stored)
     run = yield from _make_run(model, task, config, ranks, folder, start, former)
     ranks.on_first(folder.write_settings, run.settings())
     if has_checkpoint:
-        return run, *_read_newest(ranks, folder)
+        state, faults = _read_newest(ranks, folder)
+        return run, state, [*doubts, *faults]
     ranks.on_first(folder.forget_after, 0)
     return run, (yield from run.first_state()), []
 
@@ -218,7 +228,26 @@ def _make_run(
     learner = Learner(model, task, config, ranks, objective, limits)
     validation = task.problems("validation", config.validation)
     test = task.problems("test", config.test)
-    return Run(model, task, config, ranks, folder, learner, validation, test)
+    threads = ranks.gather_all(blas.current_threads())
+    return Run(model, task, config, ranks, folder, learner, validation, test, threads)
+
+
+def _take_threads(ranks: Ranks, stored: dict[str, Any]) -> list[str]:
+    """Multiply with as many threads as the run did before, unless the environment says
+    otherwise; what that may change.
+    """
+    former = stored.get("blas_threads")
+    chosen = blas.choose_threads(0.01)
+    if not isinstance(former, list) or ranks.rank >= len(former):
+        return []
+    before = former[ranks.rank]
+    if not isinstance(before, int) or not 0 < before <= _MOST_THREADS:
+        return []
+    if not chosen.is_asked:
+        blas.set_threads(before)
+    elif chosen.count != before:
+        return [f"{chosen.why}, the run had {before}: numbers may be rounded otherwise"]
+    return []
 
 
 def _identity(model: SVFModel, task: Task, config: TrainConfig) -> dict[str, Any]:
