@@ -72,16 +72,16 @@ def _train_live(
     """Train in a folder that goes away; accuracy on test problems before and after."""
     from mlx_t2.evaluation import wilson
     from mlx_t2.experts import Expert
-    from mlx_t2.training import TrainConfig, train
+    from mlx_t2.training import TrainConfig, watch_training
 
     rewards, samples = [], []
     config = TrainConfig(steps=steps, seed=seed, test=limit)
-    with TemporaryDirectory() as folder, TrainingDisplay(f"{task.name}, live") as display:
+    display = TrainingDisplay(f"{task.name}, live", config)
+    with TemporaryDirectory() as folder, display:
         out = Path(folder) / task.name
-        for report in train(model, task, config, out):
+        for report in display.watch(watch_training(model, task, config, out)):
             rewards.append(report.reward)
             samples.append(report.example)
-            display.show(report)
         metrics = Expert.load(out / "expert.safetensors").metrics
     outcome = {"task": task.name, "steps": steps, "rewards": rewards, "n": limit}
     for when, key in (("before", "base_accuracy"), ("after", "final_accuracy")):

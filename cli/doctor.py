@@ -32,7 +32,7 @@ def _examine() -> dict[str, Any]:
     import platform
     import shutil
 
-    from mlx_t2.blas import BLAS
+    from mlx_t2.blas import BLAS, choose_threads
     from mlx_t2.folders import cache_dir, data_dir
     from mlx_t2.grading import sandbox_level
     from mlx_t2.models import find_gguf
@@ -43,6 +43,7 @@ def _examine() -> dict[str, Any]:
     existing = next(p for p in (cache, *cache.parents) if p.exists())
     is_writable = existing.is_dir() and os.access(existing, os.W_OK)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    threads = choose_threads(0.2)
     problems = {
         f"BLAS is the slow reference one, some 70 times slower in float32: {BLAS.remedy}": (
             BLAS.remedy is not None
@@ -62,6 +63,8 @@ def _examine() -> dict[str, Any]:
         "mlx_lm": importlib.metadata.version("mlx-lm"),
         "device": str(mx.default_device()),
         "blas": BLAS.name,
+        "blas_threads": threads.count,
+        "blas_threads_why": threads.why,
         "memory_gb": round(memory, 1),
         "sandbox": sandbox_level(),
         "default_model": "embedded" if find_gguf() else "hub",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import DEFAULT_MODEL, Json, Model
-from .render import complain, emit, facts, note, percent, say, size
+from .render import complain, emit, facts, note, percent, say, size, stderr
 from .session import decompose_with_bar, open_model
 from .train_options import with_train_options
-from .training_display import TrainingDisplay
+from .training_display import TrainingDisplay, show_phases
 
 if TYPE_CHECKING:
     from mlx_t2.experts import Expert
@@ -47,23 +47,45 @@ def train(
     """
     from mlx_t2.reading import batching
     from mlx_t2.tasks import get_task
-    from mlx_t2.training import open_tracker, plan_training, read_config
+    from mlx_t2.training import open_tracker, read_config, watch_planning
 
     flags = {name: value for name, value in settings.items() if value is not None}
     chosen = get_task(task)
     read = read_config(flags, config, out if resume else None)
+    _begin(f"loading {model}")
     worn = open_model(model)
+    _begin("decomposing")
     decompose_with_bar(worn, read.targets, read.rank)
-    if slower := batching(worn).why:
-        note(slower)
+    for remark in (batching(worn).why, _describe_load()):
+        if remark:
+            note(remark)
     if dry_run:
-        _show_plan(plan_training(worn, chosen, read), json)
+        _show_plan(show_phases(watch_planning(worn, chosen, read)), json)
         return
     send = open_tracker(report_to, project_name, out, read) if report_to else _send_nowhere
     start = time.perf_counter()
     expert = _train_to_the_end(worn, chosen, read, out, resume, send)
-    if expert is not None:
-        _show_result(task, out, expert, time.perf_counter() - start, json)
+    if expert is None:
+        return
+    _show_result(task, out, expert, time.perf_counter() - start, json)
+    if not json:
+        _show_next(chosen, model, out)
+
+
+def _begin(phase: str) -> None:
+    """Name a phase where no bar shows it."""
+    if not stderr.is_terminal:
+        note(phase)
+
+
+def _describe_load() -> str | None:
+    """What other programs leave of the machine, where that is not all of it."""
+    from mlx_t2 import blas
+
+    threads = blas.choose_threads(0.2)
+    if not threads.is_busy:
+        return None
+    return f"busy machine ({threads.why}): BLAS threads: {threads.count}"
 
 
 def _send_nowhere(_: "StepReport") -> None:
@@ -95,7 +117,9 @@ def _train_to_the_end(
     if not is_first:
         return None
     try:
-        note(f"curves: {plot_run(out)}")
+        with stderr.status("drawing the curves"):
+            plot = plot_run(out)
+        note(f"curves: {plot}")
     except T2Error as error:  # the expert is there all the same
         note(str(error))
     return Expert.load(out / "expert.safetensors")
@@ -110,12 +134,11 @@ def _show_steps(
     send: "Callable[[StepReport], None]",
 ) -> None:
     from mlx_t2.errors import ConfigError
-    from mlx_t2.training import Ranks, train
+    from mlx_t2.training import Ranks, watch_training
 
     title = f"training {task.name} on {model.name}"
-    with TrainingDisplay(title, Ranks().is_first) as display:
-        for report in train(model, task, config, out, resume):
-            display.show(report)
+    with TrainingDisplay(title, config, Ranks().is_first) as display:
+        for report in display.watch(watch_training(model, task, config, out, resume)):
             try:
                 send(report)
             except ConfigError as error:  # the training is worth more than its log
@@ -154,6 +177,19 @@ def _show_result(task: str, out: Path, expert: "Expert", seconds: float, json: b
     say(f"expert: {result['expert']}")
 
 
+def _show_next(task: "Task", model: str, out: Path) -> None:
+    """Three commands that go on from here. Nothing is asked: another command may be waiting."""
+    from mlx_t2.tasks import question_of
+
+    worn = ["--expert", str(out / "expert.safetensors")]
+    worn += [] if model == DEFAULT_MODEL else ["--model", model]
+    question = question_of(task.problems("validation", 1)[0])["content"]
+    asked = ["--", question] if question.startswith("-") else [question]
+    note("next:")
+    for words in (["eval", task.name, *worn], ["chat", *worn], ["generate", *worn, *asked]):
+        note(f"  {shlex.join(['t2', *words])}")
+
+
 def _show_plan(plan: "TrainPlan", json: bool) -> None:
     if json:
         emit(vars(plan))
@@ -169,6 +205,7 @@ def _show_plan(plan: "TrainPlan", json: bool) -> None:
             ("sampling: keys, values, scores", size(plan.sampling)),
             (f"gradient pass over {rows}", f"at most {size(plan.gradient)}"),
             ("together", f"{size(held + plan.gradient)}, there are {size(plan.limit)}"),
+            ("BLAS threads", f"{plan.threads or 'its own'} ({plan.threads_why})"),
             ("one step", f"at most {plan.step_seconds:.1f} s"),
             ("all steps and evaluations", f"at most {plan.total_seconds / 60:.1f} min"),
         ],

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mlx_t2 import blas
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="macOS multiplies with Accelerate: nothing is put in front"
 )
@@ -105,3 +107,49 @@ print(counts)
 def test_threads_changes_nothing_where_openblas_is_not_loaded():
     code = "from mlx_t2 import blas\nwith blas.threads(1): print(blas.BLAS.name)"
     assert run(code, MLX_T2_NO_OPENBLAS="1") == "reference"
+
+
+COUNT = "from mlx_t2 import blas; print(blas.current_threads(), blas.choose_threads().why)"
+
+
+@pytest.mark.parametrize("name", blas._ASKED)
+def test_the_number_of_threads_that_is_asked_for_is_taken(name):
+    assert run(COUNT, **dict.fromkeys(blas._ASKED, "") | {name: "2"}) == f"2 {name}=2"
+
+
+@pytest.mark.parametrize("asked", ["", "0", "-1", "many"])
+def test_a_number_of_threads_that_openblas_passes_over_is_no_wish(asked):
+    assert "cores, others use" in run(COUNT, OPENBLAS_NUM_THREADS=asked)
+
+
+def test_a_core_that_others_use_gets_no_thread(monkeypatch):
+    """The kernel's counters go on by a second of work per core and second that is watched."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setattr(blas.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    found = []
+    for busy in (0.0, 0.3, 1.1, 2.6, 9.0):
+        monkeypatch.setattr(blas, "_measure_load", lambda *_, busy=busy: busy)
+        found.append(blas.choose_threads())
+    assert [threads.count for threads in found] == [4, 4, 3, 1, 1]
+    assert [threads.is_busy for threads in found] == [False, False, True, True, True]
+
+
+def test_the_load_of_others_leaves_out_ones_own(monkeypatch):
+    """Two cores at work, one of them by this process."""
+    used, own = iter([10.0, 12.0]), iter([1.0, 2.0])
+    clock = iter([5.0, 6.0])
+    monkeypatch.setattr(blas, "_used_seconds", lambda _: next(used))
+    monkeypatch.setattr(blas.time, "process_time", lambda: next(own))
+    monkeypatch.setattr(blas.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(blas.time, "sleep", lambda _: None)
+    assert blas._measure_load({0, 1}, 1.0) == 1.0
+
+
+def test_a_load_that_cannot_be_read_is_taken_for_none(monkeypatch):
+    def broken(*_):
+        raise OSError("no /proc")
+
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setattr(blas, "_measure_load", broken)
+    assert blas.choose_threads().count == os.cpu_count()
+    assert "no /proc" in blas.choose_threads().why

@@ -9,8 +9,11 @@ from .config import PRESETS as PRESETS
 from .config import TrainConfig as TrainConfig
 from .config_file import read_config as read_config
 from .loop import train as train
+from .loop import watch_training as watch_training
+from .phase import Phase as Phase
 from .plan import TrainPlan as TrainPlan
 from .plan import plan_training as plan_training
+from .plan import watch_planning as watch_planning
 from .plot import plot_run as plot_run
 from .ranks import Ranks as Ranks
 from .reinforce import policy_loss as policy_loss

@@ -20,6 +20,7 @@ from mlx_t2.svf import Arrays, Scales
 
 from .config import TrainConfig
 from .parametrisation import Parametrisation
+from .phase import Phase, Watched, finish
 from .reinforce import divergence, policy_loss
 
 Tokens = tuple[int, ...]
@@ -73,13 +74,26 @@ class Objective:
         """The gradient of the loss summed over all groups, at most `rows` completions at a
         time.
         """
+        return finish(self.watch_gradient(parameters, groups, rows))
+
+    def watch_gradient(
+        self,
+        parameters: Arrays,
+        groups: Sequence[AdvantageGroup],
+        rows: int,
+        step: int = 0,
+    ) -> Watched[Gradient]:
+        """`gradient`, part by part; `step` is the phases'."""
+        done, total = 0, sum(len(group.completions) for group in groups)
         loss, arrays = mx.array(0.0), {k: mx.zeros_like(a) for k, a in parameters.items()}
         with self._save_memory():
             for part in cut_into_parts(groups, rows):
+                yield Phase("gradient", done, total, step)
                 part_loss, part_arrays = mx.value_and_grad(self._loss)(parameters, part)
                 loss, arrays = loss + part_loss, {k: arrays[k] + part_arrays[k] for k in arrays}
                 # before the next part is begun, this one's activations have to be gone
                 mx.eval(loss, arrays)
+                done += sum(len(group.completions) for group in part)
         return Gradient(loss, arrays)
 
     def _loss(self, parameters: Arrays, part: list[AdvantageGroup]) -> mx.array:

@@ -25,6 +25,7 @@ from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
 from .optimizer import Optimizer, OptimizerState
 from .parametrisation import Parametrisation, bands, direct, sigmoid
+from .phase import Watched
 from .ranks import Ranks
 from .row_limits import RowLimits
 
@@ -165,14 +166,15 @@ class Learner:
             for reward, c in zip(rewards, rollout.completions, strict=True)
         ]
 
-    def update(self, state: State, groups: Sequence[AdvantageGroup]) -> Update:
+    def update(self, state: State, groups: Sequence[AdvantageGroup]) -> Watched[Update]:
         """One step of the optimiser from `state`.
 
         Raises: TrainingError for a loss, gradient or model that is NaN or infinite.
         """
         used = [g for g in groups if g.has_signal or self.objective.is_penalised]
-        mine = self.ranks.on_all(
-            self.objective.gradient, state.parameters, used, self.limits.rows
+        limit, step = self.limits.rows, state.step + 1
+        mine = yield from self.ranks.watch_on_all(
+            self.objective.watch_gradient(state.parameters, used, limit, step)
         )
         gradient, norm = optim.clip_grad_norm(self.ranks.sum(mine.arrays), self.config.clip)
         loss, norm = self.ranks.total(float(mine.loss)), float(norm)

@@ -1,5 +1,5 @@
-"""The training loop: a generator of one report per step. Knows no display; whoever reads the
-reports may stop.
+"""The training loop: a generator of one report per step, or of all that happens. Knows no
+display; whoever reads the reports may stop.
 
 Departures from the paper (arXiv:2501.06252, section 3.2) and from the reference; mode paper
 undoes the first and the last:
@@ -13,14 +13,15 @@ signal is skipped.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
+from mlx_t2 import blas
 from mlx_t2.errors import T2Error, TrainingError
 from mlx_t2.models import SVFModel, limited_memory
 from mlx_t2.svf import Scales
@@ -31,8 +32,12 @@ from .collapse import WINDOW, Signs, advise
 from .config import TrainConfig
 from .gradient import AdvantageGroup
 from .learner import Update
+from .phase import Phase, Watched
 from .run import Run, resume_run, start_run
 from .step_report import GradedGroup, StepReport, describe_group, find_signs
+
+_WATCHED = 0.5
+"""Seconds in which other programs are watched before the number of threads is settled."""
 
 
 def train(
@@ -55,21 +60,38 @@ def train(
     that cannot be written; ConfigError for settings that do not fit the model; TrainingError
     where the loss is NaN or infinite, or memory is short: the last good step is kept.
     """
+    with closing(watch_training(model, task, config, out, resume)) as events:
+        for event in events:
+            if isinstance(event, StepReport):
+                yield event
+
+
+def watch_training(
+    model: SVFModel,
+    task: Task,
+    config: TrainConfig,
+    out: Path,
+    resume: bool = False,
+) -> Generator[Phase | StepReport, None, None]:
+    """`train`, for whoever wants to see more: beside the report of each step, a `Phase` where a
+    part of the work begins and wherever it has got on.
+    """
     faults: list[str] = []
-    with limited_memory(), _allocation_errors():
+    threads = blas.threads(blas.choose_threads(_WATCHED).count)
+    with limited_memory(), threads, _allocation_errors():
         if resume:
-            run, state, faults = resume_run(model, task, config, out)
+            run, state, faults = yield from resume_run(model, task, config, out)
         else:
-            run, state = start_run(model, task, config, out)
+            run, state = yield from start_run(model, task, config, out)
         while not run.is_over(state):
-            step = take_step(run, state)
+            step = yield from take_step(run, state)
             state, report = step.state, step.report
             if faults:
                 report, faults = replace(report, warning="; ".join(faults)), []
             run.record(report, [group.line(state.step) for group in step.groups], state)
             yield report
             run.check_memory(report)
-        run.finish(state)
+        yield from run.finish(state)
 
 
 @contextmanager
@@ -120,21 +142,25 @@ class _Clock:
     evaluation: float
 
 
-def take_step(run: Run, state: State) -> Step:
+def take_step(run: Run, state: State) -> Watched[Step]:
     """Sample, grade, update, and evaluate where it is time to."""
     began = time.perf_counter()
     mx.reset_peak_memory()
+    number = state.step + 1
+    yield Phase("sampling", step=number)
     drawn = _draw(run, state)
     drawn_at = time.perf_counter()
     update = (
-        run.learner.update(state, drawn.mine)
+        (yield from run.learner.update(state, drawn.mine))
         if drawn.signs.signal_groups
         else Update(state.parameters, state.optimizer, loss=0.0, norm=0.0)
     )
     clock = _Clock(began, drawn_at, time.perf_counter())
     scales = run.learner.scales(update.parameters)
-    is_evaluation = run.is_evaluation(state.step + 1)
-    validation = run.accuracy(scales, run.validation) if is_evaluation else None
+    validation = None
+    if run.is_evaluation(number):
+        phase = Phase("validation", step=number)
+        validation = yield from run.accuracy(scales, run.validation, phase)
     after = _advance(state, update, scales, drawn.signs, validation)
     report = _report(run, after, drawn, update, _mean_change(scales), validation, clock)
     mx.clear_cache()  # the next step's shapes are others

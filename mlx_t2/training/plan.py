@@ -10,6 +10,7 @@ from typing import Any
 
 from mlx.utils import tree_flatten
 
+from mlx_t2 import blas
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.svf import Arrays
@@ -18,6 +19,7 @@ from mlx_t2.tasks import Task
 from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
 from .learner import check_model, parametrise, start_scales
+from .phase import Phase, Watched, finish
 from .row_limits import RowLimits, measure_costs, plan_memory
 
 
@@ -45,6 +47,9 @@ class TrainPlan:
     """
     total_seconds: float
     """All steps with their evaluations, likewise."""
+    threads: int
+    """BLAS's, with which it was measured; 0 where BLAS decides."""
+    threads_why: str
 
 
 def plan_training(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan:
@@ -52,19 +57,31 @@ def plan_training(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan
 
     Raises: ConfigError for a model decomposed otherwise; TrainingError where it does not fit.
     """
+    return finish(watch_planning(model, task, config))
+
+
+def watch_planning(model: SVFModel, task: Task, config: TrainConfig) -> Watched[TrainPlan]:
+    """`plan_training`, with a `Phase` wherever a measurement begins."""
+    threads = blas.choose_threads(0.5)
+    with blas.threads(threads.count):
+        return (yield from _measure(model, task, config, threads))
+
+
+def _measure(
+    model: SVFModel, task: Task, config: TrainConfig, threads: blas.Threads
+) -> Watched[TrainPlan]:
     check_model(model, config)
     trained = parametrise(model, config, start_scales(model, config))
     objective, parameters = Objective(model, trained, config), trained.initial
-    memory = plan_memory(model, task, measure_costs(model, objective, parameters), config)
+    costs = yield from measure_costs(model, objective, parameters)
+    memory = plan_memory(model, task, costs, config)
     prompts = [model.encode(p.messages) for p in task.step(config.prompts, config.seed)]
+    yield Phase("timing sampling")
     sampling = _time_sampling(model, prompts, task.max_tokens, config, memory.limits)
-    completions = config.prompts * config.group
+    completions, rows = config.prompts * config.group, min(memory.limits.rows, config.group)
+    yield Phase("timing the gradient")
     step = sampling + completions * _time_gradient(
-        objective,
-        parameters,
-        prompts[0],
-        task.max_tokens,
-        min(memory.limits.rows, config.group),
+        objective, parameters, prompts[0], task.max_tokens, rows
     )
     evaluations = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
     return TrainPlan(
@@ -79,6 +96,8 @@ def plan_training(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan
         completions=completions,
         step_seconds=step,
         total_seconds=config.steps * step + sampling * evaluations / completions,
+        threads=threads.count,
+        threads_why=threads.why,
     )
 
 

@@ -5,7 +5,7 @@ rank does what. Knows no training.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import mlx.core as mx
@@ -15,6 +15,7 @@ from mlx_t2.errors import TrainingError
 from mlx_t2.svf import Arrays
 
 T = TypeVar("T")
+E = TypeVar("E")
 P = ParamSpec("P")
 _KEPT = "every finished step is kept on rank 0: go on with --resume"
 
@@ -47,6 +48,21 @@ class Ranks:
             result = work(*args, **kwargs)
         except Exception as error:
             failure = error
+        self._agree(failure)
+        return result  # pyright: ignore[reportReturnType]  set, since nothing failed
+
+    def watch_on_all(self, work: Generator[E, None, T]) -> Generator[E, None, T]:
+        """`on_all` for work that yields where it is, which each rank hears of its own."""
+        failure, result = None, None
+        try:
+            result = yield from work
+        except Exception as error:
+            failure = error
+        self._agree(failure)
+        return result  # pyright: ignore[reportReturnType]  set, since nothing failed
+
+    def _agree(self, failure: Exception | None) -> None:
+        """Raise on all ranks where one of them failed."""
         failed = self._sum(mx.array([failure is not None], dtype=mx.int32)).item()
         if failure is not None:
             raise failure
@@ -54,7 +70,6 @@ class Ranks:
             raise TrainingError(
                 f"rank {self.rank}: {failed} of {self.size} ranks failed and say why; {_KEPT}"
             )
-        return result  # pyright: ignore[reportReturnType]  set, since nothing failed
 
     def on_first(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """Let rank 0 alone work; what it returns, there. Where it fails, all raise."""

@@ -7,6 +7,7 @@ the margin covers up to some thousand tokens. Knows models and settings; writes 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import mlx.core as mx
 
@@ -17,6 +18,7 @@ from mlx_t2.tasks import Task
 
 from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
+from .phase import Phase, Watched
 
 _MARGIN = 1.25
 """Factor on what is measured on few tokens."""
@@ -75,12 +77,13 @@ class MemoryPlan:
 
 def find_row_limits(
     model: SVFModel, task: Task, objective: Objective, parameters: Arrays, config: TrainConfig
-) -> RowLimits:
+) -> Watched[RowLimits]:
     """What the settings say, or as much as there is memory for.
 
     Raises: TrainingError where not even one completion fits.
     """
-    return plan_memory(model, task, measure_costs(model, objective, parameters), config).limits
+    costs = yield from measure_costs(model, objective, parameters)
+    return plan_memory(model, task, costs, config).limits
 
 
 def smallest(limits: Sequence[RowLimits]) -> RowLimits:
@@ -134,10 +137,12 @@ def limit_bytes(config: TrainConfig) -> int:
     return memory_bytes() if config.memory_gb is None else int(config.memory_gb * 1e9)
 
 
-def measure_costs(model: SVFModel, objective: Objective, parameters: Arrays) -> Costs:
+def measure_costs(model: SVFModel, objective: Objective, parameters: Arrays) -> Watched[Costs]:
     """Four gradient passes over a few tokens each, and what each of them took at its peak."""
+    done = count()
 
-    def peak(prompt: int, completion: int, rows: int) -> float:
+    def peak(prompt: int, completion: int, rows: int) -> Watched[float]:
+        yield Phase("measuring memory", next(done), 5)
         tokens = (1,) * completion
         group = AdvantageGroup((1,) * prompt, (tokens,) * rows, (1.0,) * rows)
         mx.clear_cache()
@@ -146,12 +151,14 @@ def measure_costs(model: SVFModel, objective: Objective, parameters: Arrays) -> 
         objective.gradient(parameters, [group], rows)
         return mx.get_peak_memory() - before
 
-    peak(_FEW, _FEW, 1)  # whatever is made once is made here
-    least = peak(_FEW, _FEW, 1)
-    completion = max(0.0, peak(_FEW, _MORE, 1) - least) / (_MORE - _FEW)
-    long = peak(_MORE, _FEW, 1)
+    yield from peak(_FEW, _FEW, 1)  # whatever is made once is made here
+    least = yield from peak(_FEW, _FEW, 1)
+    answered = yield from peak(_FEW, _MORE, 1)
+    completion = max(0.0, answered - least) / (_MORE - _FEW)
+    long = yield from peak(_MORE, _FEW, 1)
     prompt = max(0.0, long - least) / (_MORE - _FEW)
-    copied = max(0.0, peak(_MORE, _FEW, 2) - long - _FEW * completion) / _MORE
+    twice = yield from peak(_MORE, _FEW, 2)
+    copied = max(0.0, twice - long - _FEW * completion) / _MORE
     fixed = max(0.0, least - _FEW * (completion + prompt))
     vocabulary = model.logits_at(mx.array([[1]]), None, mx.array([0])).shape[-1]
     return Costs(fixed, prompt, completion, copied, scores=4 * 4 * vocabulary)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlx_t2 import blas
 from mlx_t2.errors import CheckpointError, ConfigError, TrainingError
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
@@ -20,6 +21,7 @@ from .checkpoint import State, pack, unpack
 from .config import MAY_CHANGE, TrainConfig
 from .gradient import Objective
 from .learner import Learner, check_model, parametrise, start_scales
+from .phase import Phase, Watched
 from .ranks import Ranks
 from .row_limits import RowLimits, find_row_limits, limit_bytes, smallest
 from .run_folder import RunFolder
@@ -27,6 +29,9 @@ from .step_report import StepReport
 
 _ANSWERED = 64
 """Held-out problems answered at a time, where memory allows it."""
+
+_MOST_THREADS = 1024
+"""More than any machine has: a number of threads that a run can have had."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,26 @@ class Run:
     learner: Learner
     validation: Sequence[Problem]
     test: Sequence[Problem]
+    threads: Sequence[int]
+    """BLAS's, on each machine: with another number, sums are rounded otherwise."""
 
     def settings(self) -> dict[str, Any]:
         """What config.json keeps."""
         return _identity(self.model, self.task, self.config) | {
-            "fitted": vars(self.learner.limits)
+            "fitted": vars(self.learner.limits),
+            "blas_threads": list(self.threads),
+            "form": "live",
         }
 
-    def first_state(self) -> State:
+    def first_state(self) -> Watched[State]:
         """The state before the first step."""
         parameters = self.learner.objective.parametrisation.initial
         optimizer = self.learner.optimizer.initial(parameters)
         scales = self.learner.scales(parameters)
-        base = self.accuracy({}, self.validation)
+        base = yield from self.accuracy({}, self.validation, Phase("validation before"))
         is_base = self.config.parametrisation != "sigmoid" and not self.config.init
-        best = base if is_base else self.accuracy(scales, self.validation)
+        start = Phase("validation of the start")
+        best = base if is_base else (yield from self.accuracy(scales, self.validation, start))
         return State(0, parameters, optimizer, scales, best, base)
 
     def is_over(self, state: State) -> bool:
@@ -69,19 +79,28 @@ class Run:
         """Whether that step ends with a look at the validation problems."""
         return step % self.config.eval_every == 0 or step == self.config.steps
 
-    def accuracy(self, scales: Scales, problems: Sequence[Problem]) -> float:
+    def accuracy(
+        self, scales: Scales, problems: Sequence[Problem], phase: Phase
+    ) -> Watched[float]:
         """The share of problems answered rightly by greedy decoding."""
-        right = self.ranks.on_all(self._count_right, scales, self.ranks.mine(problems))
+        phase = dataclasses.replace(phase, total=len(problems))
+        counted = self._count_right(scales, self.ranks.mine(problems), phase)
+        right = yield from self.ranks.watch_on_all(counted)
         return self.ranks.total(right) / len(problems)
 
-    def _count_right(self, scales: Scales, problems: Sequence[Problem]) -> int:
+    def _count_right(
+        self, scales: Scales, problems: Sequence[Problem], phase: Phase
+    ) -> Watched[int]:
         greedy = SamplingConfig(temperature=0, max_tokens=self.task.max_tokens)
         batch, right = min(_ANSWERED, self.learner.limits.decoded), 0
         with self.model.using(scales):
             for start in range(0, len(problems), batch):
+                done = min(phase.total, start * self.ranks.size)
+                yield dataclasses.replace(phase, done=done)
                 some = problems[start : start + batch]
                 answered = rollouts(self.model, self.task, some, 1, greedy)
                 right += sum(rollout.grades[0].is_right for rollout in answered)
+        yield dataclasses.replace(phase, done=phase.total)
         return right
 
     def check_memory(self, report: StepReport) -> None:
@@ -103,12 +122,13 @@ class Run:
         if report.validation is not None:
             self.ranks.on_first(self._save_expert, state, {})
 
-    def finish(self, state: State) -> None:
+    def finish(self, state: State) -> Watched[None]:
         """Answer the test problems before and after, and write the expert with the result."""
         result: dict[str, float] = {}
         if self.test:
-            result["base_accuracy"] = self.accuracy({}, self.test)
-            result["final_accuracy"] = self.accuracy(state.best, self.test)
+            before, after = Phase("test before"), Phase("test after")
+            result["base_accuracy"] = yield from self.accuracy({}, self.test, before)
+            result["final_accuracy"] = yield from self.accuracy(state.best, self.test, after)
             result["n_eval"] = len(self.test)
         self.ranks.on_first(self._save_expert, state, result)
 
@@ -135,21 +155,24 @@ class Run:
         self.folder.save_expert(expert)
 
 
-def start_run(model: SVFModel, task: Task, config: TrainConfig, out: Path) -> tuple[Run, State]:
+def start_run(
+    model: SVFModel, task: Task, config: TrainConfig, out: Path
+) -> Watched[tuple[Run, State]]:
     """A new run in a new folder, and the state before its first step.
 
     Raises: CheckpointError where a run is in the folder.
     """
     ranks, folder = _check(model, config), RunFolder(out)
     ranks.on_first(folder.check_free)
-    run = _make_run(model, task, config, ranks, folder, start_scales(model, config))
+    start = start_scales(model, config)
+    run = yield from _make_run(model, task, config, ranks, folder, start)
     ranks.on_first(folder.open, run.settings())
-    return run, run.first_state()
+    return run, (yield from run.first_state())
 
 
 def resume_run(
     model: SVFModel, task: Task, config: TrainConfig, out: Path
-) -> tuple[Run, State, list[str]]:
+) -> Watched[tuple[Run, State, list[str]]]:
     """The run in that folder; the state of its newest whole checkpoint, or before the first
     step, where there is none; and what is wrong with newer checkpoints.
 
@@ -158,15 +181,17 @@ def resume_run(
     """
     ranks, folder = _check(model, config), RunFolder(out)
     stored = ranks.from_first(folder.read_same, _identity(model, task, config))
+    doubts = _take_threads(ranks, stored)
     has_checkpoint = ranks.from_first(folder.has_checkpoint)
     start = {} if has_checkpoint else start_scales(model, config)
     former = _former_limits(folder, config, stored)
-    run = _make_run(model, task, config, ranks, folder, start, former)
+    run = yield from _make_run(model, task, config, ranks, folder, start, former)
     ranks.on_first(folder.write_settings, run.settings())
     if has_checkpoint:
-        return run, *_read_newest(ranks, folder)
+        state, faults = _read_newest(ranks, folder)
+        return run, state, [*doubts, *faults]
     ranks.on_first(folder.forget_after, 0)
-    return run, run.first_state(), []
+    return run, (yield from run.first_state()), []
 
 
 def _check(model: SVFModel, config: TrainConfig) -> Ranks:
@@ -189,21 +214,40 @@ def _make_run(
     folder: RunFolder,
     start: Scales,
     former: Sequence[RowLimits] = (),
-) -> Run:
+) -> Watched[Run]:
     """Measure how much is done at once: on all machines what the smallest can take, and what a
     former start of the run took.
     """
     parametrisation = parametrise(model, config, start)
     objective = Objective(model, parametrisation, config)
-    found = ranks.on_all(
-        find_row_limits, model, task, objective, parametrisation.initial, config
+    found = yield from ranks.watch_on_all(
+        find_row_limits(model, task, objective, parametrisation.initial, config)
     )
     everywhere = [RowLimits(**one) for one in ranks.gather_all(vars(found))]
     limits = smallest([*everywhere, *former])
     learner = Learner(model, task, config, ranks, objective, limits)
     validation = task.problems("validation", config.validation)
     test = task.problems("test", config.test)
-    return Run(model, task, config, ranks, folder, learner, validation, test)
+    threads = ranks.gather_all(blas.current_threads())
+    return Run(model, task, config, ranks, folder, learner, validation, test, threads)
+
+
+def _take_threads(ranks: Ranks, stored: dict[str, Any]) -> list[str]:
+    """Multiply with as many threads as the run did before, unless the environment says
+    otherwise; what that may change.
+    """
+    former = stored.get("blas_threads")
+    chosen = blas.choose_threads(0.01)
+    if not isinstance(former, list) or ranks.rank >= len(former):
+        return []
+    before = former[ranks.rank]
+    if not isinstance(before, int) or not 0 < before <= _MOST_THREADS:
+        return []
+    if not chosen.is_asked:
+        blas.set_threads(before)
+    elif chosen.count != before:
+        return [f"{chosen.why}, the run had {before}: numbers may be rounded otherwise"]
+    return []
 
 
 def _identity(model: SVFModel, task: Task, config: TrainConfig) -> dict[str, Any]:

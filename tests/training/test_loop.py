@@ -8,6 +8,7 @@ import mlx.core as mx
 import pytest
 from toy_task import CONFIG, StartHigh, files
 
+from mlx_t2 import blas
 from mlx_t2.errors import (
     CheckpointError,
     ConfigError,
@@ -359,3 +360,32 @@ def test_an_expert_of_another_model_cannot_be_trained_further(model, tmp_path):
 def test_settings_out_of_range_are_named(setting, value):
     with pytest.raises(ConfigError, match=setting):
         TrainConfig(**{setting: value})
+
+
+def threads_seen(events) -> set[int]:
+    """How many threads BLAS has while the training works."""
+    return {blas.current_threads() for _ in events}
+
+
+@pytest.mark.skipif(blas.BLAS.name != "openblas", reason="another BLAS decides by itself")
+def test_a_resumed_run_multiplies_with_the_threads_that_it_had(model, tmp_path, monkeypatch):
+    out, outside = tmp_path / "run", blas.current_threads()
+    monkeypatch.setattr(blas, "choose_threads", lambda _: blas.Threads(1, "busy"))
+    running = train(model, StartHigh(), CONFIG, out)
+    next(running)
+    running.close()
+    assert json.loads((out / "config.json").read_text())["blas_threads"] == [1]
+    monkeypatch.setattr(blas, "choose_threads", lambda _: blas.Threads(2, "free"))
+    assert threads_seen(train(model, StartHigh(), CONFIG, out, resume=True)) == {1}
+    assert threads_seen(train(model, StartHigh(), CONFIG, tmp_path / "other")) == {2}
+    assert blas.current_threads() == outside
+
+
+@pytest.mark.skipif(blas.BLAS.name != "openblas", reason="another BLAS decides by itself")
+def test_a_resumed_run_with_other_threads_by_wish_says_so(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(blas, "choose_threads", lambda _: blas.Threads(1, "busy"))
+    next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
+    asked = blas.Threads(2, "OPENBLAS_NUM_THREADS=2", is_asked=True)
+    monkeypatch.setattr(blas, "choose_threads", lambda _: asked)
+    report = next(train(model, StartHigh(), CONFIG, tmp_path / "run", resume=True))
+    assert report.warning.startswith("OPENBLAS_NUM_THREADS=2, the run had 1")

@@ -8,7 +8,7 @@ from toy_task import CONFIG, StartHigh
 from mlx_t2.errors import TrainingError
 from mlx_t2.models import limited_memory, memory_bytes
 from mlx_t2.sampling import rollouts
-from mlx_t2.training import plan_training, train
+from mlx_t2.training import Phase, plan_training, train
 from mlx_t2.training.row_limits import Costs, RowLimits, smallest
 
 
@@ -103,7 +103,12 @@ def test_no_more_held_out_problems_are_answered_at_a_time_than_are_decoded(
         return rollouts(model, task, problems, *others)
 
     monkeypatch.setattr("mlx_t2.training.run.rollouts", note)
-    monkeypatch.setattr("mlx_t2.training.run.find_row_limits", lambda *_: RowLimits(8, 3))
+
+    def found(*_):
+        yield Phase("measuring memory")
+        return RowLimits(8, 3)
+
+    monkeypatch.setattr("mlx_t2.training.run.find_row_limits", found)
     next(train(model, StartHigh(), CONFIG, tmp_path / "run"))
     assert batches == [3, 3, 2]
 
