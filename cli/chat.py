@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,10 @@ import typer
 
 from .chat_commands import COMMANDS
 from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Mix, Model, Seed
-from .render import complain, note, say
+from .render import complain, note, say, stream
 from .session import check_choice, open_model, prepare_strategy
+from .surroundings import find_stray_byte
+from .terminal import visible
 
 if TYPE_CHECKING:
     from mlx_t2.generation import Answer
@@ -37,7 +40,7 @@ def chat(
     talk = Chat(open_model(model), experts, config)
     talk.begin(expert, mix, adapt)
     note(f"{model}: /help lists the commands")
-    talk.loop(is_person=sys.stdin.isatty())
+    talk.loop(is_person=sys.stdin.isatty() and sys.stdout.isatty())
 
 
 class Chat:
@@ -52,6 +55,8 @@ class Chat:
         self.messages: list[dict[str, str]] = []
         self.answer: Answer | None = None
         """The last one."""
+        self.asked = 0
+        """Questions so far: each draws with a seed of its own, the first with the flag's."""
         self.is_over = False
 
     def begin(self, expert: str | None, mix: str | None, adapt: str | None) -> None:
@@ -80,7 +85,7 @@ class Chat:
         with _remember_lines() if is_person else nullcontext():
             while not self.is_over:
                 try:
-                    prompt = f"\n[{self.generator.strategy.name}] > "
+                    prompt = f"\n[{visible(self.generator.strategy.name)}] > "
                     line = input(prompt) if is_person else sys.stdin.readline()
                 except EOFError:
                     break
@@ -97,6 +102,9 @@ class Chat:
 
         if not line:
             return
+        if (stray := find_stray_byte([line])) is not None:
+            complain(f"this line: {stray}, expected UTF-8 text")
+            return
         if not line.startswith("/"):
             self.ask(line)
             return
@@ -111,16 +119,25 @@ class Chat:
             complain(str(error))
 
     def ask(self, question: str) -> None:
-        """Answer under the conversation so far. Ctrl-C keeps what has been said."""
+        """Answer under the conversation so far. Ctrl-C keeps what has been said; a question
+        that cannot be answered is forgotten.
+        """
+        from mlx_t2.errors import T2Error
+
         self.messages.append({"role": "user", "content": question})
-        request = self.generator.stream(self.messages, self.config)
-        with suppress(KeyboardInterrupt):
-            for token in request:
-                say(token.text, end="")
+        config = replace(self.config, seed=self.config.seed + self.asked)
+        self.asked += 1
+        request = self.generator.stream(self.messages, config)
+        try:
+            with suppress(KeyboardInterrupt):
+                stream(token.text for token in request)
+        except T2Error as error:
+            complain(str(error))
+        else:
+            say()
         request.close()
-        say()
         self.answer = request.answer
-        if self.answer is None:  # stopped before the first pass was over
+        if self.answer is None:  # refused, or stopped before the first pass was over
             self.messages.pop()
             return
         self.messages.append({"role": "assistant", "content": self.answer.text})

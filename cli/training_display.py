@@ -6,7 +6,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .render import draw_facts, duration, percent, sparkline, stderr
+from .render import draw, draw_facts, duration, percent, sparkline, stderr
 
 if TYPE_CHECKING:
     from mlx_t2.training import StepReport
@@ -60,16 +60,16 @@ class TrainingDisplay:
             f"{report.seconds:.1f} s"
         )
         if report.warning and report.warning != self._warning:
-            stderr.print(Text(f"! {report.warning}", style="yellow"), soft_wrap=True)
+            stderr.print(draw(f"! {report.warning}", style="yellow"), soft_wrap=True)
 
     def _draw(self, report: "StepReport") -> Table:
         drawn = draw_facts(self._title, self._facts(report))
         texts, are_right = report.example["completions"], report.example["is_right"]
         for text, is_right in list(zip(texts, are_right, strict=True))[:_COMPLETIONS]:
             mark = Text("✓ ", style="green") if is_right else Text("✗ ", style="red")
-            drawn.add_row("", mark + Text(text.replace("\n", "⏎")))
+            drawn.add_row("", mark + draw(text.replace("\n", "⏎")))
         if report.warning:
-            drawn.add_row("", Text(report.warning, style="yellow"))
+            drawn.add_row("", draw(report.warning, style="yellow"))
         return drawn
 
     def _facts(self, report: "StepReport") -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ import builtins
 import re
 
 import pytest
-from mlx_t2_cli import chat as chat_module
+from mlx_t2_cli import render
 from mlx_t2_cli.chat import Chat
 from mlx_t2_cli.chat_commands import COMMANDS
 
@@ -163,7 +163,7 @@ def interrupting(stream, after: int):
 def test_ctrl_c_keeps_what_has_been_said(talk, monkeypatch, capsys, pressed):
     with monkeypatch.context() as patch:
         if pressed == "while it is written":
-            patch.setattr(chat_module, "say", interrupted(chat_module.say, 2))
+            patch.setattr(render, "_write_now", interrupted(render._write_now, 2))
         else:
             patch.setattr(two_pass, "stream", interrupting(two_pass.stream, 3))
         talk.turn("hello")
