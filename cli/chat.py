@@ -5,12 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from .chat_commands import COMMANDS
-from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Mix, Model, Seed
+from .options import (
+    DEFAULT_MODEL,
+    Adapt,
+    ExpertName,
+    ExpertsFolder,
+    MaxTokens,
+    Mix,
+    Model,
+    Seed,
+    Temperature,
+)
 from .render import complain, note, say, stream
 from .session import check_choice, open_model, prepare_strategy
 from .surroundings import find_stray_byte
@@ -28,8 +36,8 @@ def chat(
     mix: Mix = None,
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer [tokens].")] = 256,
-    temp: Annotated[float, typer.Option(min=0.0, help="Temperature; 0 is greedy.")] = 0.0,
+    max_tokens: MaxTokens = 256,
+    temp: Temperature = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Talk to a model that chooses its experts by itself; /help lists what can be typed."""

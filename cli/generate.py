@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import (
+    ANSWER,
     DEFAULT_MODEL,
     Adapt,
     AllowTransfer,
@@ -13,9 +14,11 @@ from .options import (
     ExpertName,
     ExpertsFolder,
     Json,
+    MaxTokens,
     Mix,
     Model,
     Seed,
+    Temperature,
 )
 from .question import read_question
 from .render import emit, note, say, stream
@@ -41,10 +44,13 @@ def generate(
     allow_transfer: AllowTransfer = False,
     basis_bits: BasisBits = None,
     system: Annotated[
-        str | None, typer.Option(help="System message, instead of the expert's own prompt.")
+        str | None,
+        typer.Option(
+            help="System message, instead of the expert's own prompt.", rich_help_panel=ANSWER
+        ),
     ] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer [tokens].")] = 256,
-    temp: Annotated[float, typer.Option(min=0.0, help="Temperature; 0 is greedy.")] = 0.0,
+    max_tokens: MaxTokens = 256,
+    temp: Temperature = 0.0,
     seed: Seed = 0,
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", help="Leave standard input alone.")

@@ -61,14 +61,22 @@ def t2(
 def build_program() -> Any:
     """`t2`, to be called."""
     program = typer.main.get_command(app)
-    _escape_help(program)
+    _tidy_help(program)
     return program
 
 
-def _escape_help(command: Any) -> None:
-    """Help is words, not markup: without this, "[tokens]" would be a style and vanish."""
+def _tidy_help(command: Any) -> None:
+    """Words as they are: "[tokens]" is not a style, and lines end where the page does. Types
+    that say only what helps.
+    """
     for described in (command, *command.params):
         if getattr(described, "help", None):
-            described.help = escape(described.help)
+            paragraphs = described.help.split("\n\n")
+            described.help = escape("\n\n".join(" ".join(p.split()) for p in paragraphs))
+    for option in command.params:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+        elif (least := getattr(option, "min", None)) is not None:
+            option.metavar = f"<{type(least).__name__}>"
     for inner in getattr(command, "commands", {}).values():
-        _escape_help(inner)
+        _tidy_help(inner)

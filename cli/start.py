@@ -1,10 +1,10 @@
 """Where the `t2` script begins: Ctrl-C is understood before anything else is imported.
 
-Raised inside an import, an interrupt is a traceback, or lost, or becomes another error; so until
-the commands are there it ends the process at once. Nothing has been begun by then.
+Raised inside an import, an interrupt is a traceback, or lost, or becomes another error; so the
+process just ends, until the commands are there. Nothing has been begun by then.
 """
 
-import _signal  # `signal` imports enums first, and Ctrl-C may hit that
+import _signal  # pyright: ignore[reportMissingImports]  not `signal`: its own imports take longer
 import os
 
 

@@ -101,7 +101,7 @@ def test_a_block_runs_as_it_is_written(block, place):
 
 @pytest.mark.parametrize("block", to_run(fresh=True))
 def test_a_block_that_installs_runs_in_a_fresh_environment(block, tmp_path):
-    for name in ("mlx_t2", "cli", "pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("mlx_t2", "cli", "pyproject.toml", "README.md", "LICENSE"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, tmp_path / name)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / ".venv"], check=True)
