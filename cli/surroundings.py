@@ -133,7 +133,7 @@ def mend_temporary_folder() -> None:
     asks for no other.
     """
     named = [os.environ[name] for name in ("TMPDIR", "TMP", "TEMP") if os.environ.get(name)]
-    if all(os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK) for path in named):
+    if all(map(_takes_files, named)):
         return
     import tempfile
 
@@ -144,3 +144,14 @@ def mend_temporary_folder() -> None:
             f"TMPDIR: no folder for temporary files can be written, tried {named[0]}, /tmp and "
             "the current one"
         ) from error
+
+
+def _takes_files(folder: str) -> bool:
+    """Found by trying: rights alone do not say it."""
+    probe = os.path.join(folder, f".t2-{os.getpid()}")
+    try:
+        os.mkdir(probe)
+        os.rmdir(probe)
+    except OSError:
+        return False
+    return True

@@ -42,7 +42,7 @@ class LineBreaker:
         self._carriage_return = "\r" if piece.endswith("\r") else ""  # a newline may follow
         words = _WORDS.findall(self._word + visible(piece.removesuffix("\r")))
         self._word = ""
-        if words and not words[-1].isspace() and len(words[-1]) < self._width:
+        if words and _may_go_on(words[-1]) and len(words[-1]) < self._width:
             self._word = words.pop()
         return "".join(map(self._place, words))
 
@@ -55,7 +55,7 @@ class LineBreaker:
             self._column = 0
             return word
         columns = 8 - self._column % 8 if word == "\t" else measure(word)
-        if self._column + columns <= self._width:
+        if not word or self._column + columns <= self._width:
             self._column += columns
             return word
         if word.isspace():
@@ -63,6 +63,10 @@ class LineBreaker:
             return ""
         is_new_line, self._column = self._column > 0, columns
         return "\n" + word if is_new_line else word
+
+
+def _may_go_on(word: str) -> bool:
+    return not word.isspace() and word[0] < "\u2e80"
 
 
 def break_lines(text: str, width: int) -> str:
