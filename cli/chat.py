@@ -133,7 +133,7 @@ class Chat:
         from mlx_t2.errors import T2Error
 
         self.messages.append({"role": "user", "content": question})
-        config = replace(self.config, seed=self.config.seed + self.asked)
+        config = replace(self.config, seed=(self.config.seed + self.asked) % 2**64)
         self.asked += 1
         request = self.generator.stream(self.messages, config)
         try:
@@ -141,11 +141,12 @@ class Chat:
                 stream(token.text for token in request)
         except T2Error as error:
             complain(str(error))
-        else:
-            say()
+            self.messages.pop()
+            return
         request.close()
+        say()
         self.answer = request.answer
-        if self.answer is None:  # refused, or stopped before the first pass was over
+        if self.answer is None:  # stopped before the first pass was over
             self.messages.pop()
             return
         self.messages.append({"role": "assistant", "content": self.answer.text})

@@ -79,7 +79,7 @@ MaxTokens = Annotated[
     int, typer.Option(min=1, help="Longest answer [tokens].", rich_help_panel=ANSWER)
 ]
 Temperature = Annotated[
-    float, typer.Option(min=0.0, help="0 is greedy.", rich_help_panel=ANSWER)
+    float, typer.Option(min=0.0, help="Temperature; 0 is greedy.", rich_help_panel=ANSWER)
 ]
 
 DEFAULT_MODEL = "smollm2-135m"
