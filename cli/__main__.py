@@ -1,5 +1,5 @@
 """`python -m mlx_t2_cli` is `t2`."""
 
-from .main import main
+from .start import main
 
 main()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import Json
-from .render import emit, stderr, table
+from .render import emit, spinner, table
 
 
 def bench(
@@ -22,7 +22,7 @@ def bench(
         raise typer.BadParameter(f"got {suite!r}, expected one of {', '.join(SUITES)}")
     measured = {}
     for name in [suite] if suite else SUITES:
-        with stderr.status(f"measuring {name}"):
+        with spinner(f"measuring {name}"):
             measurements = measured[name] = list(SUITES[name](runs))
         if not json:
             table(

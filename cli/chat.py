@@ -3,15 +3,26 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from .chat_commands import COMMANDS
-from .options import DEFAULT_MODEL, Adapt, ExpertName, ExpertsFolder, Mix, Model, Seed
-from .render import complain, note, say
+from .options import (
+    DEFAULT_MODEL,
+    Adapt,
+    ExpertName,
+    ExpertsFolder,
+    MaxTokens,
+    Mix,
+    Model,
+    Seed,
+    Temperature,
+)
+from .render import complain, note, say, stream
 from .session import check_choice, open_model, prepare_strategy
+from .surroundings import find_stray_byte
+from .terminal import visible
 
 if TYPE_CHECKING:
     from mlx_t2.generation import Answer
@@ -25,8 +36,8 @@ def chat(
     mix: Mix = None,
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer [tokens].")] = 256,
-    temp: Annotated[float, typer.Option(min=0.0, help="Temperature; 0 is greedy.")] = 0.0,
+    max_tokens: MaxTokens = 256,
+    temp: Temperature = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Talk to a model that chooses its experts by itself; /help lists what can be typed."""
@@ -37,7 +48,7 @@ def chat(
     talk = Chat(open_model(model), experts, config)
     talk.begin(expert, mix, adapt)
     note(f"{model}: /help lists the commands")
-    talk.loop(is_person=sys.stdin.isatty())
+    talk.loop(is_person=sys.stdin.isatty() and sys.stdout.isatty())
 
 
 class Chat:
@@ -52,6 +63,8 @@ class Chat:
         self.messages: list[dict[str, str]] = []
         self.answer: Answer | None = None
         """The last one."""
+        self.asked = 0
+        """Questions so far: each draws with a seed of its own, the first with the flag's."""
         self.is_over = False
 
     def begin(self, expert: str | None, mix: str | None, adapt: str | None) -> None:
@@ -80,7 +93,7 @@ class Chat:
         with _remember_lines() if is_person else nullcontext():
             while not self.is_over:
                 try:
-                    prompt = f"\n[{self.generator.strategy.name}] > "
+                    prompt = f"\n[{visible(self.generator.strategy.name)}] > "
                     line = input(prompt) if is_person else sys.stdin.readline()
                 except EOFError:
                     break
@@ -97,6 +110,9 @@ class Chat:
 
         if not line:
             return
+        if (stray := find_stray_byte([line])) is not None:
+            complain(f"this line: {stray}, expected UTF-8 text")
+            return
         if not line.startswith("/"):
             self.ask(line)
             return
@@ -111,12 +127,22 @@ class Chat:
             complain(str(error))
 
     def ask(self, question: str) -> None:
-        """Answer under the conversation so far. Ctrl-C keeps what has been said."""
+        """Answer under the conversation so far. Ctrl-C keeps what has been said; a question
+        that cannot be answered is forgotten.
+        """
+        from mlx_t2.errors import T2Error
+
         self.messages.append({"role": "user", "content": question})
-        request = self.generator.stream(self.messages, self.config)
-        with suppress(KeyboardInterrupt):
-            for token in request:
-                say(token.text, end="")
+        config = replace(self.config, seed=(self.config.seed + self.asked) % 2**64)
+        self.asked += 1
+        request = self.generator.stream(self.messages, config)
+        try:
+            with suppress(KeyboardInterrupt):
+                stream(token.text for token in request)
+        except T2Error as error:
+            complain(str(error))
+            self.messages.pop()
+            return
         request.close()
         say()
         self.answer = request.answer

@@ -10,7 +10,14 @@ from .render import emit, facts, note, percent, table
 if TYPE_CHECKING:
     from mlx_t2.experts import Expert
 
-app = typer.Typer(help="List the experts, or show one.", no_args_is_help=True)
+app = typer.Typer(help="List the experts, or show one.", invoke_without_command=True)
+
+
+@app.callback()
+def experts(context: typer.Context, experts: ExpertsFolder = None, json: Json = False) -> None:
+    """List the experts, or show one."""
+    if context.invoked_subcommand is None:
+        list_experts(experts, json)
 
 
 @app.command("list")

@@ -1,11 +1,12 @@
 """`t2 generate`: one answer."""
 
-import sys
+from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import (
+    ANSWER,
     DEFAULT_MODEL,
     Adapt,
     AllowTransfer,
@@ -13,11 +14,14 @@ from .options import (
     ExpertName,
     ExpertsFolder,
     Json,
+    MaxTokens,
     Mix,
     Model,
     Seed,
+    Temperature,
 )
-from .render import emit, note, say
+from .question import read_question
+from .render import emit, note, say, stream
 from .session import check_choice, open_model, prepare_strategy
 
 if TYPE_CHECKING:
@@ -26,8 +30,12 @@ if TYPE_CHECKING:
 
 def generate(
     prompt: Annotated[
-        str, typer.Argument(help="The question; - reads it from standard input.")
-    ] = "-",
+        str | None,
+        typer.Argument(
+            help="The question. Standard input is added to it, or is the question alone "
+            "where this is missing or -."
+        ),
+    ] = None,
     model: Model = DEFAULT_MODEL,
     expert: ExpertName = None,
     mix: Mix = None,
@@ -36,18 +44,22 @@ def generate(
     allow_transfer: AllowTransfer = False,
     basis_bits: BasisBits = None,
     system: Annotated[
-        str | None, typer.Option(help="System message, instead of the expert's own prompt.")
+        str | None,
+        typer.Option(
+            help="System message, instead of the expert's own prompt.", rich_help_panel=ANSWER
+        ),
     ] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer [tokens].")] = 256,
-    temp: Annotated[float, typer.Option(min=0.0, help="Temperature; 0 is greedy.")] = 0.0,
+    max_tokens: MaxTokens = 256,
+    temp: Temperature = 0.0,
     seed: Seed = 0,
+    no_stdin: Annotated[
+        bool, typer.Option("--no-stdin", help="Leave standard input alone.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Answer one question, in two passes where --adapt asks for it."""
     check_choice(expert, mix, adapt)
-    question = sys.stdin.read().strip() if prompt == "-" else prompt
-    if not question:
-        raise typer.BadParameter("the question is empty")
+    question = read_question(prompt, with_stdin=not no_stdin)
     from mlx_t2.generation import AdaptiveGenerator
     from mlx_t2.sampling import SamplingConfig
 
@@ -58,9 +70,11 @@ def generate(
         messages.insert(0, {"role": "system", "content": system})
     config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
     request = AdaptiveGenerator(worn, strategy).stream(messages, config)
-    for token in request:
-        if not json:
-            say(token.text, end="")
+    texts = (token.text for token in request)
+    if json:
+        deque(texts, maxlen=0)
+    else:
+        stream(texts)
     answer = request.answer
     assert answer is not None  # the stream has ended
     if json:

@@ -1,57 +1,48 @@
-"""Assembles the commands. The only place where an error of the library becomes an exit code."""
+"""Runs the program: the only place where an error becomes an exit code."""
 
 import sys
 
-import typer
-
-from . import (
-    bench,
-    chat,
-    decompose,
-    demo,
-    doctor,
-    eval,
-    experts,
-    export,
-    generate,
-    tasks,
-    train,
-)
-
-app = typer.Typer(
-    name="t2",
-    help="Transformer² on MLX: a language model that adapts its own weights to each request.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(demo.demo)
-app.command()(doctor.doctor)
-app.command()(decompose.decompose)
-app.add_typer(tasks.app, name="tasks")
-app.command()(train.train)
-app.command("eval")(eval.evaluate)
-app.command()(generate.generate)
-app.command()(chat.chat)
-app.add_typer(experts.app, name="experts")
-app.command()(export.export)
-app.command()(bench.bench)
+from . import surroundings
+from .program import build_program
+from .render import complain
 
 
 def main() -> None:
-    """Run `t2`: 0 done, 1 an error of the user's that can be mended, 2 wrong usage, 130
-    interrupted.
+    """Run `t2`: 0 done, 1 an error that the user can mend, 2 wrong usage, 130 interrupted,
+    141 whoever read the output has left.
     """
     try:
-        app()
+        surroundings.prepare()
+        code = _run()
+        sys.stdout.flush()
+    except surroundings.ReaderGone:
+        code = 141
+    except surroundings.SurroundingsError as error:
+        code = _complain(str(error), 1)
+    sys.exit(code)
+
+
+def _run() -> int:
+    stray = surroundings.find_stray_byte(sys.argv)
+    if stray is not None:
+        return _complain(f"argument: {stray}, expected UTF-8 text", 2)
+    try:
+        build_program()(prog_name="t2")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    except (surroundings.ReaderGone, surroundings.SurroundingsError):
+        raise
     except Exception as error:
         from mlx_t2.errors import T2Error
 
         if not isinstance(error, T2Error):
             raise
-        from .render import complain
+        return _complain(str(error), 1)
+    return 0
 
-        complain(str(error))
-        sys.exit(1)
+
+def _complain(message: str, code: int) -> int:
+    complain(message)
+    return code

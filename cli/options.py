@@ -5,34 +5,66 @@ from typing import Annotated
 
 import typer
 
+WEIGHTS, ANSWER = "Weights", "Answer"
+"""Groups of options in the help."""
+
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")
 ]
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="Alias, folder or hub id of an mlx-lm model.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Alias, folder or hub id of an mlx-lm model.",
+        rich_help_panel=WEIGHTS,
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ExpertName = Annotated[
     str | None,
-    typer.Option("--expert", "-e", help="Wear this expert: a name or the path of a file."),
+    typer.Option(
+        "--expert",
+        "-e",
+        help="Wear this expert: a name or the path of a file.",
+        rich_help_panel=WEIGHTS,
+    ),
 ]
-Mix = Annotated[str | None, typer.Option(help="Wear a mixture: largest=0.6,kind=0.4.")]
+Mix = Annotated[
+    str | None,
+    typer.Option(
+        help="Wear a mixture: largest=0.6,expression=0.4.",
+        rich_help_panel=WEIGHTS,
+    ),
+]
 Adapt = Annotated[
-    str | None, typer.Option(help="First pass: prompt, classifier, mixture, sum or none.")
+    str | None,
+    typer.Option(
+        help="First pass: prompt, classifier, mixture, sum or none.", rich_help_panel=WEIGHTS
+    ),
 ]
 ExpertsFolder = Annotated[
     Path | None,
-    typer.Option("--experts", help="Folder of experts and router, instead of the library."),
+    typer.Option(
+        "--experts",
+        help="Folder of experts and router, instead of the library.",
+        rich_help_panel=WEIGHTS,
+    ),
 ]
 AllowTransfer = Annotated[
     bool,
     typer.Option(
-        "--allow-transfer", help="Wear experts of another model with the same shapes, too."
+        "--allow-transfer",
+        help="Wear experts of another model with the same shapes, too.",
+        rich_help_panel=WEIGHTS,
     ),
 ]
 BasisBits = Annotated[
     int | None,
-    typer.Option(help="Bits per entry of a basis: 32, 16 or 8; the model's own by default."),
+    typer.Option(
+        help="Bits per entry of a basis: 32, 16 or 8; the model's own by default.",
+        rich_help_panel=WEIGHTS,
+    ),
 ]
 Targets = Annotated[
     str,
@@ -41,6 +73,13 @@ Targets = Annotated[
 Rank = Annotated[
     int | None,
     typer.Option(min=1, help="Singular values scaled per weight, largest first; default all."),
+]
+
+MaxTokens = Annotated[
+    int, typer.Option(min=1, help="Longest answer [tokens].", rich_help_panel=ANSWER)
+]
+Temperature = Annotated[
+    float, typer.Option(min=0.0, help="Temperature; 0 is greedy.", rich_help_panel=ANSWER)
 ]
 
 DEFAULT_MODEL = "smollm2-135m"

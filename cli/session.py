@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .render import note, stderr, timed_progress
+from .render import note, spinner, timed_progress
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def open_model(name: str, lazy: bool = False) -> "SVFModel":
     """The model, loaded; lazily, its weights stay on disk until they are used."""
-    with stderr.status(f"loading {name}"):
+    with spinner(f"loading {name}"):
         from mlx_t2.models import load
 
         return load(name, lazy)

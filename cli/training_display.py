@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .render import draw_facts, duration, note, percent, sparkline, stderr
+from .render import draw, draw_facts, duration, note, percent, sparkline, stderr
 from .training_time import TimeLeft
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class TrainingDisplay:
             soft_wrap=True,
         )
         if report.warning and report.warning != self._warning:
-            stderr.print(Text(f"! {report.warning}", style="yellow"), soft_wrap=True)
+            stderr.print(draw(f"! {report.warning}", style="yellow"), soft_wrap=True)
 
     def _draw(self) -> Table:
         report = self._report
@@ -159,13 +159,13 @@ class TrainingDisplay:
         if report is None:
             return drawn
         for name, value in self._facts(report):
-            drawn.add_row(name, Text(value))
+            drawn.add_row(name, draw(value))
         texts, are_right = report.example["completions"], report.example["is_right"]
         for text, is_right in list(zip(texts, are_right, strict=True))[:_COMPLETIONS]:
             mark = Text("✓ ", style="green") if is_right else Text("✗ ", style="red")
-            drawn.add_row("", mark + Text(_shorten(text)))
+            drawn.add_row("", mark + draw(_shorten(text)))
         if report.warning:
-            drawn.add_row("", Text(report.warning, style="yellow"))
+            drawn.add_row("", draw(report.warning, style="yellow"))
         return drawn
 
     def _time_left(self) -> str:

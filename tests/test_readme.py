@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import typer
 import typer.main
-from mlx_t2_cli.main import app
+from mlx_t2_cli.program import app
 
 ROOT = Path(__file__).parents[1]
 UsageError = typer.BadParameter.__mro__[1]  # of click, or of the copy that typer carries

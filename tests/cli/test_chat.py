@@ -4,11 +4,12 @@ import builtins
 import re
 
 import pytest
-from mlx_t2_cli import chat as chat_module
+from mlx_t2_cli import render
 from mlx_t2_cli.chat import Chat
 from mlx_t2_cli.chat_commands import COMMANDS
 
 from mlx_t2.adaptation import Fixed
+from mlx_t2.errors import ModelError
 from mlx_t2.generation import two_pass
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig
@@ -178,7 +179,7 @@ def interrupting(stream, after: int):
 def test_ctrl_c_keeps_what_has_been_said(talk, monkeypatch, capsys, pressed):
     with monkeypatch.context() as patch:
         if pressed == "while it is written":
-            patch.setattr(chat_module, "say", interrupted(chat_module.say, 2))
+            patch.setattr(render, "_write_now", interrupted(render._write_now, 2))
         else:
             patch.setattr(two_pass, "stream", interrupting(two_pass.stream, 3))
         talk.turn("hello")
@@ -219,3 +220,30 @@ def test_ctrl_c_at_the_prompt_stays_and_ctrl_d_leaves(talk, monkeypatch, capsys)
     talk.loop(is_person=True)
     assert prompts == ["\n[none] > "] * 3
     assert talk.messages[1]["content"] == capsys.readouterr().out.strip("\n")
+
+
+# Sampling
+
+
+def test_each_turn_draws_anew_and_a_seed_gives_the_same_conversation(t2):
+    chat = f"{CHAT} --temp 1 --seed 5"
+    lines = typed("hello", "/reset", "hello", "/reset", "hello")
+    ran = t2(chat, lines)
+    assert len(set(ran.stdout.splitlines())) == 3
+    assert t2(chat, lines).stdout == ran.stdout
+    alone = t2("generate hello --model tiny --max-tokens 6 --temp 1 --seed 5").stdout
+    assert ran.stdout.startswith(alone)
+
+
+def test_a_question_that_is_refused_is_forgotten_and_the_conversation_goes_on(
+    talk, monkeypatch, capsys
+):
+    def refuse(*_):
+        raise ModelError("tiny: the prompt has 9 tokens, expected 8 at most")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(two_pass, "stream", refuse)
+        talk.turn("too long")
+    assert "the prompt has 9 tokens" in capsys.readouterr().err
+    talk.turn("hello")
+    assert talk.messages[0]["content"] == "hello"

@@ -51,7 +51,7 @@ def test_what_is_not_given_is_left_to_files_and_presets():
 
 def test_help_needs_no_mlx():
     program = (
-        "import sys; from mlx_t2_cli.main import app; "
+        "import sys; from mlx_t2_cli.program import app; "
         "app(['train', '--help'], standalone_mode=False); "
         "sys.exit('mlx' in sys.modules or 'mlx_t2' in sys.modules)"
     )

@@ -1,0 +1,80 @@
+"""`t2 cache`: what can be computed again, how large it is, and away with it."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Json
+from .render import emit, facts, note, say, size
+
+app = typer.Typer(help="Show the size of the cache, or clear it.", invoke_without_command=True)
+
+
+@app.callback()
+def cache(context: typer.Context, json: Json = False) -> None:
+    """Show the size of the cache, or clear it."""
+    if context.invoked_subcommand:
+        return
+    from mlx_t2.folders import cache_dir
+
+    sizes = _measure(cache_dir())
+    if json:
+        emit({"cache": str(cache_dir()), "bytes": sizes})
+        return
+    named = [(name, size(count)) for name, count in sizes.items()]
+    facts(f"{cache_dir()}", [*named, ("together", size(sum(sizes.values())))])
+
+
+@app.command()
+def clear(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove what is in the cache: it is computed again when it is needed."""
+    from mlx_t2.files import file_errors
+    from mlx_t2.folders import cache_dir
+
+    folder = cache_dir()
+    sizes = _measure(folder)
+    total = sum(sizes.values())
+    if sizes and not yes and not _agrees(f"remove {size(total)} in {folder}? [y/N] "):
+        note("nothing was removed")
+        raise typer.Exit(1)
+    for name in sizes:
+        with file_errors(folder / name):
+            _remove(folder / name)
+    if json:
+        emit({"cache": str(folder), "removed": sizes})
+    else:
+        say(f"{folder}: {size(total)} removed")
+
+
+def _measure(folder: Path) -> dict[str, int]:
+    """{what: bytes} of each file and folder in the cache, links not followed."""
+    if not folder.is_dir():
+        return {}
+    return {path.name: _bytes(path) for path in sorted(folder.iterdir())}
+
+
+def _bytes(path: Path) -> int:
+    files = [path] if path.is_symlink() or not path.is_dir() else path.rglob("*")
+    return sum(file.lstat().st_size for file in files if file.is_symlink() or file.is_file())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _agrees(question: str) -> bool:
+    """What a person at a terminal answers; elsewhere nobody is asked."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("nobody can be asked here; --yes clears the cache")
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
