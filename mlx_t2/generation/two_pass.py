@@ -10,7 +10,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_t2.adaptation import Adapted, Strategy, strategy_of
+from mlx_t2.adaptation import Adapted, Strategy, naming_experts, strategy_of
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
 from mlx_t2.routing import Conversation
@@ -188,7 +188,7 @@ class Request(Iterator[Token]):
         self._adapted = adapted
         tokens = stream(self._model, self._prompt, self._config)
         while True:
-            with self._model.using(adapted.scales):
+            with self._model.using(adapted.scales), naming_experts(adapted):
                 token = next(tokens, None)
             if token is None:
                 return

@@ -82,6 +82,8 @@ def together(model: SVFModel, prompts: Sequence[Sequence[int]]) -> list[list[int
     if model.has_rows:
         check_batchable(model)
         return [list(range(len(prompts)))]
+    if len(prompts) == 1:
+        return [[0]]
     keys = {
         "padded": lambda i: None,
         "equal": lambda i: len(prompts[i]),
