@@ -112,11 +112,19 @@ class Chat:
 
     def ask(self, question: str) -> None:
         """Answer under the conversation so far. Ctrl-C keeps what has been said."""
+        from mlx_t2.errors import T2Error
+
         self.messages.append({"role": "user", "content": question})
         request = self.generator.stream(self.messages, self.config)
-        with suppress(KeyboardInterrupt):
+        try:
             for token in request:
                 say(token.text, end="")
+        except KeyboardInterrupt:
+            pass
+        except T2Error as error:  # of this question: the conversation goes on without it
+            complain(str(error))
+            self.messages.pop()
+            return
         request.close()
         say()
         self.answer = request.answer

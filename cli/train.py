@@ -45,6 +45,7 @@ def train(
 
     On several machines: mlx.launch --hostfile HOSTS -- t2 train …
     """
+    from mlx_t2.models import check_conversations
     from mlx_t2.reading import batching
     from mlx_t2.tasks import get_task
     from mlx_t2.training import open_tracker, plan_training, read_config
@@ -53,6 +54,8 @@ def train(
     chosen = get_task(task)
     read = read_config(flags, config, out if resume else None)
     worn = open_model(model)
+    first = chosen.step(read.prompts, read.seed)
+    check_conversations(worn, [problem.messages for problem in first])
     decompose_with_bar(worn, read.targets, read.rank)
     if slower := batching(worn).why:
         note(slower)
@@ -127,7 +130,7 @@ def _say_how_to_go_on(model: "SVFModel", task: "Task", out: Path) -> None:
     if not (out / "config.json").exists():
         complain("stopped before the run began; nothing was written")
         return
-    words = ["t2", "train", task.name, "--model", model.name, "--out", str(out), "--resume"]
+    words = ["t2", "train", task.name, "--model", model.source, "--out", str(out), "--resume"]
     complain(f"stopped; every finished step is kept. To go on: {shlex.join(words)}")
 
 

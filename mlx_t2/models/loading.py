@@ -50,7 +50,7 @@ def load(name: str = "smollm2-135m", lazy: bool = False) -> SVFModel:
     network, tokenizer = loaded
     slow = mx.default_device() == mx.Device(mx.cpu) and not lazy
     keys = _widen(network) if slow else {}
-    return SVFModel(_called(name), network, tokenizer, keys)
+    return SVFModel(_called(name), network, tokenizer, keys, source=name)
 
 
 def hub_id(name: str) -> str | None:

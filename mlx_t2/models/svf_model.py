@@ -63,12 +63,19 @@ class SVFModel:
     """
 
     def __init__(
-        self, name: str, network: nn.Module, tokenizer: Any, keys: dict[str, str] | None = None
+        self,
+        name: str,
+        network: nn.Module,
+        tokenizer: Any,
+        keys: dict[str, str] | None = None,
+        source: str | None = None,
     ):
         """keys: what each linear weight's key was as it was loaded, where loading has changed
         its form.
         """
         self.name = name
+        self.source = name if source is None else source
+        """What it was loaded as: an alias, a path or a hub id."""
         self.network = network
         self.tokenizer = tokenizer
         self.recipe: Recipe | None = None
@@ -387,7 +394,7 @@ def _body_and_head(model: SVFModel) -> tuple[Callable, Callable] | None:
         return None
     token = mx.array([[0]])
     try:
-        is_split = mx.array_equal(head(body(token)), network(token)).item()
+        is_split = mx.array_equal(head(body(token)), network(token), equal_nan=True).item()
     except (TypeError, ValueError, AttributeError):
         return None
     return (body, head) if is_split else None

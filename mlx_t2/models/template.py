@@ -59,7 +59,7 @@ class ChatTemplate:
             except Exception as error:  # a template raises whatever it likes
                 failure = error
                 continue
-            if has_system and form[0]["role"] != "system":
+            if ids and has_system and form[0]["role"] != "system":
                 self._remark(NO_SYSTEM)
             return ids
         assert failure is not None
