@@ -47,13 +47,16 @@ def evaluate(
     """Answer a task's problems greedily; accuracy with its 95 % interval."""
     check_choice(expert, mix, adapt)
     from mlx_t2.evaluation import by_kind, commonest_answer, write_items
+    from mlx_t2.models import check_conversations
     from mlx_t2.tasks import get_task
 
     chosen = get_task(task)
-    chosen.problems(split, limit, seed)  # a wrong split is known before the model is loaded
+    # a wrong split is known before the model is loaded, a prompt it cannot read right after
+    asked = [problem.messages for problem in chosen.problems(split, limit, seed)]
     if out:
         _check_writable(out)
     worn = open_model(model)
+    check_conversations(worn, asked)
     strategy = prepare_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     items, report = evaluate_with_bar(worn, chosen, strategy, split, limit, seed)
     if out:

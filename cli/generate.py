@@ -61,13 +61,15 @@ def generate(
     check_choice(expert, mix, adapt)
     question = read_question(prompt, with_stdin=not no_stdin)
     from mlx_t2.generation import AdaptiveGenerator
+    from mlx_t2.models import check_conversations
     from mlx_t2.sampling import SamplingConfig
 
     worn = open_model(model)
-    strategy = prepare_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     messages = [{"role": "user", "content": question}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
+    check_conversations(worn, [messages])
+    strategy = prepare_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
     request = AdaptiveGenerator(worn, strategy).stream(messages, config)
     texts = (token.text for token in request)

@@ -2,13 +2,14 @@
 several commands; decides nothing.
 """
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .render import note, spinner, timed_progress
+from .render import is_terminal, note, spinner, stderr, timed_progress
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
@@ -16,11 +17,41 @@ if TYPE_CHECKING:
 
 
 def open_model(name: str, lazy: bool = False) -> "SVFModel":
-    """The model, loaded; lazily, its weights stay on disk until they are used."""
+    """The model, loaded; lazily, its weights stay on disk until they are used. What is to be
+    said about it from now on is said beside the result.
+    """
     with spinner(f"loading {name}"):
-        from mlx_t2.models import load
+        from mlx_t2.models import download, hub_id, load
 
+    _show_remarks()
+    if (repo := hub_id(name)) is not None:
+        _show_download_bars()
+        download(repo)
+    with spinner(f"loading {name}"):
         return load(name, lazy)
+
+
+def _show_remarks() -> None:
+    """Show the library's remarks as notes, and leave other warnings as they are."""
+    from mlx_t2.errors import ModelWarning
+
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, ModelWarning):
+            note(str(message))
+        else:
+            show_others(message, category, *place)
+
+    warnings.simplefilter("always", ModelWarning)
+    warnings.showwarning = show
+
+
+def _show_download_bars() -> None:
+    """The hub's own bars, one per file: on a terminal alone."""
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    (enable_progress_bars if is_terminal(stderr) else disable_progress_bars)()
 
 
 def decompose_with_bar(

@@ -45,6 +45,7 @@ def train(
 
     On several machines: mlx.launch --hostfile HOSTS -- t2 train …
     """
+    from mlx_t2.models import check_conversations
     from mlx_t2.reading import batching
     from mlx_t2.tasks import get_task
     from mlx_t2.training import open_tracker, read_config, watch_planning
@@ -54,6 +55,8 @@ def train(
     read = read_config(flags, config, out if resume else None)
     _begin(f"loading {model}")
     worn = open_model(model)
+    first = chosen.step(read.prompts, read.seed)
+    check_conversations(worn, [problem.messages for problem in first])
     _begin("decomposing")
     decompose_with_bar(worn, read.targets, read.rank)
     for remark in (batching(worn).why, _describe_load()):
@@ -150,7 +153,7 @@ def _say_how_to_go_on(model: "SVFModel", task: "Task", out: Path) -> None:
     if not (out / "config.json").exists():
         complain("stopped before the run began; nothing was written")
         return
-    words = ["t2", "train", task.name, "--model", model.name, "--out", str(out), "--resume"]
+    words = ["t2", "train", task.name, "--model", model.source, "--out", str(out), "--resume"]
     complain(f"stopped; every finished step is kept. To go on: {shlex.join(words)}")
 
 

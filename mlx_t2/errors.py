@@ -17,6 +17,19 @@ class ModelError(T2Error, ValueError):
     """A model cannot be found, loaded or rewritten: choose another."""
 
 
+class ScoresError(ModelError):
+    """What a model computes is NaN or infinite: choose another model, or another expert."""
+
+    def __init__(self, message: str, by_scales: bool = False):
+        """by_scales: the model is in order without the scales that it wears."""
+        super().__init__(message)
+        self.by_scales = by_scales
+
+
+class ModelWarning(UserWarning):
+    """A remark on what a model is used for, beside the result; nothing is wrong."""
+
+
 class ShapeError(T2Error, ValueError):
     """Arrays do not fit the model they are meant for."""
 

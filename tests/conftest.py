@@ -27,6 +27,13 @@ def own_home(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def nothing_is_remembered(tmp_path_factory, monkeypatch):
+    """What an architecture reads in a batch is tried in every test."""
+    folder = tmp_path_factory.mktemp("findings")
+    monkeypatch.setattr("mlx_t2.reading.batchable.findings_dir", lambda: folder)
+
+
+@pytest.fixture(autouse=True)
 def shapes_are_checked(request):
     """In every test, but not in those of whole trainings, whose parts have tests of their own:
     it takes twice their time.

@@ -20,8 +20,9 @@ class HalfTheTokensEnd:
     """
 
     eos_token_ids = frozenset(range(32))
+    has_chat_template = True
 
-    def apply_chat_template(self, messages, add_generation_prompt):
+    def apply_chat_template(self, messages, add_generation_prompt, tokenize):
         return [33, *(32 + ord(c) % 32 for c in messages[-1]["content"])]
 
     def decode(self, ids, skip_special_tokens):

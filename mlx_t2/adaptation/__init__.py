@@ -15,3 +15,4 @@ from .routed import Chosen as Chosen
 from .routed import Mixed as Mixed
 from .strategy import Adapted as Adapted
 from .strategy import Strategy as Strategy
+from .strategy import naming_experts as naming_experts

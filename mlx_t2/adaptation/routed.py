@@ -4,6 +4,8 @@ Knows what a router is, not which one it has; knows no search.
 """
 
 from collections.abc import Sequence
+from itertools import chain
+from math import isfinite
 from typing import Any
 
 import mlx.core as mx
@@ -11,6 +13,7 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.experts import add
+from mlx_t2.models import explain_scores
 from mlx_t2.routing import Conversation, Router
 from mlx_t2.svf import stack_rows
 
@@ -37,8 +40,13 @@ class Chosen:
         self._experts = dict(experts)
 
     def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
-        """The most probable label's expert for each conversation."""
+        """The most probable label's expert for each conversation.
+
+        Raises: ScoresError for a posterior that is NaN.
+        """
         posterior: Any = self._router.posterior(conversations).tolist()
+        if not all(map(isfinite, chain.from_iterable(posterior))):
+            raise explain_scores(self._router.model, {})
         labels = self._router.labels
         return [self._choose(dict(zip(labels, row, strict=True))) for row in posterior]
 

@@ -5,6 +5,7 @@ for.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -12,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import mlx.core as mx
 from jaxtyping import Float
 
-from mlx_t2.errors import ConfigError
+from mlx_t2.errors import ConfigError, ScoresError
 from mlx_t2.experts import Expert
 from mlx_t2.routing import Conversation
 from mlx_t2.svf import Scales
@@ -39,6 +40,21 @@ class Adapted:
     """The messages that stood before every question its experts were trained on; empty where
     they do not agree, or where it is not known.
     """
+
+
+@contextmanager
+def naming_experts(adapted: Adapted) -> Iterator[None]:
+    """Inside the block, scores that are NaN or infinite by the scales of `adapted` are an error
+    that names its experts.
+    """
+    try:
+        yield
+    except ScoresError as error:
+        if not error.by_scales:
+            raise
+        names = [name for name, share in adapted.coefficients.items() if share]
+        kind = "expert" if len(names) == 1 else "experts"
+        raise ScoresError(f"{kind} {', '.join(names)}: {error}", by_scales=True) from error
 
 
 @runtime_checkable

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from mlx_t2.adaptation import Adapted, Strategy
+from mlx_t2.adaptation import Adapted, Strategy, naming_experts
 from mlx_t2.errors import ConfigError
-from mlx_t2.models import SVFModel
+from mlx_t2.models import SVFModel, check_conversations
 from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
 from mlx_t2.svf import Form, Scales, stack_rows
 from mlx_t2.tasks import Problem, Task, question_of
@@ -54,6 +54,7 @@ def evaluate(
     if limit < 1 or batch < 1:
         raise ConfigError(f"evaluate: got limit {limit} and batch {batch}, expected 1 or more")
     problems = task.problems(split, limit, seed)
+    check_conversations(model, [problem.messages for problem in problems])
     answer = _answer_fixed if strategy.is_fixed else _answer_adapted
     with ExitStack() as worn:
         if strategy.is_fixed:
@@ -70,10 +71,9 @@ def _answer_fixed(
 ) -> list[GradedItem]:
     """Answer under the scales that the model wears already."""
     adapted = strategy.adapt([problem.messages for problem in problems])
-    return [
-        _graded(a, r, model.form)
-        for a, r in zip(adapted, _rollouts(model, task, problems), strict=True)
-    ]
+    with naming_experts(adapted[0]):
+        done = _rollouts(model, task, problems)
+    return [_graded(a, r, model.form) for a, r in zip(adapted, done, strict=True)]
 
 
 def _answer_adapted(
@@ -83,7 +83,7 @@ def _answer_adapted(
     adapted = strategy.adapt([problem.messages for problem in problems])
     graded: dict[int, GradedItem] = {}
     for rows, scales in _rows_alike([a.scales for a in adapted]):
-        with model.using(scales):
+        with model.using(scales), naming_experts(adapted[rows[0]]):
             done = _rollouts(model, task, [problems[row] for row in rows])
         graded |= {row: _graded(adapted[row], r) for row, r in zip(rows, done, strict=True)}
     return [graded[row] for row in range(len(problems))]

@@ -6,12 +6,11 @@ Knows strategies and streams; knows no experts as files and no tasks.
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import mlx.core as mx
 
-from mlx_t2.adaptation import Adapted, Strategy, strategy_of
+from mlx_t2.adaptation import Adapted, Strategy, naming_experts, strategy_of
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
 from mlx_t2.routing import Conversation
@@ -188,12 +187,14 @@ class Request(Iterator[Token]):
         self._prompt = self._model.encode(messages)
         self._adapted = adapted
         tokens = stream(self._model, self._prompt, self._config)
-        with self._model.using(adapted.scales):  # the cache made here belongs to them
-            first = next(tokens)
-        for token in chain([first], tokens):
+        with self._model.using(adapted.scales), naming_experts(adapted):
+            token = next(tokens, None)  # the cache made here belongs to these scales
+        while token is not None:
             self._read.append(token)
             self._clock.tick()
             yield token
+            with naming_experts(adapted):
+                token = next(tokens, None)
 
 
 class _Clock:

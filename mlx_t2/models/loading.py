@@ -5,7 +5,14 @@ ones, so there the weights are widened to float32 as they are loaded; elsewhere 
 they come.
 """
 
+import glob
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlx.core as mx
@@ -17,35 +24,41 @@ from mlx_t2.errors import ModelError
 from mlx_t2.svf import Quantised, base_layers, dense_weight, weight_key, with_weight
 
 from .gguf import ALIASES, bundled_model_path, find_gguf
+from .hub import download
 from .svf_model import SVFModel
 
 
 def load(name: str = "smollm2-135m", lazy: bool = False) -> SVFModel:
     """The model called `name`: an alias, the path of an mlx-lm folder, or a hub id.
 
+    A folder's model is called as the folder, wherever that lies.
+
     lazy: weights stay on disk, in the form they have there, until they are used: for
         `SVFModel.precompute` and `SVFModel.survey`.
     Raises: ModelError where there is no such model or mlx-lm cannot read it.
     """
-    source = _locate(name)
+    folder = _locate(name)
+    _check_files(name, folder)
     try:
-        loaded: Any = mlx_lm.load(source, lazy=lazy)
-    except Exception as error:  # mlx-lm, the hub and transformers share no error type
+        with _without_patterns(folder) as plain:
+            loaded: Any = mlx_lm.load(str(plain), lazy=lazy)
+    except Exception as error:  # mlx-lm and transformers share no error type
         raise ModelError(
-            f"{name}: mlx-lm cannot load it ({_first_line(error)}), expected smollm2-135m, the "
-            "folder of an mlx-lm model or a hub id that can be reached"
+            f"{name}: mlx-lm cannot load it ({_one_line(error)}), expected smollm2-135m, the "
+            "folder of an mlx-lm model or a hub id"
         ) from error
     network, tokenizer = loaded
     slow = mx.default_device() == mx.Device(mx.cpu) and not lazy
     keys = _widen(network) if slow else {}
-    return SVFModel(name, network, tokenizer, keys)
+    return SVFModel(_called(name), network, tokenizer, keys, source=name)
 
 
-def _locate(name: str) -> str:
+def hub_id(name: str) -> str | None:
+    """The id that `load` asks the hub for; None where it does not."""
     if name in ALIASES:
-        return str(bundled_model_path(name)) if find_gguf() else ALIASES[name]
+        return None if find_gguf() else ALIASES[name]
     if Path(name).expanduser().exists():
-        return str(Path(name).expanduser())
+        return None
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(
             f"{name}: no such folder, expected an alias ({', '.join(ALIASES)}), an existing "
@@ -54,8 +67,59 @@ def _locate(name: str) -> str:
     return name
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _locate(name: str) -> Path:
+    if (repo := hub_id(name)) is not None:
+        return download(repo)
+    return bundled_model_path(name) if name in ALIASES else Path(name).expanduser()
+
+
+def _called(name: str) -> str:
+    """An alias or a hub id as it is; a folder by its last part, or as the hub's copy in it."""
+    path = Path(name).expanduser()
+    if name in ALIASES or not path.exists():
+        return name
+    full = os.path.abspath(path)
+    copied = re.search(r"models--([^/]+)--([^/]+)/snapshots/[^/]+$", full)
+    return "/".join(copied.groups()) if copied else os.path.basename(full) or name
+
+
+def _check_files(name: str, folder: Path) -> None:
+    """Raise ModelError for a folder that lacks files it says it has."""
+    if not folder.is_dir():
+        raise ModelError(f"{name}: a file, expected the folder of an mlx-lm model")
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # mlx-lm does not need it
+    missing = sorted(part for part in parts if not (folder / str(part)).is_file())
+    if missing and not any(folder.glob("model.safetensors")):
+        raise ModelError(
+            f"{name}: {len(missing)} of its {len(parts)} files of weights are missing, the "
+            f"first is {missing[0]}. The download or copy is not complete: get it again"
+        )
+
+
+@contextmanager
+def _without_patterns(folder: Path) -> Iterator[Path]:
+    """A path to the folder in which no character is a pattern: mlx-lm searches it with `glob`,
+    to which `Llama [4bit]` is a pattern that its own name does not match.
+    """
+    if glob.escape(str(folder)) == str(folder):
+        yield folder
+        return
+    with TemporaryDirectory() as scratch:
+        link = Path(scratch) / "model"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
+
+
+def _one_line(error: Exception) -> str:
+    """All that it says, names of weights among it, up to a length."""
+    words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return words if len(words) <= 300 else f"{words[:300]} …"
 
 
 def _widen(network: nn.Module) -> dict[str, str]:

@@ -5,6 +5,7 @@ block ends. A forward pass over a cache wears the scales of the cache.
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import mlx.nn as nn
 from jaxtyping import Float, Integer
 from mlx_lm.models.cache import make_prompt_cache
 
-from mlx_t2.errors import ConfigError, ModelError
+from mlx_t2.errors import ConfigError, ModelError, ModelWarning
 from mlx_t2.svf import (
     Arrays,
     BaseLayer,
@@ -41,6 +42,7 @@ from mlx_t2.svf import (
 
 from .decomposition import Decomposed, decompose_chosen
 from .kv_cache import OwnedCache
+from .template import ChatTemplate
 
 T = TypeVar("T")
 
@@ -61,12 +63,19 @@ class SVFModel:
     """
 
     def __init__(
-        self, name: str, network: nn.Module, tokenizer: Any, keys: dict[str, str] | None = None
+        self,
+        name: str,
+        network: nn.Module,
+        tokenizer: Any,
+        keys: dict[str, str] | None = None,
+        source: str | None = None,
     ):
         """keys: what each linear weight's key was as it was loaded, where loading has changed
         its form.
         """
         self.name = name
+        self.source = name if source is None else source
+        """What it was loaded as: an alias, a path or a hub id."""
         self.network = network
         self.tokenizer = tokenizer
         self.recipe: Recipe | None = None
@@ -78,6 +87,7 @@ class SVFModel:
         self._worn: Scales = {}
         self._folding: _Folding | None = None
         self._found: dict[Hashable, Any] = {}
+        self._remarks: set[str] = set()
 
     def once(self, find: Callable[["SVFModel"], T]) -> T:
         """What `find` says of this model: found once, under the base weights, and kept as long
@@ -87,6 +97,12 @@ class SVFModel:
             with self.using({}):
                 self._found[find] = find(self)
         return self._found[find]
+
+    def remark(self, text: str) -> None:
+        """Say something about this model, once, as a ModelWarning."""
+        if text not in self._remarks:
+            self._remarks.add(text)
+            warnings.warn(f"{self.name}: {text}", ModelWarning, stacklevel=2)
 
     # Decomposition
 
@@ -296,13 +312,24 @@ class SVFModel:
     @cached_property
     def eos_ids(self) -> frozenset[int]:
         """The tokens that end an answer."""
-        return frozenset(self.tokenizer.eos_token_ids)
+        found = frozenset(self.tokenizer.eos_token_ids)
+        if not found:
+            self.remark("its tokenizer has no end token: every answer goes on to its limit")
+        return found
+
+    @cached_property
+    def _template(self) -> ChatTemplate:
+        return ChatTemplate(self.tokenizer, self.remark)
 
     def encode(self, messages: Sequence[dict[str, str]]) -> list[int]:
-        """A conversation → token ids, up to where the assistant's next answer begins."""
-        return list(
-            self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True)
-        )
+        """A conversation → token ids, up to where the assistant's next answer begins.
+
+        Raises: ModelError where the chat template fails, in its own words.
+        """
+        try:
+            return self._template.encode(messages)
+        except ModelError as error:
+            raise ModelError(f"{self.name}: {error}") from error
 
     def decode(self, ids: Sequence[int]) -> str:
         """Token ids → text, special tokens left out."""
@@ -367,7 +394,7 @@ def _body_and_head(model: SVFModel) -> tuple[Callable, Callable] | None:
         return None
     token = mx.array([[0]])
     try:
-        is_split = mx.array_equal(head(body(token)), network(token)).item()
+        is_split = mx.array_equal(head(body(token)), network(token), equal_nan=True).item()
     except (TypeError, ValueError, AttributeError):
         return None
     return (body, head) if is_split else None

@@ -5,8 +5,13 @@ Not every architecture of mlx-lm's is right in a batch. Where padding goes wrong
 equal length are read together; where that goes wrong too, each row is read alone.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import mlx.core as mx
@@ -14,8 +19,10 @@ import mlx_lm
 from jaxtyping import Float
 from mlx.utils import tree_flatten
 
-from mlx_t2.errors import ModelError
-from mlx_t2.models import SVFModel
+from mlx_t2.errors import FileError, ModelError, ScoresError
+from mlx_t2.files import write_whole
+from mlx_t2.folders import cache_dir
+from mlx_t2.models import SVFModel, explain_scores
 from mlx_t2.svf import architecture
 
 from .rows import prefill
@@ -60,7 +67,8 @@ def batching(model: SVFModel) -> Batching:
     """What the model may read together, found once per model.
 
     By a table of what is known to go wrong, then by a test: two short prompts decoded and
-    scored in one batch against each alone, under the base weights.
+    scored in one batch against each alone, under the base weights. The cache folder remembers
+    what was found.
     """
     return model.once(_find)
 
@@ -82,6 +90,8 @@ def together(model: SVFModel, prompts: Sequence[Sequence[int]]) -> list[list[int
     if model.has_rows:
         check_batchable(model)
         return [list(range(len(prompts)))]
+    if len(prompts) == 1:
+        return [[0]]
     keys = {
         "padded": lambda i: None,
         "equal": lambda i: len(prompts[i]),
@@ -99,7 +109,42 @@ def is_single(model: SVFModel) -> bool:
     return not model.has_rows and batching(model).mode == "single"
 
 
+def findings_dir() -> Path:
+    """Where it is remembered what models of one form may read together."""
+    return cache_dir() / "batching"
+
+
 def _find(model: SVFModel) -> Batching:
+    """What was found for a model of this form before, or what is found now."""
+    file = findings_dir() / f"{_form(model)}.json"
+    with suppress(OSError, ValueError, TypeError):
+        read = Batching(**json.loads(file.read_text(encoding="utf-8")))
+        if read.mode in ("padded", "equal", "single") and isinstance(read.why, str):
+            return read
+    found = _try(model)
+    with suppress(FileError):  # only time is lost
+        write_whole(file, json.dumps(vars(found)))
+    return found
+
+
+def _form(model: SVFModel) -> str:
+    """A hash over all that the test may depend on but the weights' values: code, settings,
+    shapes and precision, and the versions and device that they run on.
+    """
+    network = model.network
+    parameters: Any = tree_flatten(network.parameters())
+    digest = hashlib.sha256()
+    for part in (
+        (type(network).__module__, type(network).__qualname__, _VERSION),
+        (mlx_lm.__version__, version("mlx"), str(mx.default_device()), _TIGHT, _LOOSE),
+        (UNBATCHED.get(architecture(network)), getattr(network, "args", None)),
+        *((path, array.shape, array.dtype) for path, array in parameters),
+    ):
+        digest.update(f"{part}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _try(model: SVFModel) -> Batching:
     name = architecture(model.network)
     why = UNBATCHED.get(name) or _fault(model, _PADDED)
     if why is None:
@@ -115,6 +160,8 @@ _PADDED = ([5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], [9, 5, 12, 7])
 _EQUAL = (_PADDED[0], [9, 5, 12, 7, 7, 6, 14, 5, 10, 9, 4])
 _NEXT = [8, 4]
 """Fed to every row, whatever it would draw."""
+_VERSION = 1
+"""To be raised when the test changes, which leaves old findings unused."""
 _TIGHT, _LOOSE = 3e-3, 0.1
 """Largest gap that is rounding, as a share of the logits' spread: of float32, whose products a
 GPU may round to 10 bits, and of half precision. Of mlx-lm 0.32.2's tiny models, the right ones
@@ -136,10 +183,12 @@ def _fault(model: SVFModel, prompts: Prompts) -> str | None:
     """
     try:
         gaps = [
-            _gap(got, _alone(model, prompt, chunks))
+            _gap(model, got, _alone(model, prompt, chunks))
             for way in (_decode, _force)
             for prompt, chunks, got in way(model, prompts)
         ]
+    except ScoresError:
+        raise
     except Exception:  # whatever mlx-lm or MLX says of a batch that it cannot take
         return "its attention or its caches take no such rows"
     rounding = _LOOSE if _is_half(model) else _TIGHT
@@ -184,8 +233,10 @@ def _alone(model: SVFModel, prompt: list[int], chunks: list[list[int]]) -> Score
     )
 
 
-def _gap(got: Scores, expected: Scores) -> float:
+def _gap(model: SVFModel, got: Scores, expected: Scores) -> float:
     """Root mean square of what differs, as a share of the expected spread over tokens."""
+    if not mx.isfinite(expected).all():
+        raise explain_scores(model, {})
     gap = mx.sqrt(mx.mean((got - expected) ** 2) / mx.mean(mx.var(expected, axis=-1)))
     return float(gap.item())  # pyright: ignore[reportArgumentType]  of float32
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import mlx.core as mx
 from jaxtyping import Float, Integer
 
-from mlx_t2.models import SVFModel
+from mlx_t2.models import SVFModel, check_tokens
 
 from .batchable import is_single, together
-from .rows import prefill
+from .rows import CHUNK, prefill, read_alone
 
 Completions = Sequence[Sequence[Sequence[int]]]
 """The tokens of each completion of each prompt; prompts may have unlike numbers of them."""
@@ -65,6 +65,8 @@ def _each(
     what: Callable[[mx.array, mx.array], mx.array],
 ) -> Float[mx.array, "N ..."]:
     """`what` of the scores and the token at every completion position, in turn."""
+    for prompt, group in zip(prompts, completions, strict=True):
+        check_tokens(model, [prompt], group)
     logits_of = _logits_apart if is_single(model) else _logits_together
     found: dict[int, mx.array] = {}
     for batch in together(model, prompts):
@@ -147,6 +149,7 @@ def last_hidden(
     model: SVFModel, prompts: Sequence[Sequence[int]]
 ) -> Float[mx.array, "B hidden"]:
     """The state of each prompt's last token after the final norm, in float32."""
+    check_tokens(model, prompts)
     found: dict[int, mx.array] = {}
     for batch in together(model, prompts):
         states = _last_states(model, [prompts[i] for i in batch]).astype(mx.float32)
@@ -157,7 +160,10 @@ def last_hidden(
 def _last_states(
     model: SVFModel, prompts: Sequence[Sequence[int]]
 ) -> Float[mx.array, "B hidden"]:
-    if is_single(model):
-        return model.hidden(mx.array([list(prompt) for prompt in prompts]))[:, -1]
+    if len(prompts) == 1 and not model.has_rows:
+        *before, last = prompts[0]
+        if len(before) < CHUNK:
+            return model.hidden(mx.array([[*before, last]]))[:, -1]
+        return model.hidden(mx.array([[last]]), read_alone(model, prompts[0]))[:, -1]
     rows = prefill(model, prompts)
     return model.hidden(mx.array(rows.last)[:, None], rows.caches)[:, -1]

@@ -15,7 +15,7 @@ from mlx_t2.svf import Scales
 
 from .row_cache import RowCache, batch_caches
 
-_CHUNK = 2048
+CHUNK = 2048
 """Columns that a prompt read alone is read in at a time, as mlx-lm does."""
 _PASS = 32
 """What a forward pass costs whatever it reads [tokens]."""
@@ -84,8 +84,8 @@ def read_alone(model: SVFModel, prompt: Sequence[int]) -> OwnedCache:
     architecture. A long prompt is read piece by piece; not differentiable then.
     """
     caches = model.new_cache()
-    for start in range(0, len(prompt) - 1, _CHUNK):
-        end = min(start + _CHUNK, len(prompt) - 1)
+    for start in range(0, len(prompt) - 1, CHUNK):
+        end = min(start + CHUNK, len(prompt) - 1)
         model.extend(mx.array([list(prompt[start:end])]), caches)
         if end < len(prompt) - 1:
             mx.eval([cache.state for cache in caches])  # bounds the memory of a piece

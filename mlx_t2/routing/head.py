@@ -12,7 +12,7 @@ import mlx.core as mx
 from jaxtyping import Float, Int
 
 from mlx_t2.errors import ConfigError, ExpertFileError
-from mlx_t2.models import SVFModel
+from mlx_t2.models import SVFModel, explain_scores
 from mlx_t2.reading import last_hidden
 from mlx_t2.tasks import OTHER, Problem
 
@@ -112,7 +112,10 @@ class HeadRouter:
 def hidden_states(
     model: SVFModel, conversations: Sequence[Conversation]
 ) -> Float[mx.array, "N D"]:
-    """The last prompt token's state for each conversation, under the base weights."""
+    """The last prompt token's state for each conversation, under the base weights.
+
+    Raises: ScoresError for states that are NaN or infinite.
+    """
     prompts = [model.encode(conversation) for conversation in conversations]
     order = sorted(range(len(prompts)), key=prompts.__getitem__)  # a batch reads a prefix once
     states = []
@@ -120,7 +123,8 @@ def hidden_states(
         for start in range(0, len(order), _BATCH):
             batch = [prompts[row] for row in order[start : start + _BATCH]]
             states.append(last_hidden(model, batch))
-            mx.eval(states[-1])  # frees the caches of these prompts
+            if not mx.isfinite(states[-1]).all():  # computed now: frees the caches of these
+                raise explain_scores(model, {})
     return mx.concatenate(states)[mx.argsort(mx.array(order))]
 
 

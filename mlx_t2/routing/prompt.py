@@ -44,17 +44,17 @@ class PromptRouter:
                 f"one, and none called {OTHER!r}, which means the base model"
             )
         self.labels = (*sorted(domains), OTHER)
-        self._model = model
+        self.model = model
         self._answers = [whole_answer(model, label) for label in self.labels]
 
     def posterior(self, conversations: Sequence[Conversation]) -> Float[mx.array, "B K"]:
         """The probability of each category, lazily."""
         prompts = [
-            self._model.encode(category_prompt(self.labels, question_in(conversation)))
+            self.model.encode(category_prompt(self.labels, question_in(conversation)))
             for conversation in conversations
         ]
-        with self._model.using({}):
-            return mx.softmax(score(self._model, prompts, self._answers), axis=-1)
+        with self.model.using({}):
+            return mx.softmax(score(self.model, prompts, self._answers), axis=-1)
 
 
 def category_prompt(labels: Sequence[str], question: str) -> list[Message]:

@@ -1,4 +1,4 @@
-"""What every router is. Knows labels and conversations; knows no model."""
+"""What every router is. Knows labels and conversations; reads nothing itself."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -7,6 +7,7 @@ import mlx.core as mx
 from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
+from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Message
 
 Conversation = Sequence[Message]
@@ -19,6 +20,11 @@ class Router(Protocol):
     Bound to the model that it reads with, and checked against it when it is made: at a request
     nothing can be wrong any more.
     """
+
+    @property
+    def model(self) -> SVFModel:
+        """What it reads with."""
+        ...
 
     @property
     def labels(self) -> tuple[str, ...]:

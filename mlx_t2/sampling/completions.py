@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
-from mlx_t2.models import SVFModel, limited_memory
+from mlx_t2.models import SVFModel, check_tokens, fit_answer, limited_memory
 from mlx_t2.reading import batching, plan_prefill, prefill, read_alone, together
 
 from .continuous import Engine
@@ -53,19 +53,31 @@ def sample(
     numbers: of the prompts, 0, 1, … unless given. What is drawn depends on the seed, the
         prompt's number and which completion of it this is alone: a machine that samples some
         prompts of many gives each the number that it has among all.
+    Raises: ModelError for a prompt that the model cannot read; ScoresError where its scores
+        are NaN or infinite.
     """
+    check_tokens(model, prompts)
     numbers = range(len(prompts)) if numbers is None else numbers
     keys = row_keys(config.seed, [(i, k) for i in numbers for k in range(group)])
-    rows = [Row(i, key, config, model.worn, i // group) for i, key in enumerate(keys)]
+    fitted = [_fit(model, prompt, config) for prompt in prompts]
+    rows = [
+        Row(i, key, fitted[i // group], model.worn, i // group) for i, key in enumerate(keys)
+    ]
     groups = [rows[i : i + group] for i in range(0, len(rows), group)]
     batches = together(model, prompts)
-    if batching(model).mode == "padded":
+    mode = "single" if len(rows) == 1 and not model.has_rows else batching(model).mode
+    if mode == "padded":
         _draw_together(model, prompts, groups, config.max_rows or len(rows))
     else:
         for batch in batches:
-            apart = _draw_alone if batching(model).mode == "single" else _draw_equal
+            apart = _draw_alone if mode == "single" else _draw_equal
             apart(model, [prompts[i] for i in batch], [groups[i] for i in batch], config)
     return [[_completion(model, row) for row in group] for group in groups]
+
+
+def _fit(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> SamplingConfig:
+    """The settings, for an answer that ends where the model's positions do."""
+    return replace(config, max_tokens=fit_answer(model, prompt, config.max_tokens))
 
 
 def _is_ahead() -> bool:
@@ -135,10 +147,11 @@ def _completion(model: SVFModel, row: Row) -> Completion:
 
 def stream(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> Iterator[Token]:
     """One completion, token by token as it is drawn: what `sample` draws for this prompt alone,
-    under the scales that the model wears at the first token.
+    under the scales that the model wears at the first token. Raises as `sample` does.
     """
+    check_tokens(model, [prompt])
     (key,) = row_keys(config.seed, [(0, 0)])
-    row = Row(0, key, config, model.worn)
+    row = Row(0, key, _fit(model, prompt, config), model.worn)
     text = model.tokenizer.detokenizer
     with limited_memory():
         decoder = Decoder(model, is_ahead=True)

@@ -5,12 +5,11 @@ tasks and no text.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
-from mlx_t2.errors import ConfigError
-from mlx_t2.models import SVFModel, limited_memory
+from mlx_t2.models import SVFModel, check_tokens, fit_answer, limited_memory
 from mlx_t2.reading import Rows, check_batchable, merge_caches, plan_prefill, prefill
 from mlx_t2.svf import Scales, check_scales
 
@@ -141,16 +140,17 @@ class ContinuousBatch:
         """Add a prompt; returns the number of its row. The base model is `{}`.
 
         What it draws is what `sample` draws for this prompt alone.
-        Raises: ConfigError for an empty prompt; ShapeError for scales that do not fit.
+        Raises: ConfigError for an empty prompt; ModelError for one that the model cannot read;
+            ShapeError for scales that do not fit.
         """
-        if not prompt:
-            raise ConfigError("prompt: got no tokens, expected at least one")
+        check_tokens(self._model, [prompt])
         check_scales(scales, self._model.shapes)
         scales = next(
             (r.scales for r in self._rows.values() if _agree(r.scales, scales)), scales
         )
         (key,) = row_keys(config.seed, [(0, 0)])
-        row = Row(self._count, key, config, scales)
+        fitted = fit_answer(self._model, prompt, config.max_tokens)
+        row = Row(self._count, key, replace(config, max_tokens=fitted), scales)
         self._rows[row.number] = row
         self._count += 1
         self._engine.put(prompt, [row])

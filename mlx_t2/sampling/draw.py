@@ -13,6 +13,10 @@ Key = tuple[int, int]
 """A key of MLX's generator, on the host."""
 
 
+NOT_FINITE = 2**32 - 1
+"""In place of a token: its scores are NaN or infinite."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How completions are drawn."""
@@ -73,7 +77,18 @@ def draw_tokens(
     cumulative distribution at a number drawn for that row alone.
 
     uniforms: None where all rows are greedy.
+    Returns NOT_FINITE where there is no most probable token: where a score is NaN or +∞, or
+        all are −∞.
     """
+    drawn = _draw(logits, temperatures, uniforms)
+    return mx.where(mx.isfinite(mx.logsumexp(logits, axis=-1)), drawn, NOT_FINITE)
+
+
+def _draw(
+    logits: Float[mx.array, "B vocabulary"],
+    temperatures: Sequence[float],
+    uniforms: Float[mx.array, " B"] | None,
+) -> Integer[mx.array, " B"]:
     greedy = mx.argmax(logits, axis=-1)
     if uniforms is None:
         return greedy

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 
-from mlx_t2.models import OwnedCache, SVFModel
+from mlx_t2.models import OwnedCache, SVFModel, explain_scores
 from mlx_t2.reading import merge_caches
 from mlx_t2.svf import Scales, Shapes, stack_rows, take_rows
 
-from .draw import Key, SamplingConfig, draw_tokens, uniforms_at
+from .draw import NOT_FINITE, Key, SamplingConfig, draw_tokens, uniforms_at
 
 _KEPT = 0.8
 """Copying the caches costs about as much as it saves while more than this share of the rows go
@@ -96,7 +96,10 @@ class Decoder:
         self._hold([*self._rows, *rows], merged, mx.concatenate([self._last, tokens]))
 
     def step(self) -> list[Row]:
-        """Draw a token for every row; returns the rows that have got one."""
+        """Draw a token for every row; returns the rows that have got one.
+
+        Raises: ScoresError for scores that are NaN or infinite.
+        """
         if not self._rows:
             return []
         if not self._is_unread:
@@ -108,6 +111,8 @@ class Decoder:
         got = [row for row in self._rows if row.finish_reason is None]
         for row, token in zip(self._rows, tokens, strict=True):
             if row.finish_reason is None:
+                if token == NOT_FINITE:
+                    raise explain_scores(self._model, row.scales)
                 row.take(token, token in self._model.eos_ids)
         kept = [i for i, row in enumerate(self._rows) if row.finish_reason is None]
         if len(kept) <= _KEPT * len(self._rows):
@@ -120,7 +125,9 @@ class Decoder:
 
     def _draw(self) -> None:
         at, rows = mx.arange(len(self._rows)), self._rows
-        logits = self._model.logits_at(self._last[:, None], self._caches, at)
+        # A row without a token reads the first one until the host knows: no table has that id.
+        last = mx.where(self._last == NOT_FINITE, 0, self._last)
+        logits = self._model.logits_at(last[:, None], self._caches, at)
         temperatures, uniforms = [row.config.temperature for row in rows], None
         if any(temperatures):
             uniforms = uniforms_at([row.key for row in rows], [row.drawn for row in rows])

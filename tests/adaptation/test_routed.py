@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import mlx.core as mx
 import pytest
-from helpers import assert_close
+from helpers import assert_close, tiny_network, tiny_tokenizer
 
 from mlx_t2.adaptation import Chosen, Mixed, Strategy, routed
 from mlx_t2.adaptation.routed import mix_rows
 from mlx_t2.adaptation.strategy import LazyNumbers
 from mlx_t2.errors import ConfigError, ShapeError
+from mlx_t2.models import SVFModel
 
 LABELS = ("kind", "expression", "largest", "other")
 CHATS = [[{"role": "user", "content": question}] for question in ("7, 4", "my old plum", "Hi")]
@@ -23,6 +24,7 @@ class Saying:
 
     def __init__(self, *rows, labels=LABELS):
         self.labels, self.rows = labels, rows
+        self.model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
 
     def posterior(self, conversations):
         rows = self.rows if len(self.rows) > 1 else self.rows * len(conversations)

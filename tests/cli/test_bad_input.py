@@ -25,9 +25,12 @@ EVAL = "eval largest --model tiny --limit 2"
 
 CANNOT_BE_DONE = [  # command, what stderr says
     # What was asked for does not exist
-    ("generate hello --model nobody/nothing", "nobody/nothing: mlx-lm cannot load it ("),
+    (
+        "generate hello --model nobody/nothing",
+        "nobody/nothing: it is not on this disk, and the hub cannot be reached",
+    ),
     ("generate hello --model ./nowhere", "./nowhere: no such folder, expected an alias"),
-    ("generate hello --model taken", "taken: mlx-lm cannot load it ("),
+    ("generate hello --model taken", "taken: a file, expected the folder of an mlx-lm model"),
     ("decompose run", "run: mlx-lm cannot load it ("),
     ("train nonsense", "task: unknown name 'nonsense', known are largest,"),
     ("tasks show nonsense", "task: unknown name 'nonsense', known are largest,"),

@@ -302,7 +302,7 @@ def test_a_stream_goes_on_under_the_scales_it_began_with(tiny_model):
 def test_a_long_prompt_is_read_in_pieces_and_draws_the_same(tiny_model, monkeypatch):
     prompt = [3 + k % 50 for k in range(40)]
     expected = streamed(tiny_model, prompt, GREEDY)
-    monkeypatch.setattr("mlx_t2.reading.rows._CHUNK", 7)
+    monkeypatch.setattr("mlx_t2.reading.rows.CHUNK", 7)
     assert streamed(tiny_model, prompt, GREEDY) == expected
 
 

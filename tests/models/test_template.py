@@ -1,0 +1,70 @@
+"""Conversations for tokenizers of every kind of template, and of none."""
+
+import doctest
+
+import pytest
+from hands.models import ALTERNATE, BROKEN, DROPS_SYSTEM, NO_SYSTEM, PLAIN
+from helpers import tiny_network, tiny_tokenizer
+
+from mlx_t2.errors import ModelError, ModelWarning
+from mlx_t2.models import SVFModel, template
+
+USER = {"role": "user", "content": "one"}
+SYSTEM = {"role": "system", "content": "be kind"}
+ANSWER = {"role": "assistant", "content": "two"}
+
+
+def model_with(text: str | None) -> SVFModel:
+    tokenizer = tiny_tokenizer()
+    tokenizer._tokenizer.chat_template = text
+    tokenizer.has_chat_template = text is not None
+    return SVFModel("tiny", tiny_network(), tokenizer)
+
+
+def read(model: SVFModel, *messages) -> str:
+    return model.tokenizer.decode(model.encode(messages))
+
+
+def test_the_examples():
+    assert doctest.testmod(template).failed == 0
+
+
+def test_without_a_template_a_question_is_read_as_it_stands_and_that_is_said_once(recwarn):
+    model = model_with(None)
+    assert read(model, USER) == "one"
+    assert "<unk>ser: one" in read(model, SYSTEM, USER)  # the tiny alphabet has no capitals
+    assert len(recwarn.list) == 1
+    assert "no chat template" in str(recwarn.pop(ModelWarning).message)
+
+
+@pytest.mark.parametrize("text", [NO_SYSTEM, DROPS_SYSTEM, ALTERNATE])
+def test_a_system_message_that_is_refused_or_dropped_stands_in_the_first_question(text):
+    model = model_with(text)
+    with pytest.warns(ModelWarning, match="takes no system message"):
+        assert "be kind\n\none" in read(model, SYSTEM, USER, ANSWER, USER)
+
+
+def test_a_system_message_that_is_taken_stays(tiny_model):
+    assert "<s>system be kind<end>" in read(tiny_model, SYSTEM, USER)
+
+
+def test_turns_of_one_role_are_joined_where_roles_have_to_alternate():
+    assert "one\n\none" in read(model_with(ALTERNATE), USER, USER)
+    assert "one<end><s>one" in read(model_with(PLAIN), USER, USER)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BROKEN, r"tiny: .*\(this template is broken\)"),
+        ("{% if %}", "Expected an expression"),
+        ("{{ messages[0]['content'] + 1 }}", "can only concatenate str"),
+        ("{{ missing.thing }}", "'missing' is undefined"),
+        ("{# #}", "tiny: the conversation gives no tokens"),
+    ],
+)
+def test_what_a_template_fails_with_is_an_error_in_its_words(text, words):
+    for messages in ([USER], [SYSTEM, USER]):
+        with pytest.raises(ModelError, match=words) as error:
+            model_with(text).encode(messages)
+        assert "\n" not in str(error.value)
