@@ -32,6 +32,7 @@ from .config import TrainConfig
 from .gradient import AdvantageGroup
 from .learner import Update
 from .run import Run, resume_run, start_run
+from .run_folder import RunFolder
 from .step_report import GradedGroup, StepReport, describe_group, find_signs
 
 
@@ -55,18 +56,16 @@ def train(
     that cannot be written; ConfigError for settings that do not fit the model; TrainingError
     where the loss is NaN or infinite, or memory is short: the last good step is kept.
     """
-    faults: list[str] = []
-    with limited_memory(), _allocation_errors():
-        if resume:
-            run, state, faults = resume_run(model, task, config, out)
-        else:
-            run, state = start_run(model, task, config, out)
+    with limited_memory(), _allocation_errors(), RunFolder(out) as folder:
+        prepare = resume_run if resume else start_run
+        run, state, notes = prepare(model, task, config, folder)
         while not run.is_over(state):
             step = take_step(run, state)
             state, report = step.state, step.report
-            if faults:
-                report, faults = replace(report, warning="; ".join(faults)), []
             run.record(report, [group.line(state.step) for group in step.groups], state)
+            if notes:  # shown, not kept: the logs are those of an undisturbed run
+                warning = "; ".join([*notes, *filter(None, [report.warning])])
+                report, notes = replace(report, warning=warning), []
             yield report
             run.check_memory(report)
         run.finish(state)
