@@ -49,9 +49,20 @@ def main() -> None:
     except Exception as error:
         from mlx_t2.errors import T2Error
 
-        if not isinstance(error, T2Error):
+        if not isinstance(error, T2Error) and not _is_of_a_path(error):
             raise
         from .render import complain
 
-        complain(str(error))
+        complain(_in_one_line(error))
         sys.exit(1)
+
+
+def _is_of_a_path(error: Exception) -> bool:
+    """The system's word on a path that somebody gave: a last net under the library's own."""
+    return isinstance(error, OSError) and bool(error.errno) and bool(error.filename)
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror or 'not usable'}, expected a usable path"
+    return str(error)

@@ -48,7 +48,7 @@ def router(library, tiny_model) -> HeadRouter:
         for i in range(3)
     ]
     router = HeadRouter.train(tiny_model, examples)
-    router.save(library.router_path(tiny_model.name))
+    router.save(library.router_paths()[0])
     return router
 
 
