@@ -30,6 +30,8 @@ from mlx_t2.files import fill_whole
 from mlx_t2.tasks import OTHER
 
 FORMAT, VERSION = "mlx-t2-router", "1"
+_LARGEST, _LEAST_SCALE = 1e9, 1e-12
+"""Far from what is fitted, and near enough that no probability is NaN."""
 
 
 def write_head(path: Path, tensors: dict[str, mx.array], fields: dict[str, Any]) -> None:
@@ -152,4 +154,8 @@ def _tensor_faults(
             faults.append(f"{name}: got shape {tensor.shape}, expected {shape}")
         elif not mx.all(mx.isfinite(tensor)).item():
             faults.append(f"{name}: NaN or infinite, expected finite float32 numbers")
+        elif mx.any(mx.abs(tensor) > _LARGEST).item():
+            faults.append(f"{name}: expected numbers of at most {_LARGEST:g}")
+        elif name == "scale" and mx.any(tensor < _LEAST_SCALE).item():
+            faults.append(f"{name}: expected numbers of at least {_LEAST_SCALE:g}")
     return faults

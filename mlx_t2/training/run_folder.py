@@ -208,8 +208,8 @@ def _tidy(path: Path, last: int) -> str | None:
     if find_kind(path) and kept != path.read_bytes():
         write_whole(path, kept)
     return copy and (
-        f"{path}: {len(aside)} lines are torn, foreign, or of steps that are made again; they "
-        f"are in {copy.name}"
+        f"{path}: what is torn, foreign, or of steps that are made again is in {copy.name} "
+        f"({len(aside)} of {len(lines)} lines)"
     )
 
 

@@ -138,7 +138,7 @@ def test_what_was_set_aside_is_said_once_and_the_run_ends_as_an_undisturbed_one(
     with (out / "metrics.jsonl").open("ab") as file:
         file.write(b'\0\0\n{"step": 5, "reward": 0.5}\n')
     first, second = train(model, StartHigh(), CONFIG, out, resume=True)
-    assert "2 lines are torn, foreign, or of steps that are made again" in first.warning
+    assert "again is in metrics.jsonl.set-aside-1 (2 of 6 lines)" in first.warning
     assert "set-aside" not in (second.warning or "")
     assert files(out) == files(tmp_path / "whole" / "run")
 
