@@ -51,9 +51,14 @@ def _summary(e: "Expert") -> dict[str, Any]:
 
 def _gain(metrics: dict[str, Any]) -> str:
     """Accuracy on validation problems, before and after."""
-    if "best_validation" not in metrics:
-        return ""
-    return f"{percent(metrics['base_validation'])} → {percent(metrics['best_validation'])}"
+    before, after = (_share(metrics.get(f"{name}_validation")) for name in ("base", "best"))
+    return "" if before == after == "-" else f"{before} → {after}"
+
+
+def _share(value: Any) -> str:
+    """A share in percent; a dash for what is not one."""
+    is_share = type(value) in (int, float) and 0 <= value <= 1
+    return percent(value) if is_share else "-"
 
 
 @app.command()

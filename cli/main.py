@@ -37,12 +37,23 @@ def _run() -> int:
     except Exception as error:
         from mlx_t2.errors import T2Error
 
-        if not isinstance(error, T2Error):
+        if not isinstance(error, T2Error) and not _is_of_a_path(error):
             raise
-        return _complain(str(error), 1)
+        return _complain(_in_one_line(error), 1)
     return 0
 
 
 def _complain(message: str, code: int) -> int:
     complain(message)
     return code
+
+
+def _is_of_a_path(error: Exception) -> bool:
+    """The system's word on a path that somebody gave: a last net under the library's own."""
+    return isinstance(error, OSError) and bool(error.errno) and bool(error.filename)
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror or 'not usable'}, expected a usable path"
+    return str(error)

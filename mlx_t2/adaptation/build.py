@@ -10,7 +10,7 @@ as it goes.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from mlx_t2.errors import ConfigError, ExpertFileError
+from mlx_t2.errors import ConfigError, ExpertFileError, T2Error
 from mlx_t2.experts import Expert, Library
 from mlx_t2.models import Decomposed, SVFModel
 from mlx_t2.routing import HeadRouter, PromptRouter, Router
@@ -29,7 +29,20 @@ def _ask_the_base(model: SVFModel, library: Library, experts: Experts) -> Router
 
 
 def _load_head(model: SVFModel, library: Library, experts: Experts) -> Router:
-    return HeadRouter.load(library.router_path(model.name), model)
+    """The first router that is this model's; its fingerprint decides, whatever it is called."""
+    faults = []
+    for path in library.router_paths():
+        try:
+            return HeadRouter.load(path, model)
+        except ExpertFileError as error:
+            faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    reasons = "".join(f"\npassed over: {error}" for error in faults)
+    raise ExpertFileError(
+        f"library: no router of {model.name}, expected one beside its experts. Train one"
+        + reasons
+    )
 
 
 _ROUTED: dict[str, tuple[Callable[[SVFModel, Library, Experts], Router], Combiner]] = {
@@ -177,7 +190,7 @@ def _experts_of(
             check_expert(model, expert, allow_transfer)
             check_labels({expert.name: expert})
             found[expert.name] = expert
-        except (ConfigError, ExpertFileError) as error:
+        except T2Error as error:
             passed_over.append(PassedOver(expert.name, str(error)))
     if not found:
         where = "library" if library.bundled is not None else library.own

@@ -50,7 +50,8 @@ def match_experts(model: SVFModel, experts: Experts, bits: int | None) -> Matche
     shapes = model.plan(recipe).shapes
     if _is_ready(model, recipe, shapes):
         recipe, shapes = None, model.shapes
-    return Matched({name: _pad(expert, shapes) for name, expert in experts.items()}, recipe)
+    padded = {name: _pad(_rename(model, e), shapes) for name, e in experts.items()}
+    return Matched(padded, recipe)
 
 
 def _is_ready(model: SVFModel, recipe: Recipe, shapes: Shapes) -> bool:
@@ -87,6 +88,15 @@ def _union(model: SVFModel, targets: set[str]) -> str:
     union = set().union(*chosen.values())
     names = [name for name, paths in chosen.items() if paths == union]
     return names[0] if names else f"^({'|'.join(map(re.escape, sorted(union)))})$"
+
+
+def _rename(model: SVFModel, expert: Expert) -> Expert:
+    """The expert of this model, whatever the model was called at its training: of experts with
+    unlike targets the fingerprints cannot be compared, and mixing goes by the name.
+    """
+    if expert.base_model == model.name or not is_trained_on(model, expert):
+        return expert
+    return replace(expert, base_model=model.name)
 
 
 def _pad(expert: Expert, shapes: Shapes) -> Expert:

@@ -131,14 +131,14 @@ def read_items(path: Path | str) -> list[GradedItem]:
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise TaskDataError(f"{path}: the answers cannot be read ({error})") from error
     names = [field.name for field in fields(GradedItem)]
     items, faults = [], []
     for number, line in enumerate(lines, 1):
         try:
             items.append(_item(json.loads(line)))
-        except (json.JSONDecodeError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             faults.append(f"line {number}: {error}")
     if faults or not items:
         raise TaskDataError(

@@ -5,6 +5,7 @@ chosen.
 """
 
 from .expert import Expert as Expert
+from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED
 from .library import Library as Library
 from .library import open_library as open_library

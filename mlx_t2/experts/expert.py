@@ -13,7 +13,7 @@ from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
 from mlx_t2.files import write_whole
 from mlx_t2.svf import Scales, Shapes, shape_fault
 
-from .file import encode, name_of, read, scale_faults
+from .file import contradictions, encode, name_of, prompt_fault, read, scale_faults
 
 
 # Not compared by value, since == on arrays is an array: `digest` says whether two scale alike.
@@ -54,6 +54,8 @@ class Expert:
                 raise ConfigError(
                     f"expert {self.name!r}: {key}: expected JSON values: {error}"
                 ) from error
+        if fault := prompt_fault(self.config):
+            raise ConfigError(f"expert {self.name!r}: config: expected {fault}")
 
     @classmethod
     def load(cls, path: str | Path) -> "Expert":
@@ -66,7 +68,12 @@ class Expert:
         write_whole(path, self.encoded())
 
     def encoded(self) -> bytes:
-        """The content of the expert's file."""
+        """The content of the expert's file. Raises ShapeError where it could not be read back:
+        its vectors are not those that its targets and rank speak of.
+        """
+        faults = contradictions(self.scales, self.targets, self.rank)
+        if faults:
+            raise ShapeError(f"expert {self.name!r}: unusable scales:\n" + "\n".join(faults))
         return encode(self.scales, vars(self))
 
     @property
@@ -99,7 +106,7 @@ class Expert:
         allow_transfer: let another model pass where the shapes agree, as in the paper's
             cross-model experiment.
         """
-        faults = []
+        faults = contradictions(self.scales, self.targets, self.rank)
         if fingerprint != self.base_fingerprint and not allow_transfer:
             faults.append(
                 f"was trained on {self.base_model!r} (fingerprint "

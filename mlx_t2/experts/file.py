@@ -11,7 +11,7 @@ layer. The header's metadata, all strings:
     rank              full, or a number
     task              largest
     seed              0
-    config            {"lr": 0.005, "steps": 20}
+    config            {"lr": 0.005, "steps": 20, "prompt": [{"role": "system", "content": "…"}]}
     metrics           {"base": 0.26, "final": 0.74, "items": 200}
 
 A file is refused in one error that lists everything wrong with it.
@@ -27,8 +27,8 @@ import mlx.core as mx
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from mlx_t2.errors import ExpertFileError
-from mlx_t2.svf import Scales
+from mlx_t2.errors import ConfigError, ExpertFileError
+from mlx_t2.svf import Scales, Targets
 
 FORMAT, VERSION = "mlx-t2-expert", "1"
 _EXPECTED = {"format": FORMAT, "format_version": VERSION}
@@ -47,7 +47,7 @@ def file_format(path: Path) -> str | None:
     try:
         with safe_open(path, "numpy") as file:
             return (file.metadata() or {}).get("format")
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, UnicodeEncodeError):
         return None
 
 
@@ -66,10 +66,14 @@ def read(path: Path) -> tuple[Scales, dict[str, Any]]:
         with safe_open(path, "numpy") as file:
             fields, faults = _read_fields(file.metadata() or {})
             scales, tensor_faults = _read_scales(file)
-    except (OSError, SafetensorError) as error:
-        raise _refusal(path, [f"cannot be read as safetensors: {error}"]) from error
-    if faults or tensor_faults:
-        raise _refusal(path, faults + tensor_faults)
+    except (OSError, SafetensorError, UnicodeEncodeError) as error:
+        reason = " ".join(str(error).split())
+        raise _refusal(path, [f"cannot be read as safetensors: {reason}"]) from error
+    faults += tensor_faults
+    if not faults:
+        faults = contradictions(scales, fields["targets"], fields["rank"])
+    if faults:
+        raise _refusal(path, faults)
     return scales, fields
 
 
@@ -101,11 +105,22 @@ def _parse(key: str, text: str) -> Any:
     if key == "rank":
         return _parse_rank(text)
     if key == "seed":
-        try:
-            return int(text)
-        except ValueError as error:
-            raise ValueError("a whole number") from error
-    return _parse_json(text) if key in _JSON else text
+        return _parse_seed(text)
+    if key in _JSON:
+        value = _parse_json(text)
+        if fault := prompt_fault(value) if key == "config" else None:
+            raise ValueError(fault)
+        return value
+    if not text.isprintable():
+        raise ValueError("text that can be printed")
+    return text
+
+
+def _parse_seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError("a whole number") from error
 
 
 def _parse_rank(text: str) -> int | None:
@@ -128,6 +143,32 @@ def _parse_json(text: str) -> dict[str, Any]:
     return value
 
 
+def prompt_fault(config: dict[str, Any]) -> str | None:
+    """What is expected of the prompt in an expert's settings; None where it is so, or absent.
+
+    >>> prompt_fault({"prompt": [{"role": "system", "content": "Answer."}]})
+    >>> prompt_fault({"prompt": "Answer."})
+    'a prompt that is a list of messages, each with a role and a content of text'
+    """
+    prompt = config.get("prompt", [])
+    if isinstance(prompt, list | tuple) and all(map(_is_message, prompt)):
+        return None
+    return "a prompt that is a list of messages, each with a role and a content of text"
+
+
+def _is_message(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"role", "content"}
+        and all(isinstance(text, str) and _is_unicode(text) for text in value.values())
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no half of a surrogate pair, which no tokenizer reads."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
@@ -147,6 +188,28 @@ def _read_scales(file: Any) -> tuple[Scales, list[str]]:
         else:
             scales[name.removesuffix(_SUFFIX)] = mx.array(file.get_tensor(name))
     return scales, faults + scale_faults(scales)
+
+
+def contradictions(scales: Scales, targets: str, rank: int | None) -> list[str]:
+    """Where the vectors are not those that `targets` and `rank` speak of, a line each.
+
+    Of rank k, the longest has k numbers; those of smaller matrices have fewer.
+    """
+    try:
+        chosen = Targets(targets)
+    except ConfigError as error:
+        return [str(error)]
+    faults = [
+        f"{path}{_SUFFIX}: not among the targets {targets!r}"
+        for path in sorted(scales)
+        if not chosen.name(path)
+    ]
+    if not scales:
+        return ["no vectors: it would do nothing"]
+    longest = max(z.shape[-1] for z in scales.values())
+    if rank not in (None, longest):
+        faults.append(f"rank: got {rank}, but the longest vector has {longest} numbers")
+    return faults
 
 
 def scale_faults(scales: Scales) -> list[str]:

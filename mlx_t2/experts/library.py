@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlx_t2.errors import ConfigError, ExpertFileError
+from mlx_t2.files import find_kind, reading_errors
 from mlx_t2.folders import data_dir
 
 from .expert import Expert
@@ -11,6 +12,7 @@ from .file import FORMAT, file_format, name_of
 
 BUNDLED = Path(__file__).parent / "bundled"
 """Experts that come with the program, as <model>/<name>.safetensors."""
+_ROUTER = "router.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,14 @@ class Library:
         """Every file that should be an expert and is not usable, with what is wrong with it."""
         return self._read()[1]
 
-    def router_path(self, base_model: str) -> Path:
-        """The file of the router of the experts of that model: beside them."""
-        folder = self.own if self.bundled is None else self.bundled / base_model
-        return folder / "router.safetensors"
+    def router_paths(self) -> list[Path]:
+        """Where routers are: beside the experts, own first. Which one is a model's, its
+        fingerprint says.
+        """
+        own = self.own / _ROUTER
+        if self.bundled is None:
+            return [own]
+        return [*([own] if find_kind(own) else []), *sorted(self.bundled.glob(f"*/{_ROUTER}"))]
 
     def find(self, name_or_path: str) -> Expert:
         """The expert of that name; or in that file, given a slash or .safetensors in it.
@@ -66,7 +72,8 @@ class Library:
 
     def _paths(self) -> dict[str, Path]:
         """{name: file} of all that may be experts; files of another format are not."""
-        files = sorted(self.own.glob("*.safetensors"))
+        with reading_errors(self.own):
+            files = sorted(self.own.glob("*.safetensors"))
         if self.bundled is not None:
             files += sorted(self.bundled.glob("*/*.safetensors"))
         paths: dict[str, Path] = {}
@@ -79,10 +86,10 @@ class Library:
 def open_library(folder: Path | None = None) -> Library:
     """The user's library with the bundled experts; or the experts of one folder alone.
 
-    Raises: ConfigError for a folder that does not exist.
+    Raises: ConfigError for a folder that does not exist; FileError for one that cannot.
     """
     if folder is None:
         return Library()
-    if not folder.is_dir():
+    if find_kind(folder) != "folder":
         raise ConfigError(f"{folder}: no such folder, expected one with experts in it")
     return Library(folder, bundled=None)

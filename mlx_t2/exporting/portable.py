@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlx_t2.errors import FileError
 from mlx_t2.experts import Expert
-from mlx_t2.files import write_whole
+from mlx_t2.files import find_kind, write_whole
 
 
 def to_safetensors(expert: Expert, out: str | Path, overwrite: bool = False) -> Path:
@@ -18,7 +18,7 @@ def to_safetensors(expert: Expert, out: str | Path, overwrite: bool = False) -> 
     if path.suffix != ".safetensors":
         path = path / f"{expert.name}.safetensors"
     content = replace(expert).encoded()  # made anew, and so checked: arrays can have changed
-    if path.exists() and not overwrite and not _holds(path, content):
+    if find_kind(path) and not overwrite and not _holds(path, content):
         raise FileError(
             f"{path}: another file is there, expected none. Give another place, or overwrite it"
         )

@@ -8,8 +8,10 @@ from .grade import Attempt as Attempt
 from .grade import Grade as Grade
 from .grade import Grader as Grader
 from .grade import cut_off as cut_off
+from .grade import describe as describe
 from .grade import grade_text as grade_text
 from .grade import mismatch as mismatch
+from .grade import read_number as read_number
 from .grade import wrong as wrong
 from .sandbox import SandboxResult as SandboxResult
 from .sandbox import run_python as run_python

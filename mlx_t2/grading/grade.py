@@ -5,8 +5,10 @@ raises, and never gives a reward of 0. Does not know tasks, nor what rewards are
 """
 
 import math
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, SupportsFloat
 
 from mlx_t2.errors import TaskDataError
 
@@ -18,7 +20,10 @@ _SHOWN = 40
 class Grade:
     """What one completion earned, and why.
 
-    Raises: TaskDataError where the reward is NaN or infinite.
+    Numbers of NumPy or MLX become Python's, and True is 1.
+
+    Raises: TaskDataError where the reward is not a finite number, or `is_right` is neither true
+        nor false.
     """
 
     reward: float
@@ -29,8 +34,41 @@ class Grade:
     """A few words: "right", "got '37', expected '84'"."""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.reward):
-            raise TaskDataError(f"grade: got reward {self.reward}, expected a finite number")
+        reward, is_right = read_number(self.reward), read_number(self.is_right)
+        if reward is None:
+            raise TaskDataError(
+                f"grade: got reward {describe(self.reward)}, expected a finite number"
+            )
+        if is_right not in (0, 1):
+            raise TaskDataError(
+                f"grade: got is_right {describe(self.is_right)}, expected True or False"
+            )
+        object.__setattr__(self, "reward", reward)
+        object.__setattr__(self, "is_right", bool(is_right))
+
+
+def read_number(value: Any) -> float | None:
+    """One number of any library as Python's; None for anything else, and for NaN and infinity.
+
+    >>> read_number(True), read_number("1"), read_number(float("inf"))
+    (1.0, None, None)
+    """
+    if not isinstance(value, SupportsFloat) or getattr(value, "shape", ()) != ():
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def describe(value: Any) -> str:
+    """A value and its kind, on one line.
+
+    >>> describe("high")
+    "'high' (str)"
+    """
+    return f"{' '.join(_short(reprlib.repr(value)).split())} ({type(value).__name__})"
 
 
 @dataclass(frozen=True)

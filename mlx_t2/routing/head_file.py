@@ -17,10 +17,13 @@ A file is refused in one error that lists everything wrong with it.
 import contextlib
 import json
 import math
+import reprlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+from safetensors import SafetensorError, safe_open
 
 from mlx_t2.errors import ExpertFileError
 from mlx_t2.files import fill_whole
@@ -28,6 +31,8 @@ from mlx_t2.svf import Arrays
 from mlx_t2.tasks import OTHER
 
 FORMAT, VERSION = "mlx-t2-router", "1"
+_LARGEST, _LEAST_SCALE = 1e9, 1e-12
+"""Far from what is fitted, and near enough that no probability is NaN."""
 
 
 def write_head(path: Path, tensors: Arrays, fields: dict[str, Any]) -> None:
@@ -42,24 +47,32 @@ def write_head(path: Path, tensors: Arrays, fields: dict[str, Any]) -> None:
 
 def read_head(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """The tensors and the fields, checked. Raises one ExpertFileError that lists all faults."""
-    loaded: Any
     try:
-        loaded = mx.load(str(path), format="safetensors", return_metadata=True)
-        mx.eval(loaded[0])  # a damaged disk fails here, not at a request
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split()) if path.is_file() else "no such file"
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            names = list(file.keys())
+            dtypes = {name: file.get_slice(name).get_dtype() for name in names}
+            tensors = {
+                name: mx.array(file.get_tensor(name)) for name in names if dtypes[name] == "F32"
+            }
+    except (OSError, SafetensorError, UnicodeEncodeError) as error:
         raise ExpertFileError(
-            f"{path}: cannot be read ({reason}), expected a whole {FORMAT} file"
+            f"{path}: cannot be read ({_reason(error)}), expected a whole {FORMAT} file"
         ) from error
-    tensors, metadata = loaded
     got = metadata.get("format"), metadata.get("format_version")
     if got != (FORMAT, VERSION):
         raise _refusal(path, [f"got format {got[0]!r} version {got[1]!r}"])
     fields = {key: _parse(metadata.get(key), key in _JSON) for key in _FIELDS}
-    faults = _field_faults(fields) + _tensor_faults(tensors, fields["labels"])
+    faults = _field_faults(fields) + _tensor_faults(tensors, dtypes, fields["labels"])
     if faults:
         raise _refusal(path, faults)
     return tensors, fields
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "no such file"
+    return " ".join(str(error).split())
 
 
 def _refusal(path: Path, faults: list[str]) -> ExpertFileError:
@@ -78,21 +91,26 @@ def _parse(text: str | None, is_json: bool) -> Any:
 
 
 def _are_labels(value: Any) -> bool:
-    if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
+    if not isinstance(value, list) or not all(map(_is_name, value)):
         return False
-    return len(set(value)) == len(value) and OTHER in value
+    return len(set(value)) == len(value) > 1 and value[-1] == OTHER
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and value.isprintable()
 
 
 def _are_metrics(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(number, int | float) and math.isfinite(number) for number in value.values()
+        type(number) in (int, float) and math.isfinite(float(number))
+        for number in value.values()
     )
 
 
 _FIELDS = {
-    "labels": (_are_labels, f"a list of different names, {OTHER!r} among them"),
-    "base_model": (bool, "a name"),
-    "base_fingerprint": (bool, "a hash"),
+    "labels": (_are_labels, f"a list of two or more different names, {OTHER!r} the last"),
+    "base_model": (_is_name, "a name"),
+    "base_fingerprint": (_is_name, "a hash"),
     "seed": (lambda value: type(value) is int, "a whole number"),
     "metrics": (_are_metrics, "an object of finite numbers"),
 }
@@ -101,13 +119,20 @@ _JSON = ("labels", "seed", "metrics")
 
 def _field_faults(fields: dict[str, Any]) -> list[str]:
     return [
-        f"{key}: got {fields[key]!r}, expected {expected}"
+        f"{key}: got {reprlib.repr(fields[key])}, expected {expected}"
         for key, (is_right, expected) in _FIELDS.items()
-        if not is_right(fields[key])
+        if not _holds(is_right, fields[key])
     ]
 
 
-def _tensor_faults(tensors: Arrays, labels: Any) -> list[str]:
+def _holds(is_right: Callable[[Any], bool], value: Any) -> bool:
+    try:
+        return is_right(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def _tensor_faults(tensors: Arrays, dtypes: dict[str, str], labels: Any) -> list[str]:
     """One line per tensor; shapes are checked as far as labels and `mean` say what they are."""
     n_labels = len(labels) if _are_labels(labels) else None
     width = tensors["mean"].size if "mean" in tensors else None
@@ -117,12 +142,19 @@ def _tensor_faults(tensors: Arrays, labels: Any) -> list[str]:
         "mean": (width,),
         "scale": (width,),
     }
-    faults = [f"{name}: missing" for name in sorted(shapes.keys() - tensors.keys())]
-    faults += [f"{name}: unknown tensor" for name in sorted(tensors.keys() - shapes.keys())]
-    for name in sorted(shapes.keys() & tensors.keys()):
+    faults = [f"{name}: missing" for name in sorted(shapes.keys() - dtypes.keys())]
+    faults += [f"{name!r}: unknown tensor" for name in sorted(dtypes.keys() - shapes.keys())]
+    for name in sorted(shapes.keys() & dtypes.keys()):
+        if name not in tensors:
+            faults.append(f"{name}: got {dtypes[name]}, expected finite float32 numbers")
+            continue
         tensor, shape = tensors[name], shapes[name]
-        if None not in shape and tensor.shape != shape:
+        if 0 in tensor.shape or (None not in shape and tensor.shape != shape):
             faults.append(f"{name}: got shape {tensor.shape}, expected {shape}")
-        elif tensor.dtype != mx.float32 or not mx.all(mx.isfinite(tensor)).item():
-            faults.append(f"{name}: got {tensor.dtype}, expected finite float32 numbers")
+        elif not mx.all(mx.isfinite(tensor)).item():
+            faults.append(f"{name}: NaN or infinite, expected finite float32 numbers")
+        elif mx.any(mx.abs(tensor) > _LARGEST).item():
+            faults.append(f"{name}: expected numbers of at most {_LARGEST:g}")
+        elif name == "scale" and mx.any(tensor < _LEAST_SCALE).item():
+            faults.append(f"{name}: expected numbers of at least {_LEAST_SCALE:g}")
     return faults

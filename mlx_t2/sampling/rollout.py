@@ -2,11 +2,13 @@
 used for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from mlx_t2.errors import TaskDataError
-from mlx_t2.grading import Grade, cut_off
+from mlx_t2.grading import Grade, cut_off, describe, read_number
 from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Problem, Task
 
@@ -40,8 +42,8 @@ def rollouts(
     """`group` graded completions per problem.
 
     numbers: of the problems, see `sample`.
-    Raises: what the task's grader raises; TaskDataError where a grade is below the least that
-        the task says it gives.
+    Raises: what the task's grader raises; TaskDataError where there is not one grade for each
+        completion, or one below the least that the task says it gives.
     """
     prompts = [model.encode(problem.messages) for problem in problems]
     completions_P_G = sample(model, prompts, config, group, numbers)
@@ -61,18 +63,62 @@ def grade_completions(
 ) -> list[Grade]:
     """One grade per completion, in order. One that the limit ended has not answered: it is
     wrong and earns the least that a wrong answer can.
+
+    Raises: TaskDataError where the task gives anything else than a Grade for each completion.
     """
-    grades = task.grade([(problem, completion.text) for problem, completion in attempts])
+    grades = _ask_grades(task, [(problem, completion.text) for problem, completion in attempts])
+    worst = read_number(task.worst_reward)
+    if worst is None:
+        raise TaskDataError(
+            f"{task.name}: got worst_reward {describe(task.worst_reward)}, expected a finite "
+            "number"
+        )
     for grade in grades:
-        if grade.reward < task.worst_reward:
+        if grade.reward < worst:
             raise TaskDataError(
                 f"{task.name}: got reward {grade.reward:g} ({grade.reason}), expected at least "
-                f"the task's worst_reward, {task.worst_reward:g}"
+                f"the task's worst_reward, {worst:g}"
             )
     return [
-        grade if completion.is_finished else cut_off(len(completion.tokens), task.worst_reward)
+        grade if completion.is_finished else cut_off(len(completion.tokens), worst)
         for grade, (_, completion) in zip(grades, attempts, strict=True)
     ]
+
+
+def _ask_grades(task: Task, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
+    """The task's grades, as many as there are attempts. A task is other people's code: what it
+    gives is looked at once, here, before anything is made of it.
+    """
+    where, n = task.name, len(attempts)
+    try:
+        given: Any = task.grade(attempts)
+    except TaskDataError as error:
+        raise TaskDataError(f"{where}: one of {n} completions: {error}") from error
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise TaskDataError(f"{where}: got {describe(given)}, expected {n} grades in a list")
+    try:
+        grades = list(islice(given, n + 1))
+    except TaskDataError as error:
+        raise TaskDataError(f"{where}: one of {n} completions: {error}") from error
+    if len(grades) != n:
+        got = f"more than {n}" if len(grades) > n else len(grades)
+        raise TaskDataError(
+            f"{where}: got {got} grades for {n} completions, expected one for each"
+        )
+    return [_read_grade(where, i, n, grade) for i, grade in enumerate(grades, 1)]
+
+
+def _read_grade(where: str, number: int, n: int, grade: Any) -> Grade:
+    """The grade, if it is one; a class of its own may have left its fields unchecked."""
+    if not isinstance(grade, Grade):
+        raise TaskDataError(
+            f"{where}: grade {number} of {n}: got {describe(grade)}, expected "
+            "Grade(reward, is_right, reason)"
+        )
+    try:
+        return Grade(grade.reward, grade.is_right, str(grade.reason))
+    except TaskDataError as error:
+        raise TaskDataError(f"{where}: grade {number} of {n}: {error}") from error
 
 
 def held_out_accuracy(

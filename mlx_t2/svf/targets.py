@@ -74,10 +74,14 @@ class Targets:
             )
         return survey.targeted
 
+    def name(self, path: str) -> bool:
+        """Whether they speak of the module at `path`, whatever it is."""
+        return bool(re.search(NAMED_TARGETS.get(self.pattern, self.pattern), path))
+
     def _reason(self, path: str, module: nn.Module) -> str | None:
         """Why the module at `path` wears no scales; None where it does."""
         reason = look_up(EXCLUDED, path) or _class_fault(module)
-        if reason or re.search(NAMED_TARGETS.get(self.pattern, self.pattern), path):
+        if reason or self.name(path):
             return reason
         return f"not among the targets {self.pattern!r}"
 

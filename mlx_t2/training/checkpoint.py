@@ -7,6 +7,7 @@ it stays until the next.
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_t2.errors import CheckpointError
-from mlx_t2.files import file_errors, write_whole
+from mlx_t2.files import file_errors, reading_errors, write_whole
 from mlx_t2.svf import Arrays, Scales
 
 from .optimizer import OptimizerState
@@ -61,8 +62,16 @@ def save_state(folder: Path, state: State) -> None:
 
 
 def generations(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, newest first."""
-    return sorted(folder.glob("step-*.safetensors"), reverse=True)
+    """The checkpoints in a folder, newest first; files of other names are not."""
+    with reading_errors(folder):
+        steps = [(_step_in(path.name), path) for path in folder.glob("step-*.safetensors")]
+    return [path for step, path in sorted(steps, reverse=True) if step >= 0]
+
+
+def _step_in(name: str) -> int:
+    """The step in a checkpoint's name; -1 for other names."""
+    found = re.fullmatch(r"step-([0-9]{6,12})\.safetensors", name)
+    return int(found[1]) if found else -1
 
 
 def newest_state(folder: Path) -> tuple[State, list[str]]:
@@ -82,9 +91,13 @@ def newest_state(folder: Path) -> tuple[State, list[str]]:
 def load_state(path: Path) -> State:
     """Read a checkpoint back. Raises CheckpointError where there is none or it is damaged."""
     try:
-        return unpack(path.read_bytes())
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: no checkpoint to resume from ({error})") from error
+        state = unpack(path.read_bytes())
+        if state.step != _step_in(path.name):
+            raise ValueError(f"it is of step {state.step}")
+        return state
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: no checkpoint to resume from ({reason})") from error
 
 
 def pack(state: State) -> bytes:

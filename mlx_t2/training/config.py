@@ -130,8 +130,11 @@ def setting_types() -> dict[str, Any]:
     return get_type_hints(TrainConfig)
 
 
-MAY_CHANGE = ("rows", "memory_gb")
-"""Settings that a resumed run may have otherwise: they move work, not the objective."""
+MOVE_WORK = ("rows", "memory_gb")
+"""Settings of how much is done at once; the objective is the same."""
+
+MAY_CHANGE = (*MOVE_WORK, "steps", "patience")
+"""Settings that a resumed run may have otherwise: those, and when it is over."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "rloo": {},

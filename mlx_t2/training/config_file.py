@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import reprlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from mlx_t2.errors import CheckpointError, ConfigError
 
 from .config import MAY_CHANGE, PRESETS, TrainConfig, setting_types
 from .ranks import Ranks
+from .run_folder import RunFolder
 
 _ALLOWED: dict[str, tuple[Any, ...]] = {  # the types of a setting, or the words that it may be
     name: get_args(kind) or (kind,) for name, kind in setting_types().items()
@@ -31,10 +33,10 @@ def read_config(
     mode presets, which wins over the defaults.
 
     resumed: a run folder to go on with; its settings hold, and flags and file may only repeat
-        them, but for memory_gb and rows.
+        them, but for memory_gb, rows, steps and patience.
     Under `mlx.launch` the first machine's settings hold for all.
     Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a
-    folder without a run.
+    folder without a run, or one that another process trains in.
     """
     return TrainConfig(**Ranks().from_first(_choose, flags, file, resumed))
 
@@ -54,25 +56,29 @@ def _resume(folder: Path, flags: dict[str, Any]) -> TrainConfig:
     try:
         stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings = {name: stored[name] for name in _ALLOWED}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: no run to resume from ({error})") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{folder}: no run to resume from ({error}). Without --resume a new one begins"
+        ) from error
     _check(settings, str(folder / "config.json"))
-    changed = [
-        f"{k}={v!r} (it has {settings[k]!r})"
-        for k, v in flags.items()
-        if settings[k] != v and k not in MAY_CHANGE
-    ]
+    changed = [name for name in flags if settings[name] != flags[name]]
+    changed = [name for name in changed if name not in MAY_CHANGE]
     if changed:
-        raise ConfigError(
-            f"{folder}: got {', '.join(changed)}, but a resumed run keeps its settings"
+        got = ", ".join(
+            f"{name}={flags[name]!r} (it has {settings[name]!r})" for name in changed
         )
+        raise ConfigError(
+            f"{folder}: got {got}, but a resumed run keeps its settings. Leave out "
+            f"{', '.join(changed)}, or begin another run with --out"
+        )
+    RunFolder(folder).check_idle()
     return TrainConfig(**settings | flags)
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except Exception as error:  # PyYAML raises whatever a value's constructor does
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file}: cannot be read as YAML or JSON ({reason})") from error
     if not isinstance(settings, dict):
@@ -86,18 +92,22 @@ def _read(file: Path) -> dict[str, Any]:
 def _number(value: Any) -> Any:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return value
 
 
 def _check(settings: dict[str, Any], where: str) -> None:
-    unknown = [str(key) for key in settings if key not in _ALLOWED]
+    unknown = [
+        key if isinstance(key, str) else reprlib.repr(key)
+        for key in settings
+        if key not in _ALLOWED
+    ]
     if unknown:
         raise ConfigError(
             f"{where}: got {', '.join(unknown)}, expected some of {', '.join(_ALLOWED)}"
         )
     wrong = [
-        f"{key}: got {value!r}, expected {_describe(_ALLOWED[key])}"
+        f"{key}: got {reprlib.repr(value)}, expected {_describe(_ALLOWED[key])}"
         for key, value in settings.items()
         if not _is_one_of(value, _ALLOWED[key])
     ]

@@ -34,6 +34,7 @@ from .gradient import AdvantageGroup
 from .learner import Update
 from .phase import Phase, Watched
 from .run import Run, resume_run, start_run
+from .run_folder import RunFolder
 from .step_report import GradedGroup, StepReport, describe_group, find_signs
 
 _WATCHED = 0.5
@@ -76,19 +77,17 @@ def watch_training(
     """`train`, for whoever wants to see more: beside the report of each step, a `Phase` where a
     part of the work begins and wherever it has got on.
     """
-    faults: list[str] = []
     threads = blas.threads(blas.choose_threads(_WATCHED).count)
-    with limited_memory(), threads, _allocation_errors():
-        if resume:
-            run, state, faults = yield from resume_run(model, task, config, out)
-        else:
-            run, state = yield from start_run(model, task, config, out)
+    with limited_memory(), threads, _allocation_errors(), RunFolder(out) as folder:
+        prepare = resume_run if resume else start_run
+        run, state, notes = yield from prepare(model, task, config, folder)
         while not run.is_over(state):
             step = yield from take_step(run, state)
             state, report = step.state, step.report
-            if faults:
-                report, faults = replace(report, warning="; ".join(faults)), []
             run.record(report, [group.line(state.step) for group in step.groups], state)
+            if notes:  # shown, not kept: the logs are those of an undisturbed run
+                warning = "; ".join([*notes, *filter(None, [report.warning])])
+                report, notes = replace(report, warning=warning), []
             yield report
             run.check_memory(report)
         yield from run.finish(state)

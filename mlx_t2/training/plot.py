@@ -11,8 +11,10 @@ import numpy as np
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.experts import Expert
-from mlx_t2.files import fill_whole, read_lines
+from mlx_t2.files import fill_whole
 from mlx_t2.svf import Scales
+
+from .run_folder import read_metrics
 
 _BINS = 24
 """Along the singular values, the largest first."""
@@ -31,7 +33,7 @@ def plot_run(out: Path) -> Path:
         raise ConfigError(
             "plot: matplotlib is not installed. pip install 'mlx_t2[plots]'"
         ) from error
-    entries = read_lines(out / "metrics.jsonl")
+    entries = read_metrics(out)
     if not entries:
         raise ConfigError(f"{out}: no metrics.jsonl with steps in it, expected a run folder")
     expert = Expert.load(out / "expert.safetensors")

@@ -11,14 +11,14 @@ from typing import Any
 
 from mlx_t2 import blas
 from mlx_t2.errors import CheckpointError, ConfigError, TrainingError
-from mlx_t2.experts import Expert
+from mlx_t2.experts import Expert, name_of
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig, rollouts
 from mlx_t2.svf import Scales
 from mlx_t2.tasks import Problem, Task
 
 from .checkpoint import State, pack, unpack
-from .config import MAY_CHANGE, TrainConfig
+from .config import MOVE_WORK, TrainConfig
 from .gradient import Objective
 from .learner import Learner, check_model, parametrise, start_scales
 from .phase import Phase, Watched
@@ -48,10 +48,13 @@ class Run:
     test: Sequence[Problem]
     threads: Sequence[int]
     """BLAS's, on each machine: with another number, sums are rounded otherwise."""
+    model_name: str
+    """What the model was called when the run began."""
 
     def settings(self) -> dict[str, Any]:
         """What config.json keeps."""
         return _identity(self.model, self.task, self.config) | {
+            "model": self.model_name,
             "fitted": vars(self.learner.limits),
             "blas_threads": list(self.threads),
             "form": "live",
@@ -140,58 +143,93 @@ class Run:
             "steps": state.step,
             "skipped_steps": state.skipped,
         }
+        longest = max(z.shape[-1] for z in state.best.values())
+        is_full = self.config.rank is None or self.config.rank > longest
+        init = self.config.init and name_of(Path(self.config.init))  # paths are the maker's own
         expert = Expert(
             name=self.task.domain,
             scales=state.best,
-            base_model=self.model.name,
+            base_model=self.model_name,
             base_fingerprint=self.model.fingerprint(self.config.targets),
             targets=self.config.targets,
-            rank=self.config.rank,
+            rank=None if is_full else self.config.rank,
             task=self.task.name,
             seed=self.config.seed,
-            config=dataclasses.asdict(self.config) | {"prompt": list(self.task.prompt)},
+            config=dataclasses.asdict(self.config)
+            | {"init": init, "prompt": list(self.task.prompt)},
             metrics=metrics | result,
         )
         self.folder.save_expert(expert)
 
 
 def start_run(
-    model: SVFModel, task: Task, config: TrainConfig, out: Path
-) -> Watched[tuple[Run, State]]:
-    """A new run in a new folder, and the state before its first step.
+    model: SVFModel, task: Task, config: TrainConfig, folder: RunFolder
+) -> Watched[tuple[Run, State, list[str]]]:
+    """A new run in a new folder, the state before its first step, and what is worth a note.
 
     Raises: CheckpointError where a run is in the folder.
     """
-    ranks, folder = _check(model, config), RunFolder(out)
+    ranks = _check(model, config)
     ranks.on_first(folder.check_free)
     start = start_scales(model, config)
-    run = yield from _make_run(model, task, config, ranks, folder, start)
-    ranks.on_first(folder.open, run.settings())
-    return run, (yield from run.first_state())
+    run = yield from _make_run(model, task, config, ranks, folder, start, model.name)
+    notes = ranks.on_first(folder.open, run.settings())
+    return run, (yield from run.first_state()), notes or []
 
 
 def resume_run(
-    model: SVFModel, task: Task, config: TrainConfig, out: Path
+    model: SVFModel, task: Task, config: TrainConfig, folder: RunFolder
 ) -> Watched[tuple[Run, State, list[str]]]:
     """The run in that folder; the state of its newest whole checkpoint, or before the first
-    step, where there is none; and what is wrong with newer checkpoints.
+    step, where there is none; and what is worth a note: what is wrong with newer checkpoints or
+    in the logs.
 
-    Raises: CheckpointError for a folder without a run, with another one, or with checkpoints
-    that are all damaged.
+    Raises: CheckpointError for a folder without a run, with another one, with one that another
+    process trains, or with checkpoints that are all damaged.
     """
-    ranks, folder = _check(model, config), RunFolder(out)
+    ranks = _check(model, config)
     stored = ranks.from_first(folder.read_same, _identity(model, task, config))
-    doubts = _take_threads(ranks, stored)
-    has_checkpoint = ranks.from_first(folder.has_checkpoint)
-    start = {} if has_checkpoint else start_scales(model, config)
+    notes = ranks.on_first(folder.hold) or []
+    notes += _take_threads(ranks, stored)
+    found = _read_newest(ranks, folder) if ranks.from_first(folder.has_checkpoint) else None
+    if found:
+        _check_state(found[0], model, config, folder)
+    start = {} if found else start_scales(model, config)
     former = _former_limits(folder, config, stored)
-    run = yield from _make_run(model, task, config, ranks, folder, start, former)
+    name = str(stored.get("model", model.name))
+    run = yield from _make_run(model, task, config, ranks, folder, start, name, former)
+    state, faults = found or ((yield from run.first_state()), [])
+    notes += faults + _describe_extension(stored, config, state)
+    if not run.is_over(state):
+        notes += ranks.on_first(folder.forget_after, state.step) or []
     ranks.on_first(folder.write_settings, run.settings())
-    if has_checkpoint:
-        state, faults = _read_newest(ranks, folder)
-        return run, state, [*doubts, *faults]
-    ranks.on_first(folder.forget_after, 0)
-    return run, (yield from run.first_state()), []
+    return run, state, notes
+
+
+def _check_state(state: State, model: SVFModel, config: TrainConfig, folder: RunFolder) -> None:
+    """Raise CheckpointError where the checkpoint is of other layers, or further on than the
+    settings go.
+    """
+    if {path: z.shape for path, z in state.best.items()} != model.shapes:
+        raise CheckpointError(
+            f"{folder.path}: its newest checkpoint is not of this run: its layers are others"
+        )
+    if state.step > config.steps:
+        raise CheckpointError(
+            f"{folder.path}: got steps={config.steps}, but {state.step} are done, expected as "
+            "many or more. A shorter run begins anew, in another folder (--out)"
+        )
+
+
+def _describe_extension(stored: dict[str, Any], config: TrainConfig, state: State) -> list[str]:
+    """What a run that goes on for more steps than it began with has to know."""
+    if stored.get("steps") == config.steps or config.schedule == "constant" or not state.step:
+        return []
+    return [
+        f"schedule {config.schedule}: the learning rate now falls over {config.steps} steps, "
+        f"not {stored.get('steps')}, so it jumps after step {state.step}, and the run is not "
+        f"that of {config.steps} steps from the start"
+    ]
 
 
 def _check(model: SVFModel, config: TrainConfig) -> Ranks:
@@ -213,6 +251,7 @@ def _make_run(
     ranks: Ranks,
     folder: RunFolder,
     start: Scales,
+    name: str,
     former: Sequence[RowLimits] = (),
 ) -> Watched[Run]:
     """Measure how much is done at once: on all machines what the smallest can take, and what a
@@ -229,7 +268,7 @@ def _make_run(
     validation = task.problems("validation", config.validation)
     test = task.problems("test", config.test)
     threads = ranks.gather_all(blas.current_threads())
-    return Run(model, task, config, ranks, folder, learner, validation, test, threads)
+    return Run(model, task, config, ranks, folder, learner, validation, test, threads, name)
 
 
 def _take_threads(ranks: Ranks, stored: dict[str, Any]) -> list[str]:
@@ -266,10 +305,10 @@ def _former_limits(
     if (
         not isinstance(fitted, dict)
         or fitted.keys() != names
-        or not all(isinstance(number, int) for number in fitted.values())
+        or not all(type(number) is int and number > 0 for number in fitted.values())
     ):
         raise CheckpointError(f"{folder.path}: config.json has no 'fitted' of a run")
-    is_changed = any(getattr(config, name) != stored[name] for name in MAY_CHANGE)
+    is_changed = any(getattr(config, name) != stored.get(name) for name in MOVE_WORK)
     return [] if is_changed else [RowLimits(**fitted)]
 
 

@@ -48,7 +48,7 @@ def router(library, tiny_model) -> HeadRouter:
         for i in range(3)
     ]
     router = HeadRouter.train(tiny_model, examples)
-    router.save(library.router_path(tiny_model.name))
+    router.save(library.router_paths()[0])
     return router
 
 
@@ -268,6 +268,40 @@ def test_a_router_that_knows_no_expert_is_refused(tiny_model, library, router, e
         (library.own / f"{name}.safetensors").rename(library.own / f"my-{name}.safetensors")
     with pytest.raises(ConfigError, match=r"router: it knows .*, the experts are my-expr"):
         find_strategy(tiny_model, library, adaptation="mixture")
+
+
+# The same model by another name
+
+
+def test_a_router_is_found_by_fingerprint_whatever_the_model_is_called(
+    tiny_model, library, router, tmp_path
+):
+    """Bundled beside routers of other models; an own one that is damaged is not in the way."""
+    bundled = tmp_path / "bundled"
+    for name in ("a-model", "tiny", "z-model"):
+        (bundled / name).mkdir(parents=True)
+    (bundled / "a-model" / "router.safetensors").write_bytes(b"of another model")
+    library.router_paths()[0].rename(bundled / "z-model" / "router.safetensors")
+    both = Library(library.own, bundled=bundled)
+    tiny_model.name = "/home/somebody/models/tiny"
+    assert find_strategy(tiny_model, both, adaptation="classifier").finish().name
+    (library.own / "router.safetensors").write_bytes(b"ashes")
+    assert find_strategy(tiny_model, both, adaptation="classifier").finish().name
+    (bundled / "z-model" / "router.safetensors").unlink()
+    with pytest.raises(ExpertFileError, match=r"library: no router of /home(.|\n)*passed over"):
+        find_strategy(tiny_model, both, adaptation="classifier")
+
+
+@pytest.mark.parametrize("adaptation", ["sum", "mixture", "classifier", "prompt"])
+def test_experts_of_unlike_targets_and_names_of_the_model_go_together(
+    library, router, make_expert, adaptation
+):
+    attention = make_expert("kind", 2, "attention")
+    replace(attention, base_model="./tiny").save(library.own / "kind.safetensors")
+    strategy = find_strategy(fresh(), library, adaptation=adaptation).finish()
+    (adapted,) = strategy.adapt([[{"role": "user", "content": "kind 1"}]])
+    if adaptation == "sum":
+        assert adapted.coefficients.keys() == {"kind", "largest", "expression"}
 
 
 # Python

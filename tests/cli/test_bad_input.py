@@ -102,7 +102,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
     # Folders
     (f"{TRAIN} --out taken", "taken: cannot be written ("),
     (f"{TRAIN} --out taken/new", "taken/new: cannot be written ("),
-    (f"{TRAIN} --out run", "run: holds a run already; resume it or name another folder"),
+    (f"{TRAIN} --out run", "run: holds a run already; resume it (--resume) or name"),
     ("train largest --model tiny --out new --resume", "new: no run to resume from ("),
     ("train largest --model tiny --out tiny --resume", "tiny: no run to resume from ("),
     (

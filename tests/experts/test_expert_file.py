@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from safetensors.numpy import save_file
 import mlx_t2
 from mlx_t2.errors import ConfigError, ExpertFileError, FileError, ShapeError
 from mlx_t2.experts import Expert
+from mlx_t2.experts.file import encode
 
 METADATA = {
     "format": "mlx-t2-expert",
@@ -89,7 +91,7 @@ def test_the_file_is_the_one_that_the_documentation_describes(make_expert, tmp_p
     assert (metadata["format"], metadata["format_version"]) == ("mlx-t2-expert", "1")
 
 
-@pytest.mark.parametrize(("rank", "text"), [(None, "full"), (64, "64")])
+@pytest.mark.parametrize(("rank", "text"), [(None, "full"), (7, "7")])
 def test_the_rank_is_a_number_in_python_and_text_in_the_file(make_expert, tmp_path, rank, text):
     make_expert(rank=rank).save(tmp_path / "a.safetensors")
     with safe_open(tmp_path / "a.safetensors", "numpy") as file:
@@ -97,9 +99,65 @@ def test_the_rank_is_a_number_in_python_and_text_in_the_file(make_expert, tmp_pa
     assert Expert.load(tmp_path / "a.safetensors").rank == rank
 
 
-def test_an_expert_without_scales_is_the_base_and_can_be_kept(make_expert, tmp_path):
-    make_expert(scales={}).save(tmp_path / "none.safetensors")
-    assert Expert.load(tmp_path / "none.safetensors").scales == {}
+def test_an_expert_that_changes_nothing_can_be_kept(make_expert, tmp_path):
+    ones = {path: mx.ones(z.shape) for path, z in make_expert().scales.items()}
+    make_expert(scales=ones).save(tmp_path / "ones.safetensors")
+    assert Expert.load(tmp_path / "ones.safetensors").scales.keys() == ones.keys()
+
+
+CONTRADICTIONS = [  # fields, what is said of them
+    ({"scales": {}}, "no vectors: it would do nothing"),
+    ({"rank": 8}, "rank: got 8, but the longest vector has 7 numbers"),
+    ({"rank": 6}, "rank: got 6, but the longest vector has 7 numbers"),
+    ({"rank": 10**8}, "but the longest vector has 7 numbers"),
+    ({"targets": "attention"}, "up_proj.z: not among the targets 'attention'"),
+    ({"targets": "layers.1"}, "up_proj.z: not among the targets 'layers.1'"),
+    ({"targets": "("}, "targets: got '(', expected mlp, attention, all or a regular"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), CONTRADICTIONS)
+def test_vectors_that_contradict_the_rest_are_refused_everywhere(
+    make_expert, tmp_path, changes, said
+):
+    expert = make_expert(**changes)
+    with pytest.raises(ShapeError, match=re.escape(said)):
+        expert.save(tmp_path / "a.safetensors")
+    shapes = {path: z.shape for path, z in expert.scales.items()}
+    with pytest.raises(ExpertFileError, match=re.escape(said)):
+        expert.check("tiny", expert.base_fingerprint, shapes)
+    (tmp_path / "a.safetensors").write_bytes(encode(expert.scales, vars(expert)))
+    with pytest.raises(ExpertFileError, match=re.escape(said)):
+        Expert.load(tmp_path / "a.safetensors")
+
+
+ODD_PROMPTS = [
+    *("Answer.", 7, {"role": "system"}, ["Answer."], [None], [[]], [{}], [{"role": "user"}]),
+    *([{"role": "user", "content": None}], [{"role": 1, "content": "a"}]),
+    *([{"role": "user", "content": ["a"]}], [{"role": "user", "content": "\ud800"}]),
+    [{"role": "user", "content": "a", "name": "b"}],
+]
+
+
+@pytest.mark.parametrize("prompt", ODD_PROMPTS)
+def test_a_prompt_is_a_list_of_messages(make_expert, tmp_path, prompt):
+    with pytest.raises(ConfigError, match="expert 'new': config: expected a prompt that is"):
+        make_expert(name="new", config={"prompt": prompt})
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(
+        encode(make_expert().scales, vars(make_expert()) | {"config": {"prompt": prompt}})
+    )
+    with pytest.raises(ExpertFileError, match=r"metadata config: got .*, expected a prompt"):
+        Expert.load(path)
+
+
+@pytest.mark.parametrize("key", ["base_model", "base_fingerprint", "targets", "task"])
+@pytest.mark.parametrize("text", ["a\x1b[2J", "a\nb", "\0", "\u202egnp"])
+def test_text_that_cannot_be_printed_is_refused(make_expert, tmp_path, key, text):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(encode(make_expert().scales, vars(make_expert()) | {key: text}))
+    with pytest.raises(ExpertFileError, match=f"{key}: got .*, expected text that can"):
+        Expert.load(path)
 
 
 def test_the_file_gives_the_name_and_a_run_folder_gives_it_to_its_expert(make_expert, tmp_path):
@@ -329,6 +387,7 @@ def test_an_unwritable_place_gives_one_line_and_nothing_is_left(make_expert, tmp
 KILLED = """
 import os, signal
 from mlx_t2.experts import Expert
+from mlx_t2.experts.file import encode
 expert = Expert.load("new.safetensors")
 os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 expert.save("a.safetensors")

@@ -107,9 +107,13 @@ def test_files_of_other_formats_are_not_experts(library):
 
 
 def test_the_router_is_beside_the_experts(library):
-    assert library.router_path("tiny") == library.bundled / "tiny" / "router.safetensors"
+    bundled = library.bundled / "tiny" / "router.safetensors"
+    assert library.router_paths() == [bundled]
     alone = Library(library.own, bundled=None)
-    assert alone.router_path("tiny") == library.own / "router.safetensors"
+    own = library.own / "router.safetensors"
+    assert alone.router_paths() == [own]
+    own.write_bytes(b"")
+    assert library.router_paths() == [own, bundled]
 
 
 def test_one_folder_is_opened_alone(library, tmp_path):

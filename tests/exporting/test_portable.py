@@ -9,7 +9,7 @@ from mlx_t2.exporting import to_safetensors
 
 
 def expert(z=2.0):
-    provenance = ["tiny", "ab12", "mlp", None, "largest", 0, {}, {}]
+    provenance = ["tiny", "ab12", "all", None, "largest", 0, {}, {}]
     return Expert("maths", {"a": mx.array([z, 1.0])}, *provenance)
 
 

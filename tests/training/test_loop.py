@@ -281,7 +281,8 @@ def test_a_model_whose_scores_are_nan_stops_with_the_last_step_kept(model, tmp_p
 
 
 def test_any_text_in_the_logs_survives_a_resume(tmp_path):
-    entries = [{"step": 1, "text": "a\u2028b\u0085c"}, {"step": 2, "text": "\x0b�"}]
+    texts = ("a\u2028b\u0085c", "\x0b�")
+    entries = [{"step": step, "completions": [text]} for step, text in enumerate(texts, 1)]
     for entry in entries:
         append_line(tmp_path / "samples.jsonl", entry)
     assert read_lines(tmp_path / "samples.jsonl") == entries
