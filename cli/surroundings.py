@@ -27,9 +27,9 @@ def prepare() -> None:
     sys.stdout = _guard(sys.stdout, _Output)
     sys.stderr = _guard(sys.stderr, _Remarks)
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(
-            errors="surrogateescape"
-        )  # `find_stray_byte` names what is not text
+        is_ascii = codecs.lookup(sys.stdin.encoding).name == "ascii"  # UTF-8 has all of it
+        encoding = "utf-8" if is_ascii else sys.stdin.encoding
+        sys.stdin.reconfigure(encoding=encoding, errors="surrogateescape")
     mend_temporary_folder()
 
 

@@ -62,6 +62,14 @@ CASES: list[Case] = [
             ("tasks", "ascii", "largest"),
         )
     ),
+    Case(
+        kind="no UTF-8 out",
+        words=f"{ALONE} --json",
+        code=0,
+        printed='"prompt_tokens": 9,',
+        environment={"PYTHONIOENCODING": "ascii"},
+        stdin="é\n".encode(),
+    ),
     # What comes in is text
     *(
         Case(kind="no UTF-8 in", words=words, code=code, said=said, stdin=stdin)
