@@ -15,6 +15,7 @@ COMMANDS = [
     *("export", "bench", "cache"),
 ]
 RUN = {
+    ".lock",
     *("config.json", "metrics.jsonl", "samples.jsonl", "checkpoint", "expert.safetensors"),
     "plot.png",
 }
