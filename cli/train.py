@@ -48,18 +48,19 @@ def train(
     from mlx_t2.models import check_conversations
     from mlx_t2.reading import batching
     from mlx_t2.tasks import get_task
-    from mlx_t2.training import open_tracker, read_config, watch_planning
+    from mlx_t2.training import check_task, open_tracker, read_config, watch_planning
 
     flags = {name: value for name, value in settings.items() if value is not None}
     chosen = get_task(task)
     read = read_config(flags, config, out if resume else None)
+    check_task(chosen, read)  # known before the model is loaded
     _begin(f"loading {model}")
     worn = open_model(model)
     first = chosen.step(read.prompts, read.seed)
     check_conversations(worn, [problem.messages for problem in first])
     _begin("decomposing")
     decompose_with_bar(worn, read.targets, read.rank)
-    for remark in (batching(worn).why, _describe_load()):
+    for remark in (batching(worn).why, _describe_load(), _describe_rank(worn, read.rank)):
         if remark:
             note(remark)
     if dry_run:
@@ -89,6 +90,16 @@ def _describe_load() -> str | None:
     if not threads.is_busy:
         return None
     return f"busy machine ({threads.why}): BLAS threads: {threads.count}"
+
+
+def _describe_rank(model: "SVFModel", rank: int | None) -> str | None:
+    """Where a rank asks for more than there is."""
+    most = max(shape[-1] for shape in model.shapes.values())
+    if rank is None or rank <= most:
+        return None
+    return (
+        f"rank: got {rank:,}, no weight has more than {most:,} singular values: all are scaled"
+    )
 
 
 def _send_nowhere(_: "StepReport") -> None:

@@ -89,6 +89,7 @@ class TrainingDisplay:
         """is_shown: off for all machines but the first."""
         self._title, self._is_shown = title, is_shown
         self._is_live = is_shown and stderr.is_terminal
+        self._is_working = True
         self._line, self._left = PhaseLine(), TimeLeft(config)
         self._steps = config.steps
         self._rewards: list[float] = []
@@ -103,7 +104,7 @@ class TrainingDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._line.show(None)
+        self._is_working = False
         if self._is_live:
             self._live.stop()
 
@@ -153,9 +154,11 @@ class TrainingDisplay:
     def _draw(self) -> Table:
         report = self._report
         drawn = draw_facts(self._title, [])
-        drawn.add_row("now", self._line.draw())
-        step = report.step if report else 0
-        drawn.add_row("step", Text(f"{step} of {self._steps} done, {self._time_left()}"))
+        if self._is_working:
+            drawn.add_row("now", self._line.draw())
+        step = f"{report.step if report else 0} of {self._steps} done"
+        left = f", {self._time_left()}" if self._is_working else ""
+        drawn.add_row("step", Text(step + left))
         if report is None:
             return drawn
         for name, value in self._facts(report):
@@ -172,7 +175,7 @@ class TrainingDisplay:
         left = self._left.seconds()
         if left is None:
             return "time left is known after the first one"
-        return f"about {duration(max(1, left))} left" if left else "done"
+        return f"about {duration(max(1, left))} left"
 
     def _facts(self, report: "StepReport") -> list[tuple[str, str]]:
         return [

@@ -78,7 +78,8 @@ def decompose_weight(
         return stack_bases([decompose_weight(w, stream, rank, precision) for w in weight])
     side: Side = "left" if weight.shape[0] <= weight.shape[1] else "right"
     w = weight.astype(_DTYPES[precision], stream=stream)
-    kept = slice(None, None, -1) if rank is None else slice(-1, -rank - 1, -1)
+    n = min(weight.shape)
+    kept = slice(None, None, -1) if rank is None or rank >= n else slice(-1, -rank - 1, -1)
     with mx.stream(stream):
         gram = _lower_gram(w if side == "left" else w.T)
         values, vectors = mx.linalg.eigh(gram, UPLO="L", stream=stream)

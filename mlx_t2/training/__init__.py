@@ -8,6 +8,7 @@ from .advantages import leave_one_out as leave_one_out
 from .config import PRESETS as PRESETS
 from .config import TrainConfig as TrainConfig
 from .config_file import read_config as read_config
+from .learner import check_task as check_task
 from .loop import train as train
 from .loop import watch_training as watch_training
 from .phase import Phase as Phase

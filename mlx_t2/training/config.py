@@ -17,6 +17,11 @@ Penalty = Literal["k2", "k1", "paper", "reference"]
 Truncated = Literal["wrong", "masked"]
 ParametrisationName = Literal["direct", "sigmoid", "bands"]
 
+_COUNTS = ("steps", "eval_every", "warmup", "overlong", "patience", "rows", "bands", "rank")
+_MOST = 999_999_999
+_MOST_COMPLETIONS = 100_000
+"""Per step: all of them are in memory, as text and tokens."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -89,10 +94,11 @@ class TrainConfig:
     def __post_init__(self):
         for name in ("steps", "prompts", "group", "eval_every", "validation", "bands"):
             self._check(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("rows", "patience"):
+        for name in ("rows", "patience", "rank"):
             self._check(
                 name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more"
             )
+        self._check_size()
         for name in ("lr", "clip"):
             self._check(name, 0 < getattr(self, name) < math.inf, "more than 0")
         for name in ("kl", "temperature"):
@@ -101,12 +107,23 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 0, "0 or more")
         self._check("seed", 0 <= self.seed < 2**43, "0 or more, and less than 2^43")
         memory = self.memory_gb
-        self._check("memory_gb", memory is None or 0 < memory < math.inf, "more than 0")
+        self._check("memory_gb", memory is None or 0 < memory < 1e6, "more than 0, below 1e6")
         for name, kind in setting_types().items():
             if get_origin(kind) is Literal:
                 known = get_args(kind)
                 self._check(name, getattr(self, name) in known, " or ".join(known))
         self._check_pairs()
+
+    def _check_size(self) -> None:
+        """A count that is larger than any machine can do is a slip of the hand."""
+        for name in _COUNTS:
+            self._check(name, (getattr(self, name) or 0) <= _MOST, f"at most {_MOST:,}")
+        completions = self.prompts * self.group
+        if completions > _MOST_COMPLETIONS:
+            raise ConfigError(
+                f"prompts and group: got {self.prompts:,} problems with {self.group:,} "
+                f"completions each, expected at most {_MOST_COMPLETIONS:,} completions per step"
+            )
 
     def _check(self, name: str, is_right: bool, expected: str) -> None:
         if not is_right:

@@ -46,6 +46,14 @@ def check_model(model: SVFModel, config: TrainConfig) -> None:
     check_trainable(model.network)
 
 
+def check_task(task: Task, config: TrainConfig) -> None:
+    """Raise TaskDataError where the task has fewer problems than `config` asks for."""
+    task.problems("validation", config.validation)
+    if config.test:
+        task.problems("test", config.test)
+    task.step(config.prompts, config.seed + 1, config.balanced)
+
+
 def start_scales(model: SVFModel, config: TrainConfig) -> Scales:
     """The scales of the expert to start from; none where there is no such expert.
 

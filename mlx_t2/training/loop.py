@@ -31,7 +31,7 @@ from .checkpoint import State
 from .collapse import WINDOW, Signs, advise
 from .config import TrainConfig
 from .gradient import AdvantageGroup
-from .learner import Update
+from .learner import Update, check_task
 from .phase import Phase, Watched
 from .run import Run, resume_run, start_run
 from .run_folder import RunFolder
@@ -77,6 +77,7 @@ def watch_training(
     """`train`, for whoever wants to see more: beside the report of each step, a `Phase` where a
     part of the work begins and wherever it has got on.
     """
+    check_task(task, config)  # before anything is measured
     threads = blas.threads(blas.choose_threads(_WATCHED).count)
     with limited_memory(), threads, _allocation_errors(), RunFolder(out) as folder:
         prepare = resume_run if resume else start_run

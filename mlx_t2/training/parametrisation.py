@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 from jaxtyping import Float
 
+from mlx_t2.errors import ConfigError
 from mlx_t2.svf import Arrays, Scales, Shapes, ones
 
 
@@ -68,7 +69,15 @@ def bands(shapes: Shapes, count: int) -> Parametrisation:
 
     The kind is the last part of the module path; band b holds the singular values i with
     ⌊i · count / rank⌋ = b, the largest first.
+
+    Raises: ConfigError for more bands than there are singular values.
     """
+    most = max(shape[-1] for shape in shapes.values())
+    if count > most:
+        raise ConfigError(
+            f"bands: got {count:,}, expected at most {most:,}: a weight has no more singular "
+            "values that are scaled"
+        )
     initial = {path.rpartition(".")[2]: mx.ones((count,)) for path in shapes}
     band = {rank: mx.arange(rank) * count // rank for rank in {s[-1] for s in shapes.values()}}
 

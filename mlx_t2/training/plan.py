@@ -18,7 +18,7 @@ from mlx_t2.tasks import Task
 
 from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
-from .learner import check_model, parametrise, start_scales
+from .learner import check_model, check_task, parametrise, start_scales
 from .phase import Phase, Watched, finish
 from .row_limits import RowLimits, measure_costs, plan_memory
 
@@ -71,6 +71,7 @@ def _measure(
     model: SVFModel, task: Task, config: TrainConfig, threads: blas.Threads
 ) -> Watched[TrainPlan]:
     check_model(model, config)
+    check_task(task, config)
     trained = parametrise(model, config, start_scales(model, config))
     objective, parameters = Objective(model, trained, config), trained.initial
     costs = yield from measure_costs(model, objective, parameters)

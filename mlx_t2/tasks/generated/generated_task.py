@@ -89,6 +89,7 @@ class GeneratedTask:
         else:
             by_chance = iter(lambda: rng.choice(kinds), None)
             questions = list(islice(self.source.draw("train", by_chance, rng), n))
+        check_count(self.name, "train", n, len(questions))
         prompt = prompts[seed % len(prompts)]
         return [ask(question, prompt, self.domain) for question in questions]
 

@@ -36,9 +36,10 @@ def _draw(split: str, kinds: Iterable[str], rng: Random) -> Iterator[Question]:
 
 
 def _draw_step(kinds: Sequence[str], rng: Random) -> list[Question]:
-    triples = rng.sample(_triples()["train"], -(-len(kinds) // 3))
+    pool = _triples()["train"]
+    triples = rng.sample(pool, min(len(pool), -(-len(kinds) // 3)))
     bases = [(high, *rng.sample((low, middle), 2)) for low, middle, high in triples]
-    return [_question(bases[i // 3], kind) for i, kind in enumerate(kinds)]
+    return [_question(bases[i // 3], kind) for i, kind in enumerate(kinds[: 3 * len(bases)])]
 
 
 def _question(largest_first: Sequence[int], kind: str) -> Question:
