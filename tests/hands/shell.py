@@ -128,7 +128,7 @@ CASES: list[Case] = [
     *(
         Case(kind="markup", words=words, code=code, said=said)
         for words, code, said in (
-            ("generate hi --model '[/x]'", 1, "[/x]: mlx-lm cannot load it"),
+            ("generate hi --model '[/x]'", 1, "[/x]: not an id of the hub"),
             (f"{GENERATE} --expert '[/red]'", 1, "[/red]: no such file"),
             (f"{GENERATE} --adapt '[bold]'", 2, "--adapt: got '[bold]'"),
             ("tasks show '[/]'", 1, "task: unknown name '[/]'"),
