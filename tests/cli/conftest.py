@@ -67,10 +67,10 @@ def t2(place, tmp_path_factory) -> Callable[..., Ran]:
     """Run `t2` as the program does, in this process, in `place` and with a cache of its own."""
     own_cache = tmp_path_factory.mktemp("cache")
 
-    def run(line: str, stdin: str = "", cache: Path = own_cache) -> Ran:
+    def run(line: str, stdin: str = "", cache: Path = own_cache, folder: Path = place) -> Ran:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(place)
+            patch.chdir(folder)
             patch.setenv("MLX_T2_CACHE", str(cache))
             patch.setattr(sys, "argv", ["t2", *shlex.split(line)])
             patch.setattr(sys, "stdin", io.StringIO(stdin))

@@ -1,5 +1,5 @@
 """Situations that people were in with programs like this one: each ends in one clear line, or
-works. A process each, since descriptors and encodings are what many are about.
+works. Those that are about descriptors, encodings and variables have a process each.
 """
 
 import os
@@ -16,11 +16,26 @@ CASES = [*shell.CASES, *models.CASES, *files.CASES, *training.CASES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.words}"[:90])
-def test_it_ends_as_a_person_can_understand(case, place, experts, tmp_path):
+def test_it_ends_as_a_person_can_understand(case, t2, place, experts, tmp_path, monkeypatch):
     folder = tmp_path / "place"
     shutil.copytree(place, folder)
     if case.prepare:
         case.prepare(folder)
+    if case.is_of_the_process:
+        code, printed, said = run_process(case, folder, tmp_path)
+    else:
+        monkeypatch.setenv("MLX_T2_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        ran = t2(case.words, folder=folder)
+        code, printed, said = ran.code, ran.stdout, ran.stderr
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", said).split())
+    assert code == case.code, said
+    assert "Traceback" not in said
+    assert case.said in said
+    assert case.printed in printed
+
+
+def run_process(case, folder, tmp_path) -> tuple[int, str, str]:
     environment = os.environ | {
         "MLX_T2_CACHE": str(tmp_path / "cache"),
         "MLX_T2_HOME": str(tmp_path / "home"),
@@ -36,11 +51,8 @@ def test_it_ends_as_a_person_can_understand(case, place, experts, tmp_path):
         timeout=120,
         preexec_fn=(lambda: os.close(0)) if case.stdin is None else None,
     )
-    said = " ".join(re.sub("[│╭╮╰╯─]", " ", ran.stderr.decode(errors="replace")).split())
-    assert ran.returncode == case.code, said
-    assert "Traceback" not in said
-    assert case.said in said
-    assert case.printed in ran.stdout.decode(errors="replace")
+    printed, said = (text.decode(errors="replace") for text in (ran.stdout, ran.stderr))
+    return ran.returncode, printed, said
 
 
 def test_every_kind_has_three_members():

@@ -26,3 +26,8 @@ class Case:
     environment: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = b""
     """What comes in; None closes the descriptor."""
+
+    @property
+    def is_of_the_process(self) -> bool:
+        """It is about what only a process of its own has: descriptors, encodings, variables."""
+        return self.stdin != b"" or bool(self.environment)
