@@ -1,5 +1,4 @@
 """The `t2` command: words in, words out.
 
-Knows flags, tables and the terminal; does no arithmetic and takes no decisions: those are the
-library's.
+Knows flags, tables and the terminal; what fits what, and every number, is the library's.
 """

@@ -20,7 +20,7 @@ from .options import (
     Temperature,
 )
 from .render import complain, note, say, stream
-from .session import check_choice, open_model, prepare_strategy
+from .session import check_choice, open_model, open_strategy
 from .surroundings import find_stray_byte
 from .terminal import visible
 
@@ -68,7 +68,7 @@ class Chat:
         self.is_over = False
 
     def begin(self, expert: str | None, mix: str | None, adapt: str | None) -> None:
-        """As the flags say; without any, experts choose themselves where the model has some."""
+        """Follow the flags; without any, let the classifier choose, if the model has one."""
         from mlx_t2.errors import T2Error
 
         if (expert, mix, adapt) != (None, None, None):
@@ -85,7 +85,7 @@ class Chat:
         """Answer from now on as these flags ask for; what is refused changes nothing."""
         from mlx_t2.generation import AdaptiveGenerator
 
-        strategy = prepare_strategy(self.model, expert, mix, adapt, self.folder)
+        strategy = open_strategy(self.model, expert, mix, adapt, self.folder)
         self.generator = AdaptiveGenerator(self.model, strategy)
 
     def loop(self, is_person: bool) -> None:

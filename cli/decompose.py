@@ -43,7 +43,7 @@ def decompose(
     if dry_run:
         _show_plan(lazy, recipe, json)
         return
-    total = len(lazy.targeted(targets))
+    total = len(lazy.find_targets(targets))
     reports = show_decomposition(lazy.precompute(recipe), total)
     cached = sum(report.cached for report in reports)
     result = {

@@ -12,7 +12,7 @@ from .eval import evaluate_with_bar
 from .generate import describe_route
 from .options import DEFAULT_MODEL, Json, Seed
 from .render import emit, interval, note, percent, say, sparkline, table
-from .session import decompose_with_bar, open_model, prepare_strategy
+from .session import decompose_with_bar, open_model, open_strategy
 from .training_display import TrainingDisplay
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def _open_strategies(model: "SVFModel") -> Strategies:
     folder = BUNDLED / model.name
     return Strategies(
         Fixed.base(),
-        {domain: prepare_strategy(model, expert=domain, folder=folder) for domain in DOMAINS},
-        prepare_strategy(model, adapt="classifier", folder=folder),
+        {domain: open_strategy(model, expert=domain, folder=folder) for domain in DOMAINS},
+        open_strategy(model, adapt="classifier", folder=folder),
     )
 
 

@@ -20,7 +20,7 @@ from .options import (
     Seed,
 )
 from .render import emit, interval, percent, progress, say, table
-from .session import check_choice, open_model, prepare_strategy
+from .session import check_choice, open_model, open_strategy
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
@@ -57,7 +57,7 @@ def evaluate(
         _check_writable(out)
     worn = open_model(model)
     check_conversations(worn, asked)
-    strategy = prepare_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
+    strategy = open_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     items, report = evaluate_with_bar(worn, chosen, strategy, split, limit, seed)
     if out:
         write_items(items, out)
@@ -75,7 +75,7 @@ def evaluate(
     ]
     table("by kind of answer", ("kind", "right", "accuracy"), kinds)
     answer, share = commonest_answer(items)
-    say(f"commonest answer: {answer!r}, {percent(share)} of all")
+    say(f"most common answer: {answer!r}, {percent(share)} of all")
 
 
 def _check_writable(out: Path) -> None:

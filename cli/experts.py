@@ -27,7 +27,7 @@ def list_experts(experts: ExpertsFolder = None, json: Json = False) -> None:
 
     library = open_library(experts)
     found = library.experts()
-    for error, _ in library.damaged():
+    for error, _ in library.find_damaged():
         note(f"passed over: {error}")
     if json:
         emit({"experts": [_summary(e) | {"path": str(path)} for e, path in found]})

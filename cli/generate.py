@@ -22,7 +22,7 @@ from .options import (
 )
 from .question import read_question
 from .render import emit, note, say, stream
-from .session import check_choice, open_model, prepare_strategy
+from .session import check_choice, open_model, open_strategy
 
 if TYPE_CHECKING:
     from mlx_t2.generation import Answer
@@ -69,7 +69,7 @@ def generate(
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     check_conversations(worn, [messages])
-    strategy = prepare_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
+    strategy = open_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
     config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
     request = AdaptiveGenerator(worn, strategy).stream(messages, config)
     texts = (token.text for token in request)

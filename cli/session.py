@@ -61,7 +61,7 @@ def decompose_with_bar(
     from mlx_t2.svf import Recipe
 
     recipe = Recipe(targets=targets, rank=rank)
-    return show_decomposition(model.decompose(recipe), len(model.targeted(targets)))
+    return show_decomposition(model.decompose(recipe), len(model.find_targets(targets)))
 
 
 def show_decomposition(reports: "Iterator[Decomposed]", total: int) -> "list[Decomposed]":
@@ -93,7 +93,7 @@ def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None
         )
 
 
-def prepare_strategy(
+def open_strategy(
     model: "SVFModel",
     expert: str | None = None,
     mix: str | None = None,
@@ -105,11 +105,11 @@ def prepare_strategy(
     """What the flags ask for, on a model that is made ready for it; what is refused changes
     nothing.
     """
-    from mlx_t2.adaptation import find_strategy
+    from mlx_t2.adaptation import prepare_strategy
     from mlx_t2.experts import open_library, parse_mix
 
     coefficients = {expert: 1.0} if expert is not None else None
-    preparation = find_strategy(
+    preparation = prepare_strategy(
         model,
         open_library(folder),
         coefficients=coefficients if mix is None else parse_mix(mix),

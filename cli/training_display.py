@@ -188,7 +188,7 @@ class TrainingDisplay:
             ("KL from the base", "" if self._kl is None else f"{self._kl:.3f} nats"),
             ("problems with signal", f"{report.signal_groups} of {report.groups}"),
             (
-                "commonest answer",
+                "most common answer",
                 f"{_shorten(report.commonest)!r}, "
                 f"{percent(report.commonest_share)} of completions",
             ),

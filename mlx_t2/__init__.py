@@ -6,7 +6,7 @@ from . import blas as blas  # first: it has to come before MLX is imported
 # isort: on
 from .adaptation import Fixed as Fixed
 from .adaptation import Strategy as Strategy
-from .adaptation import find_strategy as find_strategy
+from .adaptation import prepare_strategy as prepare_strategy
 from .errors import T2Error as T2Error
 from .evaluation import Report as Report
 from .evaluation import evaluate as evaluate

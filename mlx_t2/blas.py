@@ -46,7 +46,7 @@ def interpose() -> Blas:
         return Blas("reference", "unset MLX_T2_NO_OPENBLAS")
     if "mlx.core" in sys.modules:
         return Blas("reference", "import mlx_t2 before mlx.core")
-    library = installed()
+    library = find_openblas()
     if library is None:
         return Blas("reference", "pip install ngsolve-openblas (for x86-64)")
     try:
@@ -56,7 +56,7 @@ def interpose() -> Blas:
     return Blas("openblas", None)
 
 
-def installed() -> Path | None:
+def find_openblas() -> Path | None:
     """Where OpenBLAS is, if it is installed."""
     return next(iter(sorted(_SITE.glob(_OPENBLAS))), None)
 
@@ -180,7 +180,7 @@ def current_threads() -> int:
     """How many threads OpenBLAS uses per call; 0 where it is not loaded."""
     if BLAS.name != "openblas":
         return 0
-    return ctypes.CDLL(str(installed())).openblas_get_num_threads()
+    return ctypes.CDLL(str(find_openblas())).openblas_get_num_threads()
 
 
 def set_threads(count: int) -> None:
@@ -188,7 +188,7 @@ def set_threads(count: int) -> None:
     loaded, or where count is 0.
     """
     if count and BLAS.name == "openblas":
-        ctypes.CDLL(str(installed())).openblas_set_num_threads(count)
+        ctypes.CDLL(str(find_openblas())).openblas_set_num_threads(count)
 
 
 @contextlib.contextmanager
@@ -199,7 +199,7 @@ def threads(count: int) -> Iterator[None]:
     if BLAS.name != "openblas" or not count:
         yield
         return
-    library = ctypes.CDLL(str(installed()))
+    library = ctypes.CDLL(str(find_openblas()))
     before = library.openblas_get_num_threads()
     library.openblas_set_num_threads(count)
     try:

@@ -30,7 +30,7 @@ def write_whole(path: Path | str, content: bytes | str) -> None:
 def fill_whole(path: Path | str, fill: Callable[[Path], Any]) -> None:
     """Let `fill` write a file of its own, which then takes the place of `path`.
 
-    The file lies beside `path` under a name of its own with the same suffix, is synced, and is
+    The file is beside `path` under a name of its own with the same suffix, is synced, and is
     then renamed, so a reader meets the old file or the new one, and so does a machine that lost
     its power. Two writers at once do not meet.
 

@@ -75,7 +75,7 @@ def test_it_chooses_its_kernels_for_the_processor_it_runs_on():
 import ctypes
 from mlx_t2 import blas
 
-config = ctypes.CDLL(str(blas.installed())).openblas_get_config
+config = ctypes.CDLL(str(blas.find_openblas())).openblas_get_config
 config.restype = ctypes.c_char_p
 print(config().decode())
 """)
@@ -87,7 +87,7 @@ def test_threads_restores_the_count_after_the_block_and_after_an_error_in_it():
 import ctypes
 from mlx_t2 import blas
 
-library = ctypes.CDLL(str(blas.installed()))
+library = ctypes.CDLL(str(blas.find_openblas()))
 count = library.openblas_get_num_threads
 library.openblas_set_num_threads(2)  # not 1, whatever the machine has
 counts = [count()]

@@ -49,7 +49,9 @@ FORBIDDEN = [  # (pattern, what to write instead, an example); case does not mat
 PARTICIPLE = re.compile(
     r"_*(?:opened|decomposed|watched|answered|routed|sampled|weighted|resumed|started|stacked"
     r"|mixed|realised|examined|grouped|worn|(?:\w+_)?told|asked|trained|measured|shaped|worded"
-    r"|prepared|composed|made_up|fitted|interleaved|allocated|gathered|drained)"
+    r"|prepared|composed|made_up|fitted|interleaved|allocated|gathered|drained"
+    r"|targeted|owned|encoded|damaged|installed|checkpointed|widened|graded|diverged|transferred"
+    r"|unmeasured)"
 )
 """Names of functions that say what something is, where a verb would say what they do."""
 

@@ -7,9 +7,9 @@ Knows experts and routers; does not know how answers are generated, graded or re
 from .build import ADAPTATIONS as ADAPTATIONS
 from .build import PassedOver as PassedOver
 from .build import Preparation as Preparation
-from .build import find_strategy as find_strategy
+from .build import prepare_experts as prepare_experts
+from .build import prepare_strategy as prepare_strategy
 from .build import strategy_of as strategy_of
-from .build import wear_experts as wear_experts
 from .fixed import Fixed as Fixed
 from .routed import Chosen as Chosen
 from .routed import Mixed as Mixed

@@ -81,7 +81,7 @@ class Preparation:
     @property
     def total(self) -> int:
         """How many weights will be decomposed."""
-        return len(self.model.targeted(self.recipe.targets)) if self.recipe else 0
+        return len(self.model.find_targets(self.recipe.targets)) if self.recipe else 0
 
     def decompose(self) -> Iterator[Decomposed]:
         """Make the model ready; one report per weight."""
@@ -95,7 +95,7 @@ class Preparation:
         return self.strategy
 
 
-def find_strategy(
+def prepare_strategy(
     model: SVFModel,
     library: Library | None = None,
     *,
@@ -106,13 +106,13 @@ def find_strategy(
 ) -> Preparation:
     """The strategy of these names, checked; the model is as it was until `Preparation` runs.
 
-        strategy = find_strategy(model, adaptation="classifier").finish()
+        strategy = prepare_strategy(model, adaptation="classifier").finish()
 
     library: the user's own and the bundled experts unless given.
     coefficients: {name or path of an expert: its coefficient}; wins over `adaptation`.
     adaptation: one of ADAPTATIONS, over all experts of the model.
     allow_transfer: experts of other models with the same shapes, too.
-    basis_bits: of an entry of a basis; the model's own, or what it has, when None.
+    basis_bits: per entry of a basis; None keeps what the model has.
     Raises: ConfigError for names that are unknown, or no expert of the model; ExpertFileError
         and ShapeError for experts that do not fit; ModelError for an architecture that cannot
         wear scales.
@@ -120,7 +120,7 @@ def find_strategy(
     library = library or Library()
     if coefficients is not None:
         experts = {name: library.find(name) for name in coefficients}
-        return wear_experts(model, experts, coefficients, allow_transfer, basis_bits)
+        return prepare_experts(model, experts, coefficients, allow_transfer, basis_bits)
     if adaptation not in ADAPTATIONS:
         raise ConfigError(
             f"adaptation: got {adaptation!r}, expected one of {', '.join(ADAPTATIONS)}"
@@ -139,11 +139,11 @@ def find_strategy(
         make(matched.experts),
         matched.recipe,
         tuple(passed_over),
-        _transferred(model, known.values()),
+        _name_transfers(model, known.values()),
     )
 
 
-def wear_experts(
+def prepare_experts(
     model: SVFModel,
     experts: Experts,
     coefficients: Mapping[str, float],
@@ -156,7 +156,7 @@ def wear_experts(
     matched = match_experts(model, experts, basis_bits)
     strategy = Fixed.mixture(matched.experts, coefficients)
     return Preparation(
-        model, strategy, matched.recipe, transferred=_transferred(model, experts.values())
+        model, strategy, matched.recipe, transferred=_name_transfers(model, experts.values())
     )
 
 
@@ -167,7 +167,7 @@ def strategy_of(model: SVFModel, chosen: Expert | Strategy | None) -> Strategy:
     if chosen is None:
         return Fixed.base()
     if isinstance(chosen, Expert):
-        return wear_experts(model, {chosen.name: chosen}, {chosen.name: 1.0}).finish()
+        return prepare_experts(model, {chosen.name: chosen}, {chosen.name: 1.0}).finish()
     return chosen
 
 
@@ -181,7 +181,7 @@ def _experts_of(
 
     Raises: ConfigError where none is left.
     """
-    passed_over = [PassedOver(path.stem, str(error)) for error, path in library.damaged()]
+    passed_over = [PassedOver(path.stem, str(error)) for error, path in library.find_damaged()]
     found: dict[str, Expert] = {}
     for expert, _ in library.experts():
         if not allow_transfer and not is_trained_on(model, expert):
@@ -202,7 +202,7 @@ def _experts_of(
     return found, passed_over
 
 
-def _transferred(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert, ...]:
+def _name_transfers(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert, ...]:
     return tuple(expert for expert in experts if not is_trained_on(model, expert))
 
 

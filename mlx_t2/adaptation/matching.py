@@ -1,4 +1,4 @@
-"""Experts beside a model: whether each fits it, and what decomposes it for all of them at once.
+"""Whether experts fit a model, and the one recipe that serves them all.
 
 Computes no basis; changes neither model nor experts.
 """
@@ -84,7 +84,7 @@ def _union(model: SVFModel, targets: set[str]) -> str:
     """Targets that choose every layer that any of `targets` chooses: one of them if it will do,
     else the paths themselves.
     """
-    chosen = {name: set(model.targeted(name)) for name in sorted(targets)}
+    chosen = {name: set(model.find_targets(name)) for name in sorted(targets)}
     union = set().union(*chosen.values())
     names = [name for name, paths in chosen.items() if paths == union]
     return names[0] if names else f"^({'|'.join(map(re.escape, sorted(union)))})$"

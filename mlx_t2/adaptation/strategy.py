@@ -37,8 +37,8 @@ class Adapted:
     wait for the device.
     """
     prompt: Conversation = ()
-    """The messages that stood before every question its experts were trained on; empty where
-    they do not agree, or where it is not known.
+    """The messages to put before a question, see `Expert.prompt`; empty where the experts have
+    none in common.
     """
 
 

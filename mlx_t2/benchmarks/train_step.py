@@ -35,7 +35,7 @@ def measure(runs: int = 5) -> Iterator[Measurement]:
 
 def _against_reference(runs: int) -> Measurement:
     if importlib.util.find_spec("torch") is None:
-        return _unmeasured(_REFERENCE, runs, _TARGET)
+        return _measure_ours_alone(_REFERENCE, runs, _TARGET)
     with _training(runs) as ours, _process("reference") as (start, step):
         taken: list[dict[str, float]] = []
         both = interleave(ours, lambda: taken.append(step()), runs)
@@ -46,7 +46,7 @@ def _against_reference(runs: int) -> Measurement:
 
 def _against_grpo(runs: int) -> Measurement:
     if importlib.util.find_spec("mlx_lm_lora") is None:
-        return _unmeasured(_GRPO, runs)
+        return _measure_ours_alone(_GRPO, runs)
     steps = str(
         runs + 2
     )  # the last one, after which it answers test problems, is never requested
@@ -54,7 +54,7 @@ def _against_grpo(runs: int) -> Measurement:
         return Measurement(_NAME, *interleave(ours, step, runs), _GRPO)
 
 
-def _unmeasured(against: str, runs: int, target: str = "") -> Measurement:
+def _measure_ours_alone(against: str, runs: int, target: str = "") -> Measurement:
     with _training(runs) as ours:
         seconds = [ours().seconds for _ in range(runs + 1)]
     why = "not measured: pip install 'mlx-t2[reference]'"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import mlx.core as mx
 
-from mlx_t2.adaptation import find_strategy
+from mlx_t2.adaptation import prepare_strategy
 from mlx_t2.experts import BUNDLED, Library
 from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import decompose, load
@@ -19,7 +19,7 @@ def measure(runs: int = 5) -> Iterator[Measurement]:
     """Every row, one after another."""
     model = decompose(load())
     bundled = Library(BUNDLED / model.name, bundled=None)
-    strategy = find_strategy(model, bundled, adaptation="classifier").finish()
+    strategy = prepare_strategy(model, bundled, adaptation="classifier").finish()
     generator = AdaptiveGenerator(model, strategy)
     messages = get_task("kind-shared").problems("test", 1)[0].messages
     prompt = model.encode(messages)

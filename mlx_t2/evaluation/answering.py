@@ -73,7 +73,7 @@ def _answer_fixed(
     adapted = strategy.adapt([problem.messages for problem in problems])
     with naming_experts(adapted[0]):
         done = _rollouts(model, task, problems)
-    return [_graded(a, r, model.form) for a, r in zip(adapted, done, strict=True)]
+    return [_grade_item(a, r, model.form) for a, r in zip(adapted, done, strict=True)]
 
 
 def _answer_adapted(
@@ -85,7 +85,7 @@ def _answer_adapted(
     for rows, scales in _rows_alike([a.scales for a in adapted]):
         with model.using(scales), naming_experts(adapted[rows[0]]):
             done = _rollouts(model, task, [problems[row] for row in rows])
-        graded |= {row: _graded(adapted[row], r) for row, r in zip(rows, done, strict=True)}
+        graded |= {row: _grade_item(adapted[row], r) for row, r in zip(rows, done, strict=True)}
     return [graded[row] for row in range(len(problems))]
 
 
@@ -109,7 +109,7 @@ def _rollouts(model: SVFModel, task: Task, problems: Sequence[Problem]) -> list[
     return rollouts(model, task, problems, 1, greedy)
 
 
-def _graded(adapted: Adapted, rollout: Rollout, form: Form = "live") -> GradedItem:
+def _grade_item(adapted: Adapted, rollout: Rollout, form: Form = "live") -> GradedItem:
     completion, grade, problem = rollout.completions[0], rollout.grades[0], rollout.problem
     return GradedItem(
         id=problem.id,

@@ -65,9 +65,9 @@ class Expert:
 
     def save(self, path: str | Path) -> None:
         """Write the expert whole or not at all, over what was there. Raises FileError."""
-        write_whole(path, self.encoded())
+        write_whole(path, self.to_bytes())
 
-    def encoded(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The content of the expert's file. Raises ShapeError where it could not be read back:
         its vectors are not those that its targets and rank speak of.
         """
@@ -78,8 +78,8 @@ class Expert:
 
     @property
     def prompt(self) -> tuple[dict[str, str], ...]:
-        """The messages that stood before every question it was trained on; none where not
-        recorded.
+        """The messages to put before a question: the prompt it was trained with, the last one
+        where there were several; none where it is not recorded.
         """
         return tuple(self.config.get("prompt", ()))
 

@@ -30,10 +30,10 @@ class Library:
         return data_dir() / "experts" if self.folder is None else self.folder
 
     def experts(self) -> list[tuple[Expert, Path]]:
-        """Every readable expert and its file, own first, by name; `damaged` has the rest."""
+        """Every readable expert and its file, own first, by name; the rest: `find_damaged`."""
         return self._read()[0]
 
-    def damaged(self) -> list[tuple[ExpertFileError, Path]]:
+    def find_damaged(self) -> list[tuple[ExpertFileError, Path]]:
         """Every file that should be an expert and is not usable, with what is wrong with it."""
         return self._read()[1]
 

@@ -17,7 +17,7 @@ def to_safetensors(expert: Expert, out: str | Path, overwrite: bool = False) -> 
     path = Path(out)
     if path.suffix != ".safetensors":
         path = path / f"{expert.name}.safetensors"
-    content = replace(expert).encoded()  # made anew, and so checked: arrays can have changed
+    content = replace(expert).to_bytes()  # made anew, and so checked: arrays can have changed
     if find_kind(path) and not overwrite and not _holds(path, content):
         raise FileError(
             f"{path}: another file is there, expected none. Give another place, or overwrite it"

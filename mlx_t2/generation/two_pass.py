@@ -117,7 +117,7 @@ class Request(Iterator[Token]):
     be read in turn.
 
     Without a system message, the first pass reads the last question alone, and an expert
-    answers it alone, behind its own prompt: that is what it has learnt. The base model answers
+    answers it alone, after its own prompt: that is what it has learnt. The base model answers
     the whole conversation, and so do experts whose prompts differ. So the second prompt depends
     on the route only where the strategy chooses; a mixture's is known beforehand, and nothing
     waits for its coefficients before the second pass begins.

@@ -1,4 +1,4 @@
-"""Completions → grades, and untrusted code run away from our process.
+"""Completions → grades, and untrusted code run outside our process.
 
 Does not know tasks, models or tokens: pure Python, without MLX.
 """

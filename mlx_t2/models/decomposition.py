@@ -33,7 +33,7 @@ def decompose_chosen(
 ) -> Iterator[tuple[Decomposed, Basis]]:
     """The basis of every chosen layer with its report, in the order in which they are finished.
 
-    key: of a path: the hash of its weight that the cache is asked with.
+    key: path → hash of its weight, the key in the cache.
     """
     start, done, computed = time.perf_counter(), 0.0, 0.0
     works = {path: count_operations(layer) for path, layer in chosen.items()}

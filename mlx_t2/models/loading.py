@@ -34,7 +34,7 @@ def load(name: str = "smollm2-135m", lazy: bool = False) -> SVFModel:
     A folder's model is called as the folder, wherever that lies.
 
     lazy: weights stay on disk, in the form they have there, until they are used: for
-        `SVFModel.precompute` and `SVFModel.survey`.
+        `SVFModel.precompute` and `SVFModel.plan`.
     Raises: ModelError where there is no such model or mlx-lm cannot read it.
     """
     folder = _locate(name)

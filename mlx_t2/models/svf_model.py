@@ -1,7 +1,7 @@
 """A language model that can wear scales. Knows no experts as files, no sampling, no tasks.
 
-`with model.using(scales):` is the only way its weights change, and they change back when the
-block ends. A forward pass over a cache wears the scales of the cache.
+`with model.using(scales):` puts scales on and takes them off again; a forward pass over a cache
+wears the scales of that cache.
 """
 
 import hashlib
@@ -121,10 +121,6 @@ class SVFModel:
         """Singular values scaled per weight; None for all of them."""
         return self.recipe.rank if self.recipe else None
 
-    def is_decomposed_as(self, recipe: Recipe) -> bool:
-        """Whether `decompose` with this recipe would change nothing."""
-        return bool(self.singular_values) and self.recipe == recipe
-
     @property
     def basis_bytes(self) -> int:
         """Size of the singular vectors kept beside the weights."""
@@ -134,7 +130,7 @@ class SVFModel:
         """What `decompose` would do and need; nothing is computed. Raises as it does."""
         return plan_decomposition(self.network, recipe or Recipe())
 
-    def targeted(self, targets: str = "mlp") -> list[str]:
+    def find_targets(self, targets: str = "mlp") -> list[str]:
         """The module paths that `decompose` would give scales to; ConfigError for none."""
         return list(Targets(targets).select(self.network))
 
@@ -210,7 +206,7 @@ class SVFModel:
     @property
     def has_rows(self) -> bool:
         """Each row of a batch wears its own scales."""
-        return self.owned([]).has_rows
+        return self.own([]).has_rows
 
     @property
     def form(self) -> Form:
@@ -260,7 +256,7 @@ class SVFModel:
         steps after it; see `svf.cheaper_form`. Rows with scales of their own can only be live.
         """
         check_scales(scales, self.shapes)
-        if self.owned([], scales).has_rows:
+        if self.own([], scales).has_rows:
             return "live"
         return cheaper_form([self._layers[path] for path in scales], tokens, steps)
 
@@ -301,9 +297,9 @@ class SVFModel:
 
     def new_cache(self) -> OwnedCache:
         """Empty key-value caches of one sequence, which belong to the scales worn now."""
-        return self.owned(make_prompt_cache(self.network))
+        return self.own(make_prompt_cache(self.network))
 
-    def owned(self, caches: list, scales: Scales | None = None) -> OwnedCache:
+    def own(self, caches: list, scales: Scales | None = None) -> OwnedCache:
         """Caches of any kind, made to belong to these scales, or to those worn now."""
         return OwnedCache(caches, self._worn if scales is None else scales, self.shapes)
 

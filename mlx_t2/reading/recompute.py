@@ -4,8 +4,8 @@ due, and what it computed the first time is forgotten. Knows no loss.
 Source: Chen et al. 2016, arXiv:1604.06174.
 Unlike mlx-lm's `grad_checkpoint`, which makes the parameters of a block its arguments and
 patches the block's class for good, what changes here is z, and the caches that a block reads
-and writes. Both go in and out as arguments, since MLX passes no gradient to what a checkpointed
-function captures.
+and writes. Both go in and out as arguments, since MLX passes no gradient to what a
+checkpointed function captures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ from .row_cache import RowCache
 
 
 @contextmanager
-def checkpointed(model: SVFModel) -> Iterator[None]:
+def recompute_blocks(model: SVFModel) -> Iterator[None]:
     """Inside the `with`, gradients through the network's blocks take the memory of one block
     and of the states between blocks, and one forward pass more. They are the same gradients.
 

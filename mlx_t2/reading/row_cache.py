@@ -2,7 +2,7 @@
 
 mlx-lm's own batch cache keeps spare room and shifts padding to the left: its copies and
 scatters cost more than the attention itself in a gradient pass. This one appends, and masks
-padding where it lies. It stands in for `KVCache` alone; other caches (rotating, recurrent) stay
+padding where it is. It stands in for `KVCache` alone; other caches (rotating, recurrent) stay
 mlx-lm's.
 """
 
@@ -49,7 +49,7 @@ class RowCache:
             self.values = mx.concatenate([self.values[..., :start, :], values], axis=2)
         else:
             if self.keys.shape[2] < self._used:
-                self.keys, self.values = _widened(self.keys), _widened(self.values)
+                self.keys, self.values = _widen(self.keys), _widen(self.values)
             self.keys[..., start : self._used, :] = keys
             self.values[..., start : self._used, :] = values
         return self.keys_and_values()
@@ -139,7 +139,7 @@ class RowCache:
 
         Rows write into the same column from then on, so all have to end in the same one:
         padding goes in front of what is shorter. What is padding inside a row (·, where the
-        rows of a batch had tails of unlike length) stays where it lies. Positions are counted
+        rows of a batch had tails of unlike length) stays where it is. Positions are counted
         by `offset`, which no padding changes.
 
             p p a a a a              p p a a a a
@@ -194,7 +194,7 @@ class RowCache:
         return [array for array in arrays if array is not None]
 
 
-def _widened(array: mx.array) -> mx.array:
+def _widen(array: mx.array) -> mx.array:
     return mx.pad(array, [(0, 0), (0, 0), (0, _ROOM), (0, 0)])
 
 

@@ -55,13 +55,13 @@ def prefill(
     scales: that the prompts are read under, those worn now unless given; where they have rows,
         prompt b is read under row b.
     """
-    one = Rows(model.owned(batch_caches(model), scales), [prompts[0][-1]])
+    one = Rows(model.own(batch_caches(model), scales), [prompts[0][-1]])
     shared = 0 if one.caches.has_rows else common_prefix(prompts)
     if shared:
         model.extend(mx.array([list(prompts[0][:shared])]), one.caches)
     one.repeat([len(prompts)])
     # From here on row b is prompt b, and is read under row b of the scales.
-    rows = Rows(model.owned(one.caches, scales), [prompt[-1] for prompt in prompts])
+    rows = Rows(model.own(one.caches, scales), [prompt[-1] for prompt in prompts])
     _read_tails(model, [prompt[shared:-1] for prompt in prompts], rows)
     return rows
 

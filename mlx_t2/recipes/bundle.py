@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from mlx_t2.adaptation import ADAPTATIONS, Strategy, find_strategy, wear_experts
+from mlx_t2.adaptation import ADAPTATIONS, Strategy, prepare_experts, prepare_strategy
 from mlx_t2.evaluation import (
     GradedItem,
     by_kind,
@@ -141,12 +141,12 @@ def _measurements(runs: Path, chosen: dict[str, int]) -> list[tuple]:
 def _strategy(model: SVFModel, runs: Path, name: str) -> Strategy:
     bundle = Library(BUNDLED / MODEL, bundled=None)
     if name in ADAPTATIONS:
-        return find_strategy(model, bundle, adaptation=name).finish()
+        return prepare_strategy(model, bundle, adaptation=name).finish()
     if name == "average":
         equal = dict.fromkeys(DOMAINS, 1 / len(DOMAINS))
-        return find_strategy(model, bundle, coefficients=equal).finish()
+        return prepare_strategy(model, bundle, coefficients=equal).finish()
     expert = Expert.load(runs / name / "expert.safetensors")
-    return wear_experts(model, {name: expert}, {name: 1.0}).finish()
+    return prepare_experts(model, {name: expert}, {name: 1.0}).finish()
 
 
 def _items(runs: Path, name: str, task: str) -> Path:

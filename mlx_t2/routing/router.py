@@ -17,8 +17,8 @@ Conversation = Sequence[Message]
 class Router(Protocol):
     """Names the domain of a conversation. The paper's dispatch.
 
-    Bound to the model that it reads with, and checked against it when it is made: at a request
-    nothing can be wrong any more.
+    Bound to the model that it reads with, and checked against it when it is made; a request can
+    fail only if it has no user message.
     """
 
     @property

@@ -12,5 +12,6 @@ from .continuous import ContinuousBatch as ContinuousBatch
 from .continuous import RowToken as RowToken
 from .draw import SamplingConfig as SamplingConfig
 from .rollout import Rollout as Rollout
+from .rollout import count_right as count_right
 from .rollout import held_out_accuracy as held_out_accuracy
 from .rollout import rollouts as rollouts

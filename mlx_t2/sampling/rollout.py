@@ -126,11 +126,15 @@ def held_out_accuracy(
 ) -> float:
     """Share of problems answered rightly by greedy decoding.
 
-    batch: problems answered together.
+    batch: problems answered at once.
     """
-    config = SamplingConfig(temperature=0, max_tokens=task.max_tokens)
-    right = 0
-    for start in range(0, len(problems), batch):
-        done = rollouts(model, task, problems[start : start + batch], 1, config)
-        right += sum(rollout.grades[0].is_right for rollout in done)
+    starts = range(0, len(problems), batch)
+    right = sum(count_right(model, task, problems[i : i + batch]) for i in starts)
     return right / len(problems)
+
+
+def count_right(model: SVFModel, task: Task, problems: Sequence[Problem]) -> int:
+    """How many of the problems greedy decoding answers rightly, all read in one go."""
+    greedy = SamplingConfig(temperature=0, max_tokens=task.max_tokens)
+    answered = rollouts(model, task, problems, 1, greedy)
+    return sum(rollout.grades[0].is_right for rollout in answered)

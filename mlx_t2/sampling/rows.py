@@ -67,7 +67,7 @@ class Decoder:
         self._model = model
         self._is_ahead = is_ahead
         self._rows: list[Row] = []
-        self._caches: OwnedCache = model.owned([])
+        self._caches: OwnedCache = model.own([])
         self._last = mx.array([], dtype=mx.uint32)
         """The last token of each row, which no cache holds yet."""
         self._is_unread = False
@@ -151,7 +151,7 @@ class Decoder:
     def _hold(self, rows: list[Row], caches: list, last: mx.array) -> None:
         self._rows, self._last = rows, last
         scales = scales_of(rows, self._model.shapes) if rows else {}
-        self._caches = self._model.owned(caches, scales)
+        self._caches = self._model.own(caches, scales)
 
 
 def scales_of(rows: Sequence[Row], shapes: Shapes) -> Scales:

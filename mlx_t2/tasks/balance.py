@@ -1,4 +1,4 @@
-"""Questions of every kind in even numbers. Knows kinds; knows no prompts and no graders."""
+"""Questions of every kind in equal numbers. Knows kinds; knows no prompts and no graders."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random

@@ -48,7 +48,7 @@ class DatasetTask:
         return self.grader.worst_reward
 
     def problems(self, split: str, n: int, seed: int = 0) -> list[Problem]:
-        """Kinds as chance has them: the accuracy on some estimates that on all."""
+        """Kinds drawn at random: the accuracy on some estimates that on all."""
         check_split(self.name, split)
         questions = self._questions(split)
         check_count(self.name, split, n, len(questions))
@@ -59,7 +59,7 @@ class DatasetTask:
         self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
     ) -> list[Problem]:
         """Kinds in turn, starting at kind number `seed`; one that has run out is passed over.
-        Unbalanced: as chance has them.
+        Unbalanced: drawn at random.
         """
         questions, rng = self._questions("train"), Random(f"{self.name}/step/{seed}")
         check_count(self.name, "train", n, len(questions))

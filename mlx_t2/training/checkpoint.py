@@ -119,7 +119,7 @@ def unpack(data: bytes) -> State:
     mx.eval(arrays)
     numbers = json.loads(metadata["state"])
     if _digest(arrays, metadata["state"]) != metadata["digest"]:
-        raise ValueError("it is not what was written")
+        raise ValueError("its digest does not match")
     part: dict[str, Any] = {
         # sorted, since sums over the layers round differently in another order
         name: {

@@ -54,7 +54,7 @@ def advise(recent: Sequence[Signs]) -> str | None:
     if share >= _COLLAPSED and share > fair + 0.3:
         return (
             f"collapse? {share:.0%} of the last {WINDOW} steps' completions chose {choice!r}, "
-            f"which is right at most {fair:.0%} of the time. If that lasts: start again with "
+            f"which is right at most {fair:.0%} of the time. If it persists, start again with "
             "a lower --lr, or with --kl 0.05, and keep steps balanced"
         )
     if signal > _LITTLE_SIGNAL or reward > 1 - _LITTLE_SIGNAL:

@@ -15,7 +15,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import checkpointed, completion_distributions, completion_logprobs
+from mlx_t2.reading import completion_distributions, completion_logprobs, recompute_blocks
 from mlx_t2.svf import Arrays, Scales
 
 from .config import TrainConfig
@@ -60,7 +60,7 @@ class Objective:
         self._part_loss = self._exact_loss if is_exact else self._sampled_loss
         self._is_forward = config.kl_form == "paper"
         self._save_memory: Callable[[], Any] = (
-            (lambda: checkpointed(model)) if config.checkpointing else nullcontext
+            (lambda: recompute_blocks(model)) if config.checkpointing else nullcontext
         )
 
     @property

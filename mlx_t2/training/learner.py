@@ -187,15 +187,15 @@ class Learner:
         gradient, norm = optim.clip_grad_norm(self.ranks.sum(mine.arrays), self.config.clip)
         loss, norm = self.ranks.total(float(mine.loss)), float(norm)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise _diverged(state, f"the loss is {loss} and the gradient's norm {norm}")
+            raise _divergence(state, f"the loss is {loss} and the gradient's norm {norm}")
         parameters, optimizer = self.optimizer.step(state.parameters, gradient, state.optimizer)
         mx.eval(parameters, optimizer)  # the next step's graph begins here
         if not self.ranks.on_all(self.objective.is_finite, parameters, groups[0]):
-            raise _diverged(state, "the updated model's scores are NaN or infinite")
+            raise _divergence(state, "the updated model's scores are NaN or infinite")
         return Update(parameters, optimizer, loss, norm)
 
 
-def _diverged(state: State, what: str) -> TrainingError:
+def _divergence(state: State, what: str) -> TrainingError:
     return TrainingError(
         f"step {state.step + 1}: {what}, expected finite numbers. The step before is kept; try "
         "a lower lr, from an earlier expert (init)"

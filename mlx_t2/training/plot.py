@@ -76,7 +76,7 @@ def _draw_signs(axes: Any, entries: list[dict]) -> None:
     steps = [e["step"] for e in entries]
     signal = [e["signal_groups"] / e["groups"] for e in entries]
     axes.plot(steps, signal, label="problems with a signal")
-    axes.plot(steps, [e["commonest_share"] for e in entries], label="the commonest answer")
+    axes.plot(steps, [e["commonest_share"] for e in entries], label="the most common answer")
     axes.set(xlabel="step", ylim=(0, 1), title="shares")
     axes.legend(fontsize="small")
 

@@ -108,7 +108,7 @@ def plan_memory(model: SVFModel, task: Task, costs: Costs, config: TrainConfig) 
         raise TrainingError(
             f"memory: {held / 1e9:.1f} GB for the model and {needed(least) / 1e9:.1f} GB "
             f"for {least} completion(s) of {task.max_tokens} tokens at once, "
-            f"there are {limit / 1e9:.1f} GB. Take a quantised or smaller model, fewer "
+            f"available are {limit / 1e9:.1f} GB. Take a quantised or smaller model, fewer "
             "--targets, a lower --rank, --checkpointing, or fewer --rows"
         )
     rows = next(k for k in range(most, 0, -1) if k == 1 or held + needed(k) <= limit)

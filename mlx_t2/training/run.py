@@ -13,7 +13,7 @@ from mlx_t2 import blas
 from mlx_t2.errors import CheckpointError, ConfigError, TrainingError
 from mlx_t2.experts import Expert, name_of
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import SamplingConfig, rollouts
+from mlx_t2.sampling import count_right
 from mlx_t2.svf import Scales
 from mlx_t2.tasks import Problem, Task
 
@@ -72,7 +72,7 @@ class Run:
         return State(0, parameters, optimizer, scales, best, base)
 
     def is_over(self, state: State) -> bool:
-        """Whether all steps are done, or validation has stopped to improve."""
+        """Whether all steps are done, or validation has stopped improving."""
         patience = self.config.patience
         return state.step >= self.config.steps or (
             patience is not None and state.stale >= patience
@@ -94,15 +94,12 @@ class Run:
     def _count_right(
         self, scales: Scales, problems: Sequence[Problem], phase: Phase
     ) -> Watched[int]:
-        greedy = SamplingConfig(temperature=0, max_tokens=self.task.max_tokens)
         batch, right = min(_ANSWERED, self.learner.limits.decoded), 0
         with self.model.using(scales):
             for start in range(0, len(problems), batch):
                 done = min(phase.total, start * self.ranks.size)
                 yield dataclasses.replace(phase, done=done)
-                some = problems[start : start + batch]
-                answered = rollouts(self.model, self.task, some, 1, greedy)
-                right += sum(rollout.grades[0].is_right for rollout in answered)
+                right += count_right(self.model, self.task, problems[start : start + batch])
         yield dataclasses.replace(phase, done=phase.total)
         return right
 
@@ -115,7 +112,7 @@ class Run:
         if report.peak_gb > limit:
             raise TrainingError(
                 f"memory: step {report.step} took {report.peak_gb:.1f} GB at its peak, "
-                f"{limit:.1f} GB are there. It is kept: go on with --resume and fewer rows "
+                f"{limit:.1f} GB are available. It is kept: go on with --resume and fewer rows "
                 f"than {self.learner.limits.rows} (--rows), or more memory (--memory-gb)"
             )
 

@@ -39,7 +39,7 @@ class StepReport:
     entropy: float
     """Entropy of the answers: classes, positions or texts [nats]."""
     commonest: str
-    """The commonest answer."""
+    """The most common answer."""
     commonest_share: float
     """Its share of all completions."""
     change: float

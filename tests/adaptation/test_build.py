@@ -6,7 +6,14 @@ import mlx.core as mx
 import pytest
 from helpers import assert_close, random_scales, tiny_network, tiny_tokenizer
 
-from mlx_t2.adaptation import Chosen, Fixed, Mixed, find_strategy, strategy_of, wear_experts
+from mlx_t2.adaptation import (
+    Chosen,
+    Fixed,
+    Mixed,
+    prepare_experts,
+    prepare_strategy,
+    strategy_of,
+)
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.experts import Library
 from mlx_t2.models import SVFModel
@@ -69,7 +76,7 @@ def state(model):
 
 
 def test_a_name_gives_its_expert(tiny_model, library, experts):
-    strategy = find_strategy(tiny_model, library, coefficients={"kind": 1.0}).finish()
+    strategy = prepare_strategy(tiny_model, library, coefficients={"kind": 1.0}).finish()
     assert strategy.name == "expert:kind"
     (adapted,) = strategy.adapt([[]])
     assert all(mx.array_equal(adapted.scales[p], z) for p, z in experts["kind"].scales.items())
@@ -79,14 +86,14 @@ def test_a_name_gives_its_expert(tiny_model, library, experts):
     ("adaptation", "kind"), [("none", Fixed), ("sum", Fixed), ("prompt", Chosen)]
 )
 def test_an_adaptation_goes_by_its_name(tiny_model, library, adaptation, kind):
-    strategy = find_strategy(tiny_model, library, adaptation=adaptation).finish()
+    strategy = prepare_strategy(tiny_model, library, adaptation=adaptation).finish()
     assert isinstance(strategy, kind)
     assert strategy.name == adaptation
 
 
 @pytest.mark.parametrize(("adaptation", "kind"), [("classifier", Chosen), ("mixture", Mixed)])
 def test_a_router_beside_the_experts_is_found(tiny_model, library, router, adaptation, kind):
-    strategy = find_strategy(tiny_model, library, adaptation=adaptation).finish()
+    strategy = prepare_strategy(tiny_model, library, adaptation=adaptation).finish()
     assert isinstance(strategy, kind)
     (adapted,) = strategy.adapt([[{"role": "user", "content": "kind 1"}]])
     assert set(adapted.scores) == set(router.labels)
@@ -96,16 +103,16 @@ def test_unknown_names_are_refused(tiny_model, library):
     with pytest.raises(
         ConfigError, match="adaptation: got 'best', expected one of prompt, cla"
     ):
-        find_strategy(tiny_model, library, adaptation="best")
+        prepare_strategy(tiny_model, library, adaptation="best")
     with pytest.raises(ConfigError, match="expert 'nobody': unknown, expected one of: expr"):
-        find_strategy(tiny_model, library, coefficients={"nobody": 1.0})
+        prepare_strategy(tiny_model, library, coefficients={"nobody": 1.0})
 
 
 def test_without_an_expert_of_the_model_nothing_can_be_chosen(library):
     with pytest.raises(
         ConfigError, match=f"{library.own}: no expert of tiny, expected at least"
     ):
-        find_strategy(fresh(seed=3), library, adaptation="sum")
+        prepare_strategy(fresh(seed=3), library, adaptation="sum")
 
 
 # Decomposing only what is missing
@@ -113,23 +120,23 @@ def test_without_an_expert_of_the_model_nothing_can_be_chosen(library):
 
 def test_a_model_that_is_ready_is_not_decomposed_anew(tiny_model, library, decompositions):
     for name in ("largest", "kind", "largest"):
-        preparation = find_strategy(tiny_model, library, coefficients={name: 1.0})
+        preparation = prepare_strategy(tiny_model, library, coefficients={name: 1.0})
         assert (preparation.recipe, preparation.total) == (None, 0)
         assert list(preparation.decompose()) == []
-    find_strategy(tiny_model, library, adaptation="sum").finish()
+    prepare_strategy(tiny_model, library, adaptation="sum").finish()
     assert decompositions == []
 
 
 def test_a_model_with_more_layers_than_needed_is_ready(library, decompositions):
     model = fresh()
     list(model.decompose(Recipe(targets="all")))
-    find_strategy(model, library, adaptation="sum").finish()
+    prepare_strategy(model, library, adaptation="sum").finish()
     assert len(decompositions) == 1
 
 
 def test_a_model_that_lacks_something_reports_each_weight_once(library, decompositions):
     model = fresh()
-    preparation = find_strategy(model, library, coefficients={"largest": 1.0})
+    preparation = prepare_strategy(model, library, coefficients={"largest": 1.0})
     assert model.shapes == {}
     assert preparation.total == 6
     reports = list(preparation.decompose())
@@ -140,14 +147,14 @@ def test_a_model_that_lacks_something_reports_each_weight_once(library, decompos
 
 
 def test_a_basis_of_given_bits_is_made_anew(tiny_model, library, decompositions):
-    find_strategy(tiny_model, library, coefficients={"kind": 1.0}, basis_bits=16).finish()
+    prepare_strategy(tiny_model, library, coefficients={"kind": 1.0}, basis_bits=16).finish()
     assert [recipe.bits for recipe in decompositions] == [16]
 
 
 def test_experts_of_unlike_targets_are_worn_together(make_expert):
     model = fresh()
     parts = {"mlp": make_expert("mlp", 1), "attention": make_expert("att", 2, "attention")}
-    strategy = wear_experts(model, parts, dict.fromkeys(parts, 1.0)).finish()
+    strategy = prepare_experts(model, parts, dict.fromkeys(parts, 1.0)).finish()
     scales = strategy.adapt([[]])[0].scales
     assert scales.keys() == parts["mlp"].scales.keys() | parts["attention"].scales.keys()
     every = fresh()
@@ -159,7 +166,7 @@ def test_experts_of_unlike_targets_are_worn_together(make_expert):
 def test_the_name_of_the_wider_targets_is_kept(make_expert):
     model = fresh()
     parts = {"mlp": make_expert("mlp", 1), "all": make_expert("all", 2, "all")}
-    wear_experts(model, parts, dict.fromkeys(parts, 1.0)).finish()
+    prepare_experts(model, parts, dict.fromkeys(parts, 1.0)).finish()
     assert model.targets == "all"
 
 
@@ -168,7 +175,7 @@ def test_the_largest_rank_serves_all(make_expert, ranks, worn):
     short, long = (make_expert(str(k), k, rank=rank) for k, rank in enumerate(ranks))
     model = fresh()
     both = {"short": short, "long": long}
-    preparation = wear_experts(model, both, {"short": 1.0, "long": 0.0})
+    preparation = prepare_experts(model, both, {"short": 1.0, "long": 0.0})
     scales = preparation.finish().adapt([[]])[0].scales
     assert model.rank == worn
     own = fresh()
@@ -178,7 +185,7 @@ def test_the_largest_rank_serves_all(make_expert, ranks, worn):
 
 def test_an_expert_of_a_smaller_rank_is_worn_by_a_model_of_a_larger(tiny_model, make_expert):
     short = make_expert("short", 1, rank=4)
-    preparation = wear_experts(tiny_model, {"short": short}, {"short": 1.0})
+    preparation = prepare_experts(tiny_model, {"short": short}, {"short": 1.0})
     assert preparation.recipe is None
     for path, z in preparation.strategy.adapt([[]])[0].scales.items():
         assert mx.array_equal(z[:4], short.scales[path])
@@ -210,20 +217,20 @@ def test_what_is_refused_changes_nothing(
     with tiny_model.using(worn):
         before = state(tiny_model)
         with pytest.raises(error, match=text):
-            wear_experts(tiny_model, wanted, dict.fromkeys(wanted, 1.0))
+            prepare_experts(tiny_model, wanted, dict.fromkeys(wanted, 1.0))
         assert state(tiny_model) == before
     assert decompositions == []
 
 
 def test_bits_that_do_not_exist_are_refused(tiny_model, library, decompositions):
     with pytest.raises(ConfigError, match="basis bits: got 7, expected 32, 16 or 8"):
-        find_strategy(tiny_model, library, adaptation="sum", basis_bits=7)
+        prepare_strategy(tiny_model, library, adaptation="sum", basis_bits=7)
     assert decompositions == []
 
 
 def test_a_missing_router_is_named(tiny_model, library):
     with pytest.raises(ExpertFileError, match=r"router\.safetensors: cannot be read \(no such"):
-        find_strategy(tiny_model, library, adaptation="classifier")
+        prepare_strategy(tiny_model, library, adaptation="classifier")
 
 
 # Passing over
@@ -239,7 +246,7 @@ def test_what_does_not_fit_is_passed_over_by_name(tiny_model, library, router, e
     replace(kind, base_model="big", base_fingerprint="cd34").save(
         library.own / "big.safetensors"
     )
-    preparation = find_strategy(tiny_model, library, adaptation="classifier")
+    preparation = prepare_strategy(tiny_model, library, adaptation="classifier")
     why = {one.name: one.why for one in preparation.passed_over}
     assert why.keys() == {"burnt", "other", "misfit", "poetry"}
     assert "burnt.safetensors: not usable" in why["burnt"]
@@ -251,7 +258,7 @@ def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(
     library, decompositions
 ):
     model = fresh(seed=3)
-    preparation = find_strategy(model, library, adaptation="sum", allow_transfer=True)
+    preparation = prepare_strategy(model, library, adaptation="sum", allow_transfer=True)
     assert {expert.name for expert in preparation.transferred} == {
         "expression",
         "kind",
@@ -260,14 +267,14 @@ def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(
     preparation.finish()
     assert len(decompositions) == 1
     with pytest.raises(ExpertFileError, match="was trained on 'tiny'"):
-        find_strategy(model, library, coefficients={"kind": 1.0})
+        prepare_strategy(model, library, coefficients={"kind": 1.0})
 
 
 def test_a_router_that_knows_no_expert_is_refused(tiny_model, library, router, experts):
     for name in experts:
         (library.own / f"{name}.safetensors").rename(library.own / f"my-{name}.safetensors")
     with pytest.raises(ConfigError, match=r"router: it knows .*, the experts are my-expr"):
-        find_strategy(tiny_model, library, adaptation="mixture")
+        prepare_strategy(tiny_model, library, adaptation="mixture")
 
 
 # The same model by another name
@@ -284,12 +291,12 @@ def test_a_router_is_found_by_fingerprint_whatever_the_model_is_called(
     library.router_paths()[0].rename(bundled / "z-model" / "router.safetensors")
     both = Library(library.own, bundled=bundled)
     tiny_model.name = "/home/somebody/models/tiny"
-    assert find_strategy(tiny_model, both, adaptation="classifier").finish().name
+    assert prepare_strategy(tiny_model, both, adaptation="classifier").finish().name
     (library.own / "router.safetensors").write_bytes(b"ashes")
-    assert find_strategy(tiny_model, both, adaptation="classifier").finish().name
+    assert prepare_strategy(tiny_model, both, adaptation="classifier").finish().name
     (bundled / "z-model" / "router.safetensors").unlink()
     with pytest.raises(ExpertFileError, match=r"library: no router of /home(.|\n)*passed over"):
-        find_strategy(tiny_model, both, adaptation="classifier")
+        prepare_strategy(tiny_model, both, adaptation="classifier")
 
 
 @pytest.mark.parametrize("adaptation", ["sum", "mixture", "classifier", "prompt"])
@@ -298,7 +305,7 @@ def test_experts_of_unlike_targets_and_names_of_the_model_go_together(
 ):
     attention = make_expert("kind", 2, "attention")
     replace(attention, base_model="./tiny").save(library.own / "kind.safetensors")
-    strategy = find_strategy(fresh(), library, adaptation=adaptation).finish()
+    strategy = prepare_strategy(fresh(), library, adaptation=adaptation).finish()
     (adapted,) = strategy.adapt([[{"role": "user", "content": "kind 1"}]])
     if adaptation == "sum":
         assert adapted.coefficients.keys() == {"kind", "largest", "expression"}

@@ -120,7 +120,7 @@ def unlike(place) -> Path:
 def _draw_expert(model_name: str, model_seed: int, targets: str, draw: int) -> Expert:
     model = SVFModel(model_name, tiny_network(model_seed), tiny_tokenizer())
     modules = dict(model.network.named_modules())
-    shapes = {path: (min(modules[path].weight.shape),) for path in model.targeted(targets)}
+    shapes = {path: (min(modules[path].weight.shape),) for path in model.find_targets(targets)}
     scales = random_scales(shapes, draw, spread=3)
     fingerprint = model.fingerprint(targets)
     return Expert(

@@ -94,7 +94,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
     (f"{TRAIN} --memory-gb 0", "memory_gb: got 0.0, expected more than 0"),
     (
         f"{TRAIN} --memory-gb 1e-6",
-        "GB for 1 completion(s) of 6 tokens at once, there are 0.0 GB",
+        "GB for 1 completion(s) of 6 tokens at once, available are 0.0 GB",
     ),
     (f"{TRAIN} --memory-gb 1e-6 --dry-run", "memory: 0.0 GB for the model and 0.0 GB for 1"),
     (f"{TRAIN} --report-to excel", "report-to: got 'excel', expected some of wandb, swanlab"),

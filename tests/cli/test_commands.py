@@ -347,7 +347,7 @@ def test_every_strategy_is_evaluated(t2, trained, experts, tmp_path, flags, stra
 def test_an_evaluation_is_told_in_words(t2):
     told = t2("eval largest --model tiny --limit 3 --split validation").stdout
     assert "largest, validation, none: 0.0 % (0 of 3, 95 % interval 0-56 %)" in told
-    assert "commonest answer" in told
+    assert "most common answer" in told
 
 
 # Generate

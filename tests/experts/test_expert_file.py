@@ -58,7 +58,7 @@ def test_saving_loading_and_saving_again_gives_the_same_bytes(make_expert, tmp_p
 def test_the_order_of_the_scales_does_not_change_the_bytes(make_expert):
     expert = make_expert()
     turned = make_expert(scales=dict(reversed(expert.scales.items())))
-    assert turned.encoded() == expert.encoded()
+    assert turned.to_bytes() == expert.to_bytes()
 
 
 def test_mlx_reads_the_file_too(make_expert, tmp_path):
@@ -255,7 +255,7 @@ def test_what_is_no_file_is_refused_by_name(tmp_path):
 
 def test_a_file_cut_off_anywhere_is_refused(make_expert, tmp_path):
     path = tmp_path / "cut.safetensors"
-    content = make_expert().encoded()
+    content = make_expert().to_bytes()
     for length in [*range(0, len(content), 97), len(content) - 1]:
         path.write_bytes(content[:length])
         with pytest.raises(ExpertFileError, match="cannot be read as safetensors"):
@@ -263,14 +263,14 @@ def test_a_file_cut_off_anywhere_is_refused(make_expert, tmp_path):
 
 
 def test_a_file_longer_than_it_says_is_refused(make_expert, tmp_path):
-    (tmp_path / "long.safetensors").write_bytes(make_expert().encoded() + b"more")
+    (tmp_path / "long.safetensors").write_bytes(make_expert().to_bytes() + b"more")
     with pytest.raises(ExpertFileError, match="cannot be read as safetensors"):
         Expert.load(tmp_path / "long.safetensors")
 
 
 def test_changed_bytes_in_the_header_are_refused_or_harmless(make_expert, tmp_path):
     path = tmp_path / "flipped.safetensors"
-    content = make_expert().encoded()
+    content = make_expert().to_bytes()
     draw = np.random.default_rng(0)
     end = 8 + struct.unpack("<Q", content[:8])[0]
     for place in [*range(8), *draw.integers(8, end, 600)]:
@@ -403,4 +403,4 @@ def test_a_kill_in_the_middle_leaves_the_old_file(make_expert, tmp_path):
         [sys.executable, "-c", KILLED], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)}
     )
     assert child.returncode == -9
-    assert path.read_bytes() == make_expert(0).encoded()
+    assert path.read_bytes() == make_expert(0).to_bytes()

@@ -26,7 +26,7 @@ def names(library):
 
 def test_own_experts_come_first_then_the_bundled_without_the_router(library):
     assert names(library) == ["cooking", "expression", "largest"]
-    assert library.damaged() == []
+    assert library.find_damaged() == []
 
 
 def test_every_expert_is_listed_with_its_file(library):
@@ -78,7 +78,7 @@ def test_an_empty_library_says_where_it_looked(tmp_path):
 def test_a_damaged_file_does_not_break_the_listing(library):
     (library.own / "burnt.safetensors").write_bytes(b"ashes")
     assert names(library) == ["cooking", "expression", "largest"]
-    [(error, path)] = library.damaged()
+    [(error, path)] = library.find_damaged()
     assert path.name == "burnt.safetensors"
     assert "burnt.safetensors: not usable" in str(error)
     with pytest.raises(ExpertFileError, match="burnt"):
@@ -103,7 +103,7 @@ def test_files_of_other_formats_are_not_experts(library):
         {"a": np.ones(2, np.float32)}, library.own / "lora.safetensors", {"format": "mlx"}
     )
     assert names(library) == ["cooking", "expression", "largest"]
-    assert library.damaged() == []
+    assert library.find_damaged() == []
 
 
 def test_the_router_is_beside_the_experts(library):
@@ -123,4 +123,4 @@ def test_one_folder_is_opened_alone(library, tmp_path):
 
 
 def test_every_bundled_expert_can_be_read(tmp_path):
-    assert Library(tmp_path).damaged() == []
+    assert Library(tmp_path).find_damaged() == []

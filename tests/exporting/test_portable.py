@@ -16,7 +16,7 @@ def expert(z=2.0):
 def test_what_is_written_loads_as_the_same_expert(tmp_path):
     path = to_safetensors(expert(), tmp_path / "given" / "maths.safetensors")
     assert path == tmp_path / "given" / "maths.safetensors"
-    assert Expert.load(path).encoded() == expert().encoded()
+    assert Expert.load(path).to_bytes() == expert().to_bytes()
 
 
 def test_a_place_without_the_suffix_is_a_folder(tmp_path):

@@ -53,7 +53,7 @@ class Watching:
 
 
 def make_expert(model, seed=0, name="largest", **changes):
-    scales = random_scales(dict.fromkeys(model.targeted(), (32,)), seed, spread=0.5)
+    scales = random_scales(dict.fromkeys(model.find_targets(), (32,)), seed, spread=0.5)
     fields = {"config": {}, "metrics": {}} | changes
     fingerprint = model.fingerprint()
     return Expert(name, scales, model.name, fingerprint, "mlp", None, name, seed, **fields)

@@ -30,7 +30,7 @@ def filled(model, scales, prompt=PROMPT, form="live"):
 
 def batch_of(model, rows: int) -> OwnedCache:
     """Caches of many sequences, for the scales worn now."""
-    return model.owned([BatchKVCache([0] * rows) for _ in model.new_cache()])
+    return model.own([BatchKVCache([0] * rows) for _ in model.new_cache()])
 
 
 def scores(model, scales, cache=None, tokens=NEXT, form="live") -> mx.array:
@@ -144,7 +144,7 @@ def test_a_cache_belongs_to_the_scales_it_was_made_under_not_to_those_it_is_firs
 
 def test_a_cache_is_made_for_scales_that_are_not_worn(tiny_model):
     own = random_scales(tiny_model.shapes)
-    cache = tiny_model.owned(list(tiny_model.new_cache()), own)
+    cache = tiny_model.own(list(tiny_model.new_cache()), own)
     tiny_model.extend(PROMPT, cache)
     got = scores(tiny_model, {}, cache)
     assert_close(got, alone(tiny_model, own, whole(PROMPT, NEXT)))

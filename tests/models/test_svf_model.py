@@ -241,12 +241,10 @@ def test_a_model_is_not_run_before_it_is_asked_to(monkeypatch):
 
 
 def test_a_model_knows_the_recipe_it_is_decomposed_by(tiny_model):
-    assert tiny_model.is_decomposed_as(Recipe())
-    for other in (Recipe(targets="all"), Recipe(rank=3), Recipe(bits=16), Recipe(bits=32)):
-        assert not tiny_model.is_decomposed_as(other)
+    assert tiny_model.recipe == Recipe()
     decomposed(tiny_model, "attention", rank=4)
-    assert tiny_model.is_decomposed_as(Recipe(targets="attention", rank=4))
+    assert tiny_model.recipe == Recipe(targets="attention", rank=4)
     assert (tiny_model.targets, tiny_model.rank) == ("attention", 4)
     plain = SVFModel("tiny", tiny_network(), tiny_tokenizer())
-    assert not plain.is_decomposed_as(Recipe())
+    assert plain.recipe is None
     assert (plain.targets, plain.rank) == (None, None)

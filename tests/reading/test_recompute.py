@@ -9,7 +9,7 @@ from architectures import tiny
 from helpers import assert_close, random_scales, tiny_network, tiny_tokenizer
 
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import checkpointed, completion_logprobs
+from mlx_t2.reading import completion_logprobs, recompute_blocks
 from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.svf import Recipe
 
@@ -36,7 +36,7 @@ NETWORKS = {
     "mixture of experts": lambda: tiny("qwen3_moe"),
     "keys shared between layers": lambda: tiny("gemma4_text"),
     "half of its blocks recurrent": lambda: tiny("qwen3_next"),
-    "no cache that can be checkpointed": lambda: tiny("mamba2"),
+    "no cache that can be recompute_blocks": lambda: tiny("mamba2"),
 }
 
 
@@ -50,7 +50,7 @@ def test_gradients_are_the_same(network):
             return completion_logprobs(model, PROMPTS, COMPLETIONS).sum()
 
     def recomputed(scales):
-        with checkpointed(model):
+        with recompute_blocks(model):
             return loss(scales)
 
     (value, expected), (same, got) = (
@@ -80,7 +80,7 @@ def test_a_gradient_takes_less_memory():
         return mx.get_peak_memory() - before
 
     def recomputed(scales):
-        with checkpointed(model):
+        with recompute_blocks(model):
             return loss(scales)
 
     mx.eval(loss(scales))
@@ -93,7 +93,7 @@ def test_the_classes_are_as_they_were_afterwards():
     before = kind.__call__
 
     def stopped():
-        with checkpointed(model):
+        with recompute_blocks(model):
             assert kind.__call__ is not before
             assert_close(other.network(mx.array([[5]])), model.network(mx.array([[5]])))
             raise RuntimeError("stop")
@@ -106,5 +106,5 @@ def test_the_classes_are_as_they_were_afterwards():
 def test_samples_are_the_same(tiny_model):
     config = SamplingConfig(max_tokens=8)
     expected = sample(tiny_model, PROMPTS, config, group=2)
-    with checkpointed(tiny_model):
+    with recompute_blocks(tiny_model):
         assert sample(tiny_model, PROMPTS, config, group=2) == expected

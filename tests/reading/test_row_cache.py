@@ -11,7 +11,7 @@ SHORT = [[20, 21, 22], [23, 24, 25, 26, 27]]
 
 def merged(model):
     parts = [prefill(model, prompts) for prompts in (LONG, SHORT)]
-    return model.owned(merge_caches([part.caches for part in parts]))
+    return model.own(merge_caches([part.caches for part in parts]))
 
 
 def scores(model, caches, prompts) -> mx.array:

@@ -322,7 +322,7 @@ def test_a_checkpoint_whose_numbers_were_changed_is_damaged(model, tmp_path):
     changed = path.read_bytes().replace(b'{\\"step\\": 1,', b'{\\"step\\": 4,')
     assert changed != path.read_bytes()
     path.write_bytes(changed)
-    with pytest.raises(CheckpointError, match="not what was written"):
+    with pytest.raises(CheckpointError, match="digest does not match"):
         load_state(path)
 
 

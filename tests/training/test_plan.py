@@ -7,7 +7,7 @@ from toy_task import CONFIG, StartHigh
 
 from mlx_t2.errors import TrainingError
 from mlx_t2.models import limited_memory, memory_bytes
-from mlx_t2.sampling import rollouts
+from mlx_t2.sampling import count_right
 from mlx_t2.training import Phase, plan_training, train
 from mlx_t2.training.row_limits import Costs, RowLimits, smallest
 
@@ -98,11 +98,11 @@ def test_no_more_held_out_problems_are_answered_at_a_time_than_are_decoded(
 ):
     batches = []
 
-    def note(model, task, problems, *others):
+    def note(model, task, problems):
         batches.append(len(problems))
-        return rollouts(model, task, problems, *others)
+        return count_right(model, task, problems)
 
-    monkeypatch.setattr("mlx_t2.training.run.rollouts", note)
+    monkeypatch.setattr("mlx_t2.training.run.count_right", note)
 
     def found(*_):
         yield Phase("measuring memory")

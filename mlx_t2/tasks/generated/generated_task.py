@@ -78,7 +78,7 @@ class GeneratedTask:
         self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
     ) -> list[Problem]:
         """The kinds in turn, starting at kind number `seed`: what n leaves out changes with it.
-        Unbalanced: kinds and questions as chance has them.
+        Unbalanced: kinds and questions drawn at random.
 
         One prompt per step, in turn: problems that begin alike are read together.
         """
