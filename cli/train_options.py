@@ -24,6 +24,17 @@ _FLAGS = {
 }
 """Flags that are not just the field's name."""
 _LEAST = {"rank": 1}
+_PANELS = {
+    "Run": ("steps", "eval_every", "validation", "patience", "test", "seed"),
+    "Completions": ("prompts", "group", "temperature", "truncated", "overlong"),
+    "Update": ("mode", "lr", "warmup", "schedule", "optimizer", "clip", "kl", "kl_form"),
+    "What is trained": ("targets", "rank", "init", "parametrisation", "bands"),
+    "Memory": ("memory_gb", "rows"),
+    "On or off": ("balanced", "checkpointing"),
+}
+"""Where the help shows each field. A panel is as wide as its longest flag: two-sided ones
+have one of their own.
+"""
 
 
 def with_train_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -39,6 +50,7 @@ def with_train_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def train_options() -> Iterator[inspect.Parameter]:
     """The options in the order of the fields."""
+    panels = {name: panel for panel, names in _PANELS.items() for name in names}
     for name, kind, default, text in _fields():
         kind = _TYPES.get(kind.removesuffix(" | None"), str)
         flags = _FLAGS.get(name, (f"--{name}/--no-{name}",) if kind is bool else ())
@@ -48,7 +60,7 @@ def train_options() -> Iterator[inspect.Parameter]:
             *flags,
             min=_LEAST.get(name),
             help=f"{text} ({shown})." if shown else f"{text}.",
-            rich_help_panel="Settings",
+            rich_help_panel=panels[name],
         )
         yield inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None
