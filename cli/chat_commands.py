@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from .conversation import Chat
 from .generate import describe_route
 from .render import facts, say, table
-
-if TYPE_CHECKING:
-    from .chat import Chat
 
 
 @dataclass(frozen=True)
@@ -18,18 +15,18 @@ class Command:
     usage: str
     """What follows the command's name."""
     help: str
-    run: Callable[["Chat", str], None]
+    run: Callable[[Chat, str], None]
     """Takes the conversation and the rest of the line."""
 
 
-def _wear_expert(chat: "Chat", name: str) -> None:
+def _wear_expert(chat: Chat, name: str) -> None:
     if name in ("auto", "off", ""):
         chat.choose(adapt="none" if name == "off" else "classifier")
     else:
         chat.choose(expert=name)
 
 
-def _list_experts(chat: "Chat", _: str) -> None:
+def _list_experts(chat: Chat, _: str) -> None:
     from mlx_t2.experts import open_library
 
     table(
@@ -39,7 +36,7 @@ def _list_experts(chat: "Chat", _: str) -> None:
     )
 
 
-def _explain(chat: "Chat", _: str) -> None:
+def _explain(chat: Chat, _: str) -> None:
     if chat.answer is None:
         say("nothing has been answered yet")
         return
@@ -49,7 +46,7 @@ def _explain(chat: "Chat", _: str) -> None:
         facts("scores of the first pass", [(label, f"{p:.3f}") for label, p in scores])
 
 
-def _show_stats(chat: "Chat", _: str) -> None:
+def _show_stats(chat: Chat, _: str) -> None:
     answer = chat.answer
     if answer is None:
         say("nothing has been answered yet")
@@ -69,20 +66,20 @@ def _show_stats(chat: "Chat", _: str) -> None:
     )
 
 
-def _begin_anew(chat: "Chat", system: str) -> None:
+def _begin_anew(chat: Chat, system: str) -> None:
     chat.messages = [{"role": "system", "content": system}] if system else []
 
 
-def _reset(chat: "Chat", _: str) -> None:
+def _reset(chat: Chat, _: str) -> None:
     chat.messages = [message for message in chat.messages if message["role"] == "system"]
 
 
-def _show_help(chat: "Chat", _: str) -> None:
+def _show_help(chat: Chat, _: str) -> None:
     lines = [(f"{name} {command.usage}", command.help) for name, command in COMMANDS.items()]
     facts("commands", lines)
 
 
-def _leave(chat: "Chat", _: str) -> None:
+def _leave(chat: Chat, _: str) -> None:
     chat.is_over = True
 
 

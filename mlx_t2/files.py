@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from mlx_t2.errors import FileError
@@ -50,6 +51,22 @@ def fill_whole(path: Path | str, fill: Callable[[Path], Any]) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
+
+
+def fill_folder(path: Path, fill: Callable[[Path], Any]) -> None:
+    """Let `fill` write into a folder of its own, which then becomes `path`: one that exists is
+    complete. Where another process was faster, its folder stays. Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as scratch:
+        built = Path(scratch) / "built"
+        built.mkdir()
+        fill(built)
+        try:
+            os.rename(built, path)
+        except OSError:
+            if not path.is_dir():
+                raise
 
 
 def append_line(path: Path, entry: dict[str, Any]) -> None:

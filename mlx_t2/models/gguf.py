@@ -10,15 +10,14 @@ Knows GGUF's names for llamas; does not know mlx-lm, which merely has to accept 
 
 import importlib.util
 import json
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlx.core as mx
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from mlx_t2.errors import FileError, ModelError
+from mlx_t2.files import fill_folder
 from mlx_t2.folders import cache_dir
 
 ALIASES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
@@ -75,7 +74,7 @@ def find_gguf() -> Path | None:
 def bundled_model_path(name: str = "smollm2-135m") -> Path:
     """The mlx-lm folder of the bundled model `name`, converted on first use.
 
-    It is built beside its place and moved there whole: a folder that exists is complete.
+    A folder that exists is complete, see `fill_folder`.
 
     Raises: ModelError where there is no such model; FileError where it cannot be written.
     """
@@ -88,26 +87,13 @@ def bundled_model_path(name: str = "smollm2-135m") -> Path:
     folder = cache_dir() / "models" / f"{name}-{gguf.stat().st_size}-{LAYOUT}"
     if not folder.is_dir():
         try:
-            _convert_beside(gguf, folder)
+            fill_folder(folder, lambda built: _convert(gguf, built))
         except OSError as error:
             raise FileError(
                 f"{folder}: cannot be written ({error.strerror or error}), expected room for "
                 "130 MB in a writable folder. MLX_T2_CACHE names another one"
             ) from error
     return folder
-
-
-def _convert_beside(gguf: Path, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as scratch:
-        built = Path(scratch) / "model"
-        built.mkdir()
-        _convert(gguf, built)
-        try:
-            os.rename(built, folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, with the same result
-                raise
 
 
 def _convert(gguf: Path, folder: Path) -> None:

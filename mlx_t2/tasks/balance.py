@@ -1,4 +1,7 @@
-"""Questions of every kind in equal numbers. Knows kinds; knows no prompts and no graders."""
+"""Questions of every kind in equal numbers. Knows kinds; knows no prompts and no graders.
+
+Differs (18): every step asks for each kind equally often, so that no constant answer pays.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random

@@ -1,4 +1,8 @@
-"""The optimiser of the trained numbers and its learning rate. Knows arrays alone."""
+"""The optimiser of the trained numbers and its learning rate. Knows arrays alone.
+
+Differs (17): Adam at a constant rate, gradients clipped to norm 1; the paper has AdamW, a cosine
+and 1e-3.
+"""
 
 import math
 from collections.abc import Callable

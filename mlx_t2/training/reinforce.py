@@ -30,6 +30,7 @@ def policy_loss(
         size of a step does not depend on how many were dropped or on how long they are.
     Source: Williams 1992; Sun, Cetin & Tang 2025, section 3.2; k2: Schulman 2020, Tang & Munos
     2025 (2506.09477).
+    Differs (16): the paper's penalty is the whole divergence, see `divergence`.
     """
     loss = -(advantages * logprobs).sum() / sequences
     if reference is None:

@@ -5,8 +5,9 @@ import re
 
 import pytest
 from mlx_t2_cli import render
-from mlx_t2_cli.chat import Chat
+from mlx_t2_cli.chat import loop, turn
 from mlx_t2_cli.chat_commands import COMMANDS
+from mlx_t2_cli.conversation import Chat
 
 from mlx_t2.adaptation import Fixed
 from mlx_t2.errors import ModelError
@@ -182,26 +183,26 @@ def test_ctrl_c_keeps_what_has_been_said(talk, monkeypatch, capsys, pressed):
             patch.setattr(render, "_write_now", interrupted(render._write_now, 2))
         else:
             patch.setattr(two_pass, "stream", interrupting(two_pass.stream, 3))
-        talk.turn("hello")
+        turn(talk, "hello")
     assert [message["role"] for message in talk.messages] == ["user", "assistant"]
     assert talk.messages[1]["content"] == talk.answer.text
     assert (len(talk.answer.text), talk.answer.finish_reason) == (3, "interrupted")
     assert talk.model.worn == {}
     capsys.readouterr()
-    talk.turn("go on")
+    turn(talk, "go on")
     assert talk.messages[3]["content"] == capsys.readouterr().out.strip("\n")
     assert talk.answer.finish_reason == "length"
 
 
 def test_ctrl_c_in_the_first_pass_takes_the_question_back(talk, monkeypatch):
-    talk.turn("hello")
+    turn(talk, "hello")
     said = list(talk.messages)
     with monkeypatch.context() as patch:
         strategy = talk.generator.strategy
         patch.setattr(Fixed, "adapt", interrupted(strategy.adapt, 0))
-        talk.turn("and now")
+        turn(talk, "and now")
     assert talk.messages == said
-    talk.turn("and now")
+    turn(talk, "and now")
     assert len(talk.messages) == len(said) + 2
 
 
@@ -217,7 +218,7 @@ def test_ctrl_c_at_the_prompt_stays_and_ctrl_d_leaves(talk, monkeypatch, capsys)
         raise key
 
     monkeypatch.setattr(builtins, "input", pressed)
-    talk.loop(is_person=True)
+    loop(talk, is_person=True)
     assert prompts == ["\n[none] > "] * 3
     assert talk.messages[1]["content"] == capsys.readouterr().out.strip("\n")
 
@@ -243,7 +244,7 @@ def test_a_question_that_is_refused_is_forgotten_and_the_conversation_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(two_pass, "stream", refuse)
-        talk.turn("too long")
+        turn(talk, "too long")
     assert "the prompt has 9 tokens" in capsys.readouterr().err
-    talk.turn("hello")
+    turn(talk, "hello")
     assert talk.messages[0]["content"] == "hello"
