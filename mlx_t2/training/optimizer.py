@@ -1,7 +1,7 @@
 """The optimiser of the trained numbers and its learning rate. Knows arrays alone.
 
-Differs (17): Adam at a constant rate, gradients clipped to norm 1; the paper has AdamW, a cosine
-and 1e-3.
+Differs (17): Adam at a constant rate, gradients clipped to norm 1, where the paper has AdamW, a
+cosine and 1e-3.
 """
 
 import math
