@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-from .options import Json
+from .options import Json, refuse_options_before
 from .render import emit, facts, note, say, size
+
+_MADE = {"bases": "*.safetensors", "batching": "*.json", "models": "smollm2-135m-*"}
+"""{folder in the cache: what this program makes there}. Nothing else is counted or removed: the
+place may be shared, with own experts or with other people's files.
+"""
 
 app = typer.Typer(help="Show the size of the cache, or clear it.", invoke_without_command=True)
 
@@ -17,6 +22,7 @@ app = typer.Typer(help="Show the size of the cache, or clear it.", invoke_withou
 def cache(context: typer.Context, json: Json = False) -> None:
     """Show the size of the cache, or clear it."""
     if context.invoked_subcommand:
+        refuse_options_before(context, json)
         return
     from mlx_t2.folders import cache_dir
 
@@ -43,9 +49,9 @@ def clear(
     if sizes and not yes and not _agrees(f"remove {size(total)} in {folder}? [y/N] "):
         note("nothing was removed")
         raise typer.Exit(1)
-    for name in sizes:
-        with file_errors(folder / name):
-            _remove(folder / name)
+    for path in _made(folder):
+        with file_errors(path):
+            _remove(path)
     if json:
         emit({"cache": str(folder), "removed": sizes})
     else:
@@ -53,10 +59,15 @@ def clear(
 
 
 def _measure(folder: Path) -> dict[str, int]:
-    """{what: bytes} of each file and folder in the cache, links not followed."""
-    if not folder.is_dir():
-        return {}
-    return {path.name: _bytes(path) for path in sorted(folder.iterdir())}
+    """{folder in the cache: bytes of what this program made there}, links not followed."""
+    sizes: dict[str, int] = {}
+    for path in _made(folder):
+        sizes[path.parent.name] = sizes.get(path.parent.name, 0) + _bytes(path)
+    return sizes
+
+
+def _made(folder: Path) -> list[Path]:
+    return [path for name, made in _MADE.items() for path in sorted((folder / name).glob(made))]
 
 
 def _bytes(path: Path) -> int:

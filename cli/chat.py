@@ -18,6 +18,7 @@ from .options import (
     Seed,
     Temperature,
 )
+from .question import unreadable
 from .render import complain, note, say
 from .session import check_choice, open_model
 from .surroundings import find_stray_byte
@@ -57,6 +58,8 @@ def loop(talk: Chat, is_person: bool) -> None:
                 line = input(prompt) if is_person else sys.stdin.readline()
             except EOFError:
                 break
+            except (OSError, UnicodeDecodeError) as error:
+                raise unreadable(error, "the lines of a chat") from error
             except KeyboardInterrupt:
                 say()
                 continue

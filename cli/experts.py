@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import ExpertsFolder, Json
+from .options import ExpertsFolder, Json, refuse_options_before
 from .render import emit, facts, note, percent, table
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ def experts(context: typer.Context, experts: ExpertsFolder = None, json: Json = 
     """List the experts, or show one."""
     if context.invoked_subcommand is None:
         list_experts(experts, json)
+    else:
+        refuse_options_before(context, experts, json)
 
 
 @app.command("list")

@@ -1,6 +1,8 @@
 """Runs the program: the only place where an error becomes an exit code."""
 
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 
 from . import surroundings
 from .program import build_program
@@ -26,6 +28,8 @@ def _run() -> int:
     stray = surroundings.find_stray_byte(sys.argv)
     if stray is not None:
         return _complain(f"argument: {stray}, expected UTF-8 text", 2)
+    if (flag := _empty_place(sys.argv)) is not None:
+        return _complain(f"{flag}: got '', expected a name or a path", 2)
     try:
         build_program()(prog_name="t2")
     except SystemExit as end:
@@ -41,6 +45,16 @@ def _run() -> int:
             raise
         return _complain(_in_one_line(error), 1)
     return 0
+
+
+def _empty_place(words: Sequence[str]) -> str | None:
+    """The flag whose name or path is empty, as from a variable that is not set: an empty path
+    would be the current folder.
+    """
+    for flag in ("--out", "--experts", "--model", "--init", "--config"):
+        if f"{flag}=" in words or (flag, "") in pairwise(words):
+            return flag
+    return None
 
 
 def _complain(message: str, code: int) -> int:

@@ -83,3 +83,12 @@ Temperature = Annotated[
 ]
 
 DEFAULT_MODEL = "smollm2-135m"
+
+
+def refuse_options_before(context: typer.Context, *given: object) -> None:
+    """A usage error where an option stands before a subcommand, which would not see it."""
+    if any(given):
+        name = context.invoked_subcommand
+        raise typer.BadParameter(
+            f"options go after the subcommand: {context.info_name} {name} …"
+        )

@@ -24,7 +24,8 @@ class QuestionCommand(TyperCommand):
             return super().parse_args(ctx, args)
         except _USAGE_ERROR as error:
             if error.message.startswith("No such option"):
-                question = next(word for word in words if word.startswith("-"))
+                unknown = str(getattr(error, "option_name", "-"))
+                question = next((w for w in words if w.startswith(unknown)), unknown)
                 error.message += (
                     ". A question that begins with a dash goes after --: "
                     f't2 {ctx.info_name} -- "{question}"'
@@ -60,19 +61,23 @@ def _read_stdin(is_needed: bool) -> str:
         note("waiting for standard input to end; --no-stdin answers without it")
     try:
         text = sys.stdin.read().removeprefix("\ufeff")
-    except OSError as error:
-        if not is_needed:
+    except (OSError, UnicodeDecodeError) as error:
+        if not is_needed and isinstance(error, OSError):
             return ""
-        from mlx_t2.errors import FileError
-
-        raise FileError(
-            f"standard input: cannot be read ({error.strerror}), expected a question"
-        ) from error
+        raise unreadable(error, "a question") from error
     if (stray := find_stray_byte([text])) is not None:
         from mlx_t2.errors import FileError
 
         raise FileError(f"standard input: {stray}, expected UTF-8 text")
     return text
+
+
+def unreadable(error: OSError | UnicodeDecodeError, expected: str) -> Exception:
+    """What to raise where standard input gives no text."""
+    from mlx_t2.errors import FileError
+
+    reason = error.strerror if isinstance(error, OSError) else error
+    return FileError(f"standard input: cannot be read ({reason}), expected {expected}")
 
 
 def _is_silent() -> bool:

@@ -31,6 +31,22 @@ def prepare() -> None:
         encoding = "utf-8" if is_ascii else sys.stdin.encoding
         sys.stdin.reconfigure(encoding=encoding, errors="surrogateescape")
     mend_temporary_folder()
+    check_folders()
+
+
+def check_folders() -> None:
+    """Raise SurroundingsError where the current folder is gone, or a folder that a variable
+    names is not UTF-8 text: libraries below end in tracebacks.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise SurroundingsError(
+            f"current folder: {error.strerror}, expected one that exists. Change to another"
+        ) from error
+    for name in ("MLX_T2_CACHE", "MLX_T2_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "HOME"):
+        if (stray := find_stray_byte([os.environ.get(name, "")])) is not None:
+            raise SurroundingsError(f"{name}: {stray}, expected UTF-8 text")
 
 
 def open_descriptors() -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, Seed
+from .options import Json, Seed, refuse_options_before
 from .render import emit, facts, say, table
 
 app = typer.Typer(help="List the tasks, or show one.", invoke_without_command=True)
@@ -14,6 +14,7 @@ app = typer.Typer(help="List the tasks, or show one.", invoke_without_command=Tr
 def tasks(context: typer.Context, json: Json = False) -> None:
     """List the tasks, or show one."""
     if context.invoked_subcommand:
+        refuse_options_before(context, json)
         return
     from mlx_t2.tasks import get_task, task_names
 

@@ -7,6 +7,7 @@ their own words. Knows tokenizers and messages; knows no weights.
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +57,8 @@ class ChatTemplate:
         for form in forms:
             try:
                 ids = list(self._apply(form, tokenize=True))
+            except ModelError:
+                raise
             except Exception as error:  # a template raises whatever it likes
                 failure = error
                 continue
@@ -74,10 +77,40 @@ class ChatTemplate:
         probe = [{"role": "system", "content": mark}, {"role": "user", "content": "a"}]
         try:
             return mark in self._apply(probe, tokenize=False)
+        except ModelError:
+            raise
         except Exception:  # said where it fails without a system message, too
             return False
 
+    @cached_property
+    def _takes_parts(self) -> bool:
+        """Whether the template wants a text as a list of parts, as models that also see do:
+        given the bare text, it drops it without a word.
+        """
+        mark = secrets.token_hex(8)
+        parts = [{"type": "text", "text": mark}]
+        try:
+            written = self._write([{"role": "user", "content": mark}], tokenize=False)
+        except Exception:  # said where the conversation itself is written
+            return False
+        if not isinstance(written, str) or mark in written.lower():
+            return False
+        with suppress(Exception):  # a template of texts stumbles over parts
+            if mark in self._write([{"role": "user", "content": parts}], False).lower():
+                return True
+        raise ModelError(
+            "its chat template drops the question, expected one that writes what the user "
+            "says. The template is in tokenizer_config.json or chat_template.jinja of the "
+            "model's folder"
+        )
+
     def _apply(self, messages: list[dict[str, str]], tokenize: bool) -> Any:
+        if not self._takes_parts:
+            return self._write(messages, tokenize)
+        parted = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
+        return self._write(parted, tokenize)
+
+    def _write(self, messages: list[dict[str, Any]], tokenize: bool) -> Any:
         return self._tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, tokenize=tokenize
         )

@@ -52,13 +52,22 @@ def _choose(flags: dict[str, Any], file: Path | None, resumed: Path | None) -> d
     return dataclasses.asdict(config)
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no config.json"
+    if isinstance(error, KeyError):
+        return f"config.json lacks {error.args[0]}"
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _resume(folder: Path, flags: dict[str, Any]) -> TrainConfig:
     try:
         stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings = {name: stored[name] for name in _ALLOWED}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"{folder}: no run to resume from ({error}). Without --resume a new one begins"
+            f"{folder}: no run to resume from ({_why(error)}). Mend config.json, or begin a "
+            "run in another folder (--out)"
         ) from error
     _check(settings, str(folder / "config.json"))
     changed = [name for name in flags if settings[name] != flags[name]]

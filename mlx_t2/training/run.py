@@ -197,6 +197,11 @@ def resume_run(
     run = yield from _make_run(model, task, config, ranks, folder, start, name, former)
     state, faults = found or ((yield from run.first_state()), [])
     notes += faults + _describe_extension(stored, config, state)
+    if state.step < config.steps != stored.get("steps") and run.is_over(state):
+        raise CheckpointError(
+            f"{folder.path}: it ended at step {state.step} by patience={config.patience}, "
+            f"expected more patience to go on to step {config.steps} (--patience)"
+        )
     if not run.is_over(state):
         notes += ranks.on_first(folder.forget_after, state.step) or []
     ranks.on_first(folder.write_settings, run.settings())

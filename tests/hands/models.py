@@ -143,7 +143,13 @@ CASES: list[Case] = [
         said="(this template is broken)",
         prepare=write(BROKEN),
     ),
-    Case(kind=TEMPLATE, words=GENERATE, code=1, said="no tokens", prepare=write("{# #}")),
+    Case(
+        kind=TEMPLATE,
+        words=GENERATE,
+        code=1,
+        said="its chat template drops the question",
+        prepare=write("{# #}"),
+    ),
     Case(
         kind=TEMPLATE,
         words="chat --model tiny --adapt none --max-tokens 2",

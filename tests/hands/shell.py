@@ -156,5 +156,41 @@ CASES: list[Case] = [
     ),
     Case(kind="version", words="--version", code=0, printed="mlx_t2 0."),
     Case(kind="version", words="experts", code=0, printed="largest"),
-    Case(kind="version", words="--show-completion bash", code=0, printed="_t2_completion"),
+    Case(
+        kind="version",
+        words="--show-completion bash",
+        code=0,
+        printed="_t2_completion",
+        environment={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},  # make's shell is sh
+    ),
+    *(
+        Case(
+            kind="empty place", words=f"{words} ''", code=2, said=f"{words.split()[-1]}: got ''"
+        )
+        for words in (
+            "train largest --model tiny --init",
+            "train largest --model tiny --out",
+            "generate hello --model tiny --experts",
+            "decompose tiny --model",
+        )
+    ),
+    *(
+        Case(kind="option before a subcommand", words=words, code=2, said="options go after")
+        for words in (
+            "experts --experts experts list",
+            "experts --json list",
+            "cache --json clear --yes",
+            "tasks --json show largest",
+        )
+    ),
+    *(
+        Case(
+            kind="folder that is no text",
+            words="decompose tiny --json",
+            code=1,
+            said=f"{name}: got b'",
+            environment={name: "/tmp/c\udce9"},
+        )
+        for name in ("MLX_T2_CACHE", "XDG_CACHE_HOME", "MLX_T2_HOME")
+    ),
 ]

@@ -53,6 +53,26 @@ def test_turns_of_one_role_are_joined_where_roles_have_to_alternate():
     assert "one<end><s>one" in read(model_with(PLAIN), USER, USER)
 
 
+PARTS = (
+    "{% for m in messages %}<s>{{m['role']}} {% for part in m['content'] %}"
+    "{% if part['type'] == 'text' %}{{part['text']}}{% endif %}{% endfor %}<end>{% endfor %}"
+)
+
+
+def test_a_template_that_wants_parts_gets_parts():
+    assert "<s>user one<end>" in read(model_with(PARTS), USER)
+    assert "<s>system be kind<end><s>user one<end>" in read(model_with(PARTS), SYSTEM, USER)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["hello", "{{ messages|length }}", "{% for m in messages %}{{m['role']}}{% endfor %}"],
+)
+def test_a_template_that_drops_the_question_is_refused(text):
+    with pytest.raises(ModelError, match="tiny: its chat template drops the question"):
+        model_with(text).encode([USER])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -60,7 +80,7 @@ def test_turns_of_one_role_are_joined_where_roles_have_to_alternate():
         ("{% if %}", "Expected an expression"),
         ("{{ messages[0]['content'] + 1 }}", "can only concatenate str"),
         ("{{ missing.thing }}", "'missing' is undefined"),
-        ("{# #}", "tiny: the conversation gives no tokens"),
+        ("{# #}", "tiny: its chat template drops the question"),
     ],
 )
 def test_what_a_template_fails_with_is_an_error_in_its_words(text, words):
