@@ -177,3 +177,14 @@ main()
         [sys.executable, "-c", code], cwd=place, input=b"", capture_output=True
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
+def test_a_current_folder_that_is_gone_is_said_in_one_line(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"cd {gone} && rmdir {gone} && exec {sys.executable} -c "
+    script += "'from mlx_t2_cli.start import main; main()' cache"
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("current folder: ")
+    assert len(ran.stderr.splitlines()) == 1

@@ -193,4 +193,25 @@ CASES: list[Case] = [
         )
         for name in ("MLX_T2_CACHE", "XDG_CACHE_HOME", "MLX_T2_HOME")
     ),
+    Case(
+        kind="a question with a dash",
+        words="generate --model tiny --max-tokens 2 --5+3",
+        code=2,
+        said='t2 generate -- "--5+3"',
+    ),
+    *(
+        Case(
+            kind="input of another encoding",
+            words=words,
+            code=1,
+            said="\0".join("cannot"),  # the message is in that encoding, too
+            stdin=b"h\0i",
+            environment={"PYTHONIOENCODING": "utf-16-le"},
+        )
+        for words in (
+            "generate --model tiny --max-tokens 2",
+            "generate hello --model tiny --max-tokens 2",
+            "chat --model tiny --adapt none --max-tokens 2",
+        )
+    ),
 ]

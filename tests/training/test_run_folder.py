@@ -262,6 +262,14 @@ def test_a_schedule_that_changes_with_the_steps_says_so(model, tmp_path):
     assert "the learning rate now falls over 8 steps, not 6, so it jumps after" in first.warning
 
 
+def test_more_steps_alone_do_not_wake_a_run_that_lost_its_patience(model, tmp_path):
+    short = dataclasses.replace(CONFIG, patience=1, lr=1e-9, eval_every=1)
+    list(train(model, StartHigh(), short, tmp_path / "run"))
+    longer = dataclasses.replace(short, steps=CONFIG.steps + 4)
+    with pytest.raises(CheckpointError, match=r"by patience=1, expected more .*\(--patience\)"):
+        next(train(model, StartHigh(), longer, tmp_path / "run", resume=True))
+
+
 def test_a_run_that_lost_its_patience_goes_on_with_more(model, tmp_path):
     short = dataclasses.replace(CONFIG, patience=1, lr=1e-9, eval_every=1)
     done = len(list(train(model, StartHigh(), short, tmp_path / "run")))
