@@ -34,8 +34,8 @@ def _examine() -> dict[str, Any]:
 
     from mlx_t2.blas import BLAS, choose_threads
     from mlx_t2.folders import cache_dir, data_dir
-    from mlx_t2.grading import sandbox_level
     from mlx_t2.models import find_gguf
+    from mlx_t2.sandbox import sandbox_level
 
     import mlx.core as mx  # isort: skip  after mlx_t2, for the sake of BLAS
 

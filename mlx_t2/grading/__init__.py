@@ -1,6 +1,7 @@
-"""Completions → grades, and untrusted code run outside our process.
+"""Completions → grades.
 
-Does not know tasks, models or tokens: pure Python, without MLX.
+Does not know tasks, models or tokens: pure Python, without MLX; code runs
+in the sandbox below.
 """
 
 from .grade import RIGHT as RIGHT
@@ -13,6 +14,3 @@ from .grade import grade_text as grade_text
 from .grade import mismatch as mismatch
 from .grade import read_number as read_number
 from .grade import wrong as wrong
-from .sandbox import SandboxResult as SandboxResult
-from .sandbox import run_python as run_python
-from .sandbox import sandbox_level as sandbox_level

@@ -6,8 +6,8 @@ raises, and never gives a reward of 0. Does not know tasks, nor what rewards are
 
 import math
 import reprlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
 from mlx_t2.errors import TaskDataError
@@ -32,6 +32,10 @@ class Grade:
     """What accuracy counts."""
     reason: str
     """A few words: "right", "got '37', expected '84'"."""
+    is_strict: bool | None = None
+    """Right, and in the form that was asked for; None: as `is_right`."""
+    is_lenient: bool | None = None
+    """Right, whatever the form and even if cut off; None: as `is_right`."""
 
     def __post_init__(self) -> None:
         reward, is_right = read_number(self.reward), read_number(self.is_right)
@@ -45,6 +49,9 @@ class Grade:
             )
         object.__setattr__(self, "reward", reward)
         object.__setattr__(self, "is_right", bool(is_right))
+        for name in ("is_strict", "is_lenient"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, bool(is_right if given is None else given))
 
 
 def read_number(value: Any) -> float | None:
@@ -80,6 +87,8 @@ class Attempt:
     answer: str
     """A right answer."""
     completion: str
+    row: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The row of the question, for graders that need more than the answer: options, tests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +113,8 @@ RIGHT = Grade(1.0, True, "right")
 def wrong(reason: str) -> Grade:
     """The grade of a wrong answer where there is nothing between right and wrong.
 
-    >>> wrong("not an allowed expression")
-    Grade(reward=0.0, is_right=False, reason='not an allowed expression')
+    >>> wrong("not an allowed expression").reward
+    0.0
     """
     return Grade(0.0, False, reason)
 
@@ -113,23 +122,33 @@ def wrong(reason: str) -> Grade:
 def grade_text(got: str, expected: str) -> Grade:
     """Right where the two texts are the same.
 
-    >>> grade_text("84", "84")
-    Grade(reward=1.0, is_right=True, reason='right')
+    >>> grade_text("84", "84").is_right
+    True
     >>> grade_text("37", "84").reason
     "got '37', expected '84'"
     """
     return RIGHT if got == expected else wrong(mismatch(repr(got), repr(expected)))
 
 
-def cut_off(tokens: int, worst_reward: float) -> Grade:
+def cut_off(tokens: int, worst_reward: float, graded: Grade | None = None) -> Grade:
     """The grade of a completion that the limit ended: it has not answered, whatever it says.
 
-    It is never right, and no wrong answer earns less.
+    It is never right, and no wrong answer earns less. Whether its text was right as far as it
+    goes is kept as `is_lenient`.
 
-    >>> cut_off(14, -1.0)
-    Grade(reward=-1.0, is_right=False, reason='cut off at 14 tokens')
+    graded: what its text earned.
+
+    >>> cut_off(14, -1.0).reason
+    'cut off at 14 tokens'
     """
-    return Grade(worst_reward, False, f"cut off at {tokens} tokens")
+    is_lenient = graded is not None and graded.is_lenient
+    return Grade(
+        worst_reward,
+        False,
+        f"cut off at {tokens} tokens",
+        is_strict=False,
+        is_lenient=is_lenient,
+    )
 
 
 def mismatch(got: str, expected: str) -> str:

@@ -80,7 +80,7 @@ def grade_completions(
                 f"the task's worst_reward, {worst:g}"
             )
     return [
-        grade if completion.is_finished else cut_off(len(completion.tokens), worst)
+        grade if completion.is_finished else cut_off(len(completion.tokens), worst, grade)
         for grade, (_, completion) in zip(grades, attempts, strict=True)
     ]
 
@@ -116,7 +116,13 @@ def _read_grade(where: str, number: int, n: int, grade: Any) -> Grade:
             "Grade(reward, is_right, reason)"
         )
     try:
-        return Grade(grade.reward, grade.is_right, str(grade.reason))
+        return Grade(
+            grade.reward,
+            grade.is_right,
+            str(grade.reason),
+            grade.is_strict,
+            grade.is_lenient,
+        )
     except TaskDataError as error:
         raise TaskDataError(f"{where}: grade {number} of {n}: {error}") from error
 

@@ -75,7 +75,7 @@ class DatasetTask:
         return self.extract(completion)
 
     def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
-        return self.grader.grade([Attempt(p.id, p.answer, text) for p, text in attempts])
+        return self.grader.grade([Attempt(p.id, p.answer, text, p.row) for p, text in attempts])
 
     def _ask(self, question: Question) -> Problem:
         return ask(question, self.prompt, self.domain)

@@ -7,9 +7,9 @@ and selects its few-shot mixtures, on questions of the test sets.
 Does not know models or sampling.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from mlx_t2.errors import TaskDataError
 from mlx_t2.grading import Grade
@@ -34,6 +34,12 @@ class Question:
     """A right answer; others may be right as well."""
     kind: str
     """Class of the right answer, for balancing and for reports by kind."""
+    options: tuple[str, ...] = ()
+    """All possible answers, where they are few and known: the policy chooses among these."""
+    cluster: str = ""
+    """What it shares with other problems (a template, a passage); empty: nothing."""
+    row: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What it was made from, for graders that need more than the answer."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,12 @@ class Problem:
     """Class of the right answer, for balancing and for reports by kind."""
     domain: str
     """What an expert is trained on: "largest", "expression", "kind"; or "other"."""
+    options: tuple[str, ...] = ()
+    """All possible answers, where they are few and known: the policy chooses among these."""
+    cluster: str = ""
+    """What it shares with other problems (a template, a passage); empty: nothing."""
+    row: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What it was made from, for graders that need more than the answer."""
 
 
 @runtime_checkable
@@ -123,7 +135,16 @@ class Task(Protocol):
 def ask(question: Question, prompt: Sequence[Message], domain: str) -> Problem:
     """The question as a problem, asked after the prompt's messages."""
     messages = (*prompt, {"role": "user", "content": question.text})
-    return Problem(question.id, messages, question.answer, question.kind, domain)
+    return Problem(
+        question.id,
+        messages,
+        question.answer,
+        question.kind,
+        domain,
+        question.options,
+        question.cluster,
+        question.row,
+    )
 
 
 def question_of(problem: Problem) -> Message:

@@ -66,7 +66,7 @@ def test_every_completion_has_the_grade_of_its_own_text():
         assert rollout.rewards == tuple(grade.reward for grade in rollout.grades)
         for completion, grade in zip(rollout.completions, rollout.grades, strict=True):
             (alone,) = task.grade([(rollout.problem, completion.text)])
-            cut = Grade(0.0, False, "cut off at 3 tokens")
+            cut = cut_off(3, 0.0, alone)
             assert grade == (alone if completion.is_finished else cut)
     reasons = {grade.reason for rollout in done for grade in rollout.grades}
     assert reasons == {"right", "not high", "cut off at 3 tokens"}

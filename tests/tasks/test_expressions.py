@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_t2.errors import SandboxError
-from mlx_t2.grading import RIGHT, Attempt, SandboxResult, wrong
+from mlx_t2.grading import RIGHT, Attempt, wrong
+from mlx_t2.sandbox import SandboxResult
 from mlx_t2.tasks import get_task
 from mlx_t2.tasks.generated import expressions
 from mlx_t2.tasks.generated.expressions import grade_expressions, is_allowed

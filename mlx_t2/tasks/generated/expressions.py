@@ -22,7 +22,8 @@ from random import Random
 from string import ascii_letters
 
 from mlx_t2.errors import SandboxError
-from mlx_t2.grading import RIGHT, Attempt, Grade, mismatch, run_python, wrong
+from mlx_t2.grading import RIGHT, Attempt, Grade, mismatch, wrong
+from mlx_t2.sandbox import run_python
 
 from .words import LISTS, NUMBERS, STRINGS
 

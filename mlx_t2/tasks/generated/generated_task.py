@@ -97,7 +97,9 @@ class GeneratedTask:
         return self.source.choose(problem, completion)
 
     def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
-        return self.source.grader.grade([Attempt(p.id, p.answer, c) for p, c in attempts])
+        return self.source.grader.grade(
+            [Attempt(p.id, p.answer, c, p.row) for p, c in attempts]
+        )
 
 
 _ENDINGS = {

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from mlx_t2.errors import SandboxError
-from mlx_t2.grading import run_python, sandbox_level
-from mlx_t2.grading.sandbox import OUTPUT_CAP
+from mlx_t2.sandbox import run_python, sandbox_level
+from mlx_t2.sandbox.run import OUTPUT_CAP
 
 IS_CLOSED = sandbox_level() in ("seatbelt", "bwrap")
 
@@ -137,6 +137,6 @@ def test_a_machine_that_cannot_start_a_program_gives_no_result(monkeypatch):
     def refuse(*_, **__):
         raise OSError("no processes left")
 
-    monkeypatch.setattr("mlx_t2.grading.sandbox.subprocess.Popen", refuse)
+    monkeypatch.setattr("mlx_t2.sandbox.run.subprocess.Popen", refuse)
     with pytest.raises(SandboxError, match=r"sandbox: cannot start a program \(no processes"):
         run("print(1)")
