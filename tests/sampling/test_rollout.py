@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from toy_task import StartHigh, toy_model
 
 from mlx_t2.errors import SandboxError, TaskDataError
-from mlx_t2.grading import RIGHT, Grade
+from mlx_t2.grading import RIGHT, Grade, cut_off
 from mlx_t2.sampling import Completion, SamplingConfig, held_out_accuracy, rollouts
 from mlx_t2.sampling.rollout import grade_completions
 
