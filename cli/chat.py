@@ -3,18 +3,22 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
+
+import typer
 
 from .chat_commands import COMMANDS
 from .conversation import Chat
 from .options import (
     DEFAULT_MODEL,
+    WEIGHTS,
     Adapt,
     ExpertName,
     ExpertsFolder,
     MaxTokens,
     Mix,
     Model,
+    RouterFile,
     Seed,
     Temperature,
 )
@@ -24,9 +28,6 @@ from .session import check_choice, open_model
 from .surroundings import find_stray_byte
 from .terminal import visible
 
-if TYPE_CHECKING:
-    pass
-
 
 def chat(
     model: Model = DEFAULT_MODEL,
@@ -34,16 +35,26 @@ def chat(
     mix: Mix = None,
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
+    router: RouterFile = None,
+    adapt_every: Annotated[
+        Literal["first", "turn"],
+        typer.Option(
+            help="Choose at the first turn, or at each turn anew; in doubt stay with what is "
+            "worn.",
+            rich_help_panel=WEIGHTS,
+        ),
+    ] = "turn",
     max_tokens: MaxTokens = 256,
     temp: Temperature = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Talk to a model that chooses its experts by itself; /help lists what can be typed."""
-    check_choice(expert, mix, adapt)
+    is_free = (expert, mix, adapt) == (None, None, None)
+    check_choice(expert, mix, "auto" if is_free else adapt, router)
     from mlx_t2.sampling import SamplingConfig
 
     config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
-    talk = Chat(open_model(model), experts, config)
+    talk = Chat(open_model(model), experts, config, router, adapt_every)
     talk.begin(expert, mix, adapt)
     note(f"{model}: /help lists the commands")
     loop(talk, is_person=sys.stdin.isatty() and sys.stdout.isatty())

@@ -21,7 +21,7 @@ class Command:
 
 def _wear_expert(chat: Chat, name: str) -> None:
     if name in ("auto", "off", ""):
-        chat.choose(adapt="none" if name == "off" else "classifier")
+        chat.choose(adapt="off" if name == "off" else "auto")
     else:
         chat.choose(expert=name)
 

@@ -3,10 +3,10 @@
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .render import complain, note, say, stream
-from .session import open_strategy
+from .session import ROUTED, open_strategy
 
 if TYPE_CHECKING:
     from mlx_t2.generation import Answer
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
 class Chat:
     """The state of a conversation."""
 
-    def __init__(self, model: "SVFModel", folder: Path | None, config: "SamplingConfig"):
-        """folder: of the experts, in place of the library."""
+    def __init__(
+        self,
+        model: "SVFModel",
+        folder: Path | None,
+        config: "SamplingConfig",
+        router: Path | None = None,
+        every: Literal["first", "turn"] = "turn",
+    ):
+        """folder: of the experts, in place of the library. router: its file, in place of the
+        one there. every: when it is decided anew, see `adaptation.Steady`.
+        """
         from mlx_t2.generation import AdaptiveGenerator
 
         self.model, self.folder, self.config = model, folder, config
+        self._router, self._every = router, every
         self.generator: AdaptiveGenerator = AdaptiveGenerator(model)
         self.messages: list[dict[str, str]] = []
         self.answer: Answer | None = None
@@ -46,9 +56,13 @@ class Chat:
         self, expert: str | None = None, mix: str | None = None, adapt: str | None = None
     ) -> None:
         """Answer from now on as these flags ask for; what is refused changes nothing."""
+        from mlx_t2.adaptation import Steady
         from mlx_t2.generation import AdaptiveGenerator
 
-        strategy = open_strategy(self.model, expert, mix, adapt, self.folder)
+        router = self._router if adapt in ROUTED else None
+        strategy = open_strategy(self.model, expert, mix, adapt, self.folder, router=router)
+        if not strategy.is_fixed:
+            strategy = Steady(strategy, self._every)
         self.generator = AdaptiveGenerator(self.model, strategy)
 
     def ask(self, question: str) -> None:

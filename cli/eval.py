@@ -17,6 +17,7 @@ from .options import (
     Json,
     Mix,
     Model,
+    RouterFile,
     Seed,
 )
 from .render import emit, interval, percent, progress, say, table
@@ -36,6 +37,7 @@ def evaluate(
     mix: Mix = None,
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
+    router: RouterFile = None,
     allow_transfer: AllowTransfer = False,
     basis_bits: BasisBits = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
@@ -45,7 +47,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Answer a task's problems greedily; accuracy with its 95 % interval."""
-    check_choice(expert, mix, adapt)
+    check_choice(expert, mix, adapt, router)
     from mlx_t2.evaluation import by_kind, commonest_answer, write_items
     from mlx_t2.models import check_conversations
     from mlx_t2.tasks import get_task
@@ -57,7 +59,9 @@ def evaluate(
         _check_writable(out)
     worn = open_model(model)
     check_conversations(worn, asked)
-    strategy = open_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
+    strategy = open_strategy(
+        worn, expert, mix, adapt, experts, allow_transfer, basis_bits, router
+    )
     items, report = evaluate_with_bar(worn, chosen, strategy, split, limit, seed)
     if out:
         write_items(items, out)

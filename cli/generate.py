@@ -17,6 +17,7 @@ from .options import (
     MaxTokens,
     Mix,
     Model,
+    RouterFile,
     Seed,
     Temperature,
 )
@@ -41,6 +42,7 @@ def generate(
     mix: Mix = None,
     adapt: Adapt = None,
     experts: ExpertsFolder = None,
+    router: RouterFile = None,
     allow_transfer: AllowTransfer = False,
     basis_bits: BasisBits = None,
     system: Annotated[
@@ -58,7 +60,7 @@ def generate(
     json: Json = False,
 ) -> None:
     """Answer one question, in two passes where --adapt asks for it."""
-    check_choice(expert, mix, adapt)
+    check_choice(expert, mix, adapt, router)
     question = read_question(prompt, with_stdin=not no_stdin)
     from mlx_t2.generation import AdaptiveGenerator
     from mlx_t2.models import check_conversations
@@ -69,7 +71,9 @@ def generate(
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     check_conversations(worn, [messages])
-    strategy = open_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
+    strategy = open_strategy(
+        worn, expert, mix, adapt, experts, allow_transfer, basis_bits, router
+    )
     config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
     request = AdaptiveGenerator(worn, strategy).stream(messages, config)
     texts = (token.text for token in request)
@@ -89,13 +93,14 @@ def generate(
 def describe_route(answer: "Answer") -> str:
     """One line on how the scales of the answer were found."""
     route = answer.route
+    sure = "" if route.confidence is None else f" ({route.confidence:.2f})"
     worn = " + ".join(
         f"{alpha:.2f} {name}"
         for name, alpha in route.coefficients.items()
         if abs(alpha) > 0.005
     )
     return (
-        f"{route.strategy}: {route.label or worn or 'base model'}, "
+        f"{route.strategy}: {route.label or worn or 'base model'}{sure}, "
         f"first pass {route.first_pass_ms:.0f} ms, "
         f"first token after {route.first_token_ms:.0f} ms, "
         f"{answer.completion_tokens} tokens in {route.second_pass_ms:.0f} ms"

@@ -51,7 +51,7 @@ def _empty_place(words: Sequence[str]) -> str | None:
     """The flag whose name or path is empty, as from a variable that is not set: an empty path
     would be the current folder.
     """
-    for flag in ("--out", "--experts", "--model", "--init", "--config"):
+    for flag in ("--out", "--experts", "--model", "--init", "--config", "--router"):
         if f"{flag}=" in words or (flag, "") in pairwise(words):
             return flag
     return None

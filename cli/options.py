@@ -40,7 +40,8 @@ Mix = Annotated[
 Adapt = Annotated[
     str | None,
     typer.Option(
-        help="First pass: prompt, classifier, mixture, sum or none.", rich_help_panel=WEIGHTS
+        help="First pass: auto (the classifier), prompt, classifier, mixture, sum or off.",
+        rich_help_panel=WEIGHTS,
     ),
 ]
 ExpertsFolder = Annotated[
@@ -48,6 +49,14 @@ ExpertsFolder = Annotated[
     typer.Option(
         "--experts",
         help="Folder of experts and router, instead of the library.",
+        rich_help_panel=WEIGHTS,
+    ),
+]
+RouterFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--router",
+        help="File of a router, instead of the one beside the experts.",
         rich_help_panel=WEIGHTS,
     ),
 ]

@@ -16,6 +16,7 @@ from . import (
     experts,
     export,
     generate,
+    router,
     tasks,
     train,
 )
@@ -32,6 +33,7 @@ app.command("eval", rich_help_panel=MAKE)(eval.evaluate)
 app.command(rich_help_panel=USE, cls=QuestionCommand)(generate.generate)
 app.command(rich_help_panel=USE)(chat.chat)
 app.add_typer(experts.app, name="experts", rich_help_panel=USE)
+app.add_typer(router.app, name="router", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(export.export)
 app.command(rich_help_panel=REST)(decompose.decompose)
 app.command(rich_help_panel=REST)(bench.bench)

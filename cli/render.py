@@ -130,10 +130,10 @@ def spinner(title: str) -> Iterator[None]:
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Any]:
-    """A bar on stderr; call what it yields once for each item done."""
+    """A bar on stderr; call what it yields for each item done, or with how many were."""
     with _bar(TimeRemainingColumn()) as bar:
         task = bar.add_task(visible(title), total=total)
-        yield lambda: bar.advance(task)
+        yield lambda items=1: bar.advance(task, items)
 
 
 @contextmanager

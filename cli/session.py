@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
     from mlx_t2.models import Decomposed, SVFModel
 
+ROUTED = ("auto", "classifier", "mixture")
+"""The adaptations that read a router's file."""
+
 
 def open_model(name: str, lazy: bool = False) -> "SVFModel":
     """The model, loaded; lazily, its weights stay on disk until they are used. What is to be
@@ -74,8 +77,10 @@ def show_decomposition(reports: "Iterator[Decomposed]", total: int) -> "list[Dec
     return shown
 
 
-def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None:
-    """At most one of the three; a usage error otherwise."""
+def check_choice(
+    expert: str | None, mix: str | None, adapt: str | None, router: Path | None = None
+) -> None:
+    """At most one of the three, and a router only where one chooses; else a usage error."""
     given = [
         flag
         for flag, value in (("--expert", expert), ("--mix", mix), ("--adapt", adapt))
@@ -83,6 +88,10 @@ def check_choice(expert: str | None, mix: str | None, adapt: str | None) -> None
     ]
     if len(given) > 1:
         raise typer.BadParameter(f"{' and '.join(given)} exclude each other; give one")
+    if router is not None and adapt not in ROUTED:
+        raise typer.BadParameter(
+            f"--router: got --adapt {adapt}, expected one of {', '.join(ROUTED)}"
+        )
     if adapt is None:
         return
     from mlx_t2.adaptation import ADAPTATIONS
@@ -101,6 +110,7 @@ def open_strategy(
     folder: Path | None = None,
     allow_transfer: bool = False,
     basis_bits: int | None = None,
+    router: Path | None = None,
 ) -> "Strategy":
     """What the flags ask for, on a model that is made ready for it; what is refused changes
     nothing.
@@ -116,6 +126,7 @@ def open_strategy(
         adaptation=adapt or "none",
         allow_transfer=allow_transfer,
         basis_bits=basis_bits,
+        router=router,
     )
     for one in preparation.passed_over:
         note(f"passed over: {one.why}")

@@ -5,14 +5,25 @@ Knows experts and routers; does not know how answers are generated, graded or re
 """
 
 from .build import ADAPTATIONS as ADAPTATIONS
-from .build import PassedOver as PassedOver
 from .build import Preparation as Preparation
 from .build import prepare_experts as prepare_experts
 from .build import prepare_strategy as prepare_strategy
 from .build import strategy_of as strategy_of
 from .fixed import Fixed as Fixed
+from .matching import is_trained_on as is_trained_on
 from .routed import Chosen as Chosen
 from .routed import Mixed as Mixed
+from .routers import PassedOver as PassedOver
+from .routers import RouterTraining as RouterTraining
+from .routers import add_expert as add_expert
+from .routers import extend_router as extend_router
+from .routers import find_router as find_router
+from .routers import name_unknown as name_unknown
+from .routers import place_of_router as place_of_router
+from .routers import plan_router as plan_router
+from .steady import EVERY as EVERY
+from .steady import Steady as Steady
+from .steady import When as When
 from .strategy import Adapted as Adapted
 from .strategy import Strategy as Strategy
 from .strategy import naming_experts as naming_experts

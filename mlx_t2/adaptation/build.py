@@ -9,60 +9,34 @@ as it goes.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from mlx_t2.errors import ConfigError, ExpertFileError, T2Error
+from mlx_t2.errors import ConfigError, T2Error
 from mlx_t2.experts import Expert, Library
 from mlx_t2.models import Decomposed, SVFModel
-from mlx_t2.routing import HeadRouter, PromptRouter, Router
+from mlx_t2.routing import PromptRouter, Router
 from mlx_t2.svf import Recipe
 
 from .fixed import Fixed
 from .matching import check_expert, is_trained_on, match_experts
 from .routed import Chosen, Mixed, check_known
+from .routers import PassedOver, find_router, name_unknown
 from .strategy import Experts, Strategy, check_labels
 
 Combiner = type[Chosen] | type[Mixed]
 
 
-def _ask_the_base(model: SVFModel, library: Library, experts: Experts) -> Router:
-    return PromptRouter(model, tuple(experts))
-
-
-def _load_head(model: SVFModel, library: Library, experts: Experts) -> Router:
-    """The first router that is this model's; its fingerprint decides, whatever it is called."""
-    faults = []
-    for path in library.router_paths():
-        try:
-            return HeadRouter.load(path, model)
-        except ExpertFileError as error:
-            faults.append(error)
-    if len(faults) == 1:
-        raise faults[0]
-    reasons = "".join(f"\npassed over: {error}" for error in faults)
-    raise ExpertFileError(
-        f"library: no router of {model.name}, expected one beside its experts. Train one"
-        + reasons
-    )
-
-
-_ROUTED: dict[str, tuple[Callable[[SVFModel, Library, Experts], Router], Combiner]] = {
-    "prompt": (_ask_the_base, Chosen),
-    "classifier": (_load_head, Chosen),
-    "mixture": (_load_head, Mixed),
+_ROUTED: dict[str, Combiner] = {
+    "auto": Chosen,
+    "prompt": Chosen,
+    "classifier": Chosen,
+    "mixture": Mixed,
 }
-"""Name → who gives the posterior, and what is made of it."""
+"""Name → what is made of a router's posterior; `auto` is the classifier."""
 
-ADAPTATIONS = (*_ROUTED, "sum", "none")
+_BASE = ("off", "none")
+ADAPTATIONS = (*_ROUTED, "sum", *_BASE)
 """The strategies over all experts of a model, by name."""
-
-
-@dataclass(frozen=True)
-class PassedOver:
-    """An expert that cannot be used here."""
-
-    name: str
-    why: str
-    """Begins with the place: the file, or the expert's name."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +77,7 @@ def prepare_strategy(
     adaptation: str = "none",
     allow_transfer: bool = False,
     basis_bits: int | None = None,
+    router: Path | None = None,
 ) -> Preparation:
     """The strategy of these names, checked; the model is as it was until `Preparation` runs.
 
@@ -113,6 +88,7 @@ def prepare_strategy(
     adaptation: one of ADAPTATIONS, over all experts of the model.
     allow_transfer: experts of other models with the same shapes, too.
     basis_bits: per entry of a basis; None keeps what the model has.
+    router: file of the router, in place of the one beside the experts.
     Raises: ConfigError for names that are unknown, or no expert of the model; ExpertFileError
         and ShapeError for experts that do not fit; ModelError for an architecture that cannot
         wear scales.
@@ -125,13 +101,13 @@ def prepare_strategy(
         raise ConfigError(
             f"adaptation: got {adaptation!r}, expected one of {', '.join(ADAPTATIONS)}"
         )
-    if adaptation == "none":
+    if adaptation in _BASE:
         return Preparation(model, Fixed.base())
     found, passed_over = _experts_of(model, library, allow_transfer)
     if adaptation == "sum":
         known, make = found, Fixed.sum
     else:
-        known, unknown, make = _route(model, library, found, adaptation)
+        known, unknown, make = _route(model, library, found, adaptation, router)
         passed_over += unknown
     matched = match_experts(model, known, basis_bits)
     return Preparation(
@@ -210,21 +186,21 @@ def _name_transfers(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert,
 
 
 def _route(
-    model: SVFModel, library: Library, experts: Experts, adaptation: str
+    model: SVFModel, library: Library, experts: Experts, adaptation: str, file: Path | None
 ) -> tuple[dict[str, Expert], list[PassedOver], Callable[[Experts], Strategy]]:
     """The experts that the router knows, those that it does not, and what makes a strategy.
 
     Raises: ConfigError for a router that knows none of them.
     """
-    make_router, combine = _ROUTED[adaptation]
-    router = make_router(model, library, experts)
-    known = {name: expert for name, expert in experts.items() if name in router.labels}
+    combine = _ROUTED[adaptation]
+    router: Router
+    if adaptation == "prompt":
+        router, unknown = PromptRouter(model, tuple(experts)), []
+    else:
+        router, _ = find_router(model, library, file)
+        unknown = name_unknown(router, dict(experts))
+    known = {k: e for k, e in experts.items() if k not in {one.name for one in unknown}}
     if not known:
         check_known(experts, router)
-    labels = ", ".join(router.labels)
-    unknown = [
-        PassedOver(name, f"expert {name!r}: the router knows {labels}. Train a router anew")
-        for name in experts
-        if name not in known
-    ]
+        raise ConfigError("\n".join(one.why for one in unknown))
     return known, unknown, lambda matched: combine(adaptation, router, matched)

@@ -14,14 +14,16 @@ from jaxtyping import Float
 from mlx_t2.errors import ConfigError
 from mlx_t2.experts import add
 from mlx_t2.models import explain_scores
-from mlx_t2.routing import Conversation, Router
+from mlx_t2.routing import Conversation, Router, decide
 from mlx_t2.svf import stack_rows
+from mlx_t2.tasks import OTHER
 
 from .strategy import Adapted, Experts, LazyNumbers, check_labels, shared_prompt_of
 
 
 class Chosen:
-    """The expert of the router's most probable label.
+    """The expert of the router's most probable label; the base model where the router is not
+    sure that any expert is meant.
 
     Waits for the posterior: whether the base model answers has to be known on the host, since
     the base is worn by wearing nothing.
@@ -29,6 +31,7 @@ class Chosen:
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 A and B.
     Differs (10): for `other`, and for a label without an expert, it is the base model, exactly;
     the reference leaves the previous expert's weights in place for questions of no category.
+    It has no threshold either.
     """
 
     is_fixed = False
@@ -40,18 +43,26 @@ class Chosen:
         self._experts = dict(experts)
 
     def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
-        """The most probable label's expert for each conversation.
+        """What the router decides for each conversation.
 
         Raises: ScoresError for a posterior that is NaN.
         """
+        return [self.wear(decide(s, self.threshold), s) for s in self.weigh(conversations)]
+
+    @property
+    def threshold(self) -> float:
+        """The router's."""
+        return self._router.threshold
+
+    def weigh(self, conversations: Sequence[Conversation]) -> list[dict[str, float]]:
+        """{label: its probability} for each conversation. Raises ScoresError for NaN."""
         posterior: Any = self._router.posterior(conversations).tolist()
         if not all(map(isfinite, chain.from_iterable(posterior))):
             raise explain_scores(self._router.model, {})
-        labels = self._router.labels
-        return [self._choose(dict(zip(labels, row, strict=True))) for row in posterior]
+        return [dict(zip(self._router.labels, row, strict=True)) for row in posterior]
 
-    def _choose(self, scores: dict[str, float]) -> Adapted:
-        label = max(scores, key=scores.__getitem__)
+    def wear(self, label: str, scores: dict[str, float]) -> Adapted:
+        """The label's expert, chosen on these scores; the base model where it has none."""
         expert = self._experts.get(label)
         if expert is None:
             return Adapted({}, {}, label, scores)
@@ -65,8 +76,9 @@ class Mixed:
 
     k over the experts. What the posterior gives to `other`, or to a label without an expert,
     belongs to the base model, whose deviation is zero; so the coefficients may sum to less
-    than 1. Nothing waits for the device, which computes z' while the second prompt is encoded.
-    The prompt, too, is known beforehand: the one that all experts share, if they do.
+    than 1. Where 1 − α_other is below the router's threshold, all are 0: the base model.
+    Nothing waits for the device, which computes z' while the second prompt is encoded. The
+    prompt, too, is known beforehand: the one that all experts share, if they do.
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 C, for mixing at all.
     Differs (11): α is the posterior of one request, where the paper searches one α per task by
@@ -85,13 +97,15 @@ class Mixed:
         chosen = [experts[label] for label in self._labels]
         add(chosen)  # refuses experts of different models or shapes
         self._columns = mx.array([router.labels.index(label) for label in self._labels])
+        self._other = router.labels.index(OTHER)
         self._stacked = stack_rows([expert.scales for expert in chosen])
         self._prompt = shared_prompt_of(chosen)
 
     def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
         """A mixture for each conversation; no label, since none is chosen."""
         posterior = self._router.posterior(conversations)
-        coefficients = posterior[:, self._columns]
+        is_sure = 1 - posterior[:, self._other] >= self._router.threshold
+        coefficients = mx.where(is_sure[:, None], posterior[:, self._columns], 0)
         rows = {path: mix_rows(coefficients, z) for path, z in self._stacked.items()}
         return [
             Adapted(
@@ -127,5 +141,5 @@ def check_known(experts: Experts, router: Router) -> None:
     if unknown:
         raise ConfigError(
             f"router: it knows {', '.join(router.labels)}, the experts are "
-            f"{', '.join(experts)}. Train a router that knows {', '.join(unknown)}"
+            f"{', '.join(experts)}. Train a router that knows {', '.join(unknown)}: t2 router"
         )

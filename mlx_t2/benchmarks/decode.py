@@ -17,7 +17,7 @@ from mlx_t2.experts import Library
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
 from mlx_t2.svf import Form, Scales
-from mlx_t2.tasks import other_questions
+from mlx_t2.tasks import ordinary_requests
 
 from .measurement import Measurement
 
@@ -102,7 +102,9 @@ def _questions(count: int) -> tuple[str, list[str]]:
     if folder and mirror.exists():
         lines = mirror.read_text(encoding="utf-8").splitlines()[:count]
         return "gsm8k", [json.loads(line)["question"] for line in lines]
-    said = [problem.messages[-1]["content"] for problem in other_questions("train", 6 * count)]
+    said = [
+        problem.messages[-1]["content"] for problem in ordinary_requests("train", 6 * count)
+    ]
     return "small talk", [" ".join(said[6 * k : 6 * k + 1 + k % 6]) for k in range(count)]
 
 

@@ -12,7 +12,7 @@ from .file import FORMAT, file_format, name_of
 
 BUNDLED = Path(__file__).parent / "bundled"
 """Experts that come with the program, as <model>/<name>.safetensors."""
-_ROUTER = "router.safetensors"
+_ROUTER, _ROUTERS = "router.safetensors", "router*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,11 @@ class Library:
         """Where routers are: beside the experts, own first. Which one is a model's, its
         fingerprint says.
         """
-        own = self.own / _ROUTER
+        with reading_errors(self.own):
+            own = sorted(self.own.glob(_ROUTERS))
         if self.bundled is None:
-            return [own]
-        return [*([own] if find_kind(own) else []), *sorted(self.bundled.glob(f"*/{_ROUTER}"))]
+            return own or [self.own / _ROUTER]
+        return [*own, *sorted(self.bundled.glob(f"*/{_ROUTER}"))]
 
     def find(self, name_or_path: str) -> Expert:
         """The expert of that name; or in that file, given a slash or .safetensors in it.

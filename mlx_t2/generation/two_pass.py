@@ -39,12 +39,19 @@ class Route:
     first_token_ms: float
     """From the request to the first token: both passes' prefills."""
 
+    @property
+    def confidence(self) -> float | None:
+        """How probable the label is; None where none was chosen by probabilities."""
+        return None if self.label is None else self.scores.get(self.label)
+
     def to_json(self) -> dict[str, Any]:
         """The keys that scripts rely on."""
+        confidence = self.confidence
         return {
             "strategy": self.strategy,
             "weights": self.coefficients,
             "label": self.label,
+            "confidence": None if confidence is None else round(confidence, 4),
             "first_pass_ms": round(self.first_pass_ms, 3),
         }
 
@@ -116,11 +123,11 @@ class Request(Iterator[Token]):
     only while a token of it is computed, so it is itself in between, and several requests may
     be read in turn.
 
-    Without a system message, the first pass reads the last question alone, and an expert
-    answers it alone, after its own prompt: that is what it has learnt. The base model answers
-    the whole conversation, and so do experts whose prompts differ. So the second prompt depends
-    on the route only where the strategy chooses; a mixture's is known beforehand, and nothing
-    waits for its coefficients before the second pass begins.
+    The first pass reads the whole conversation. Without a system message, an expert answers
+    the last question alone, after its own prompt: that is what it has learnt. The base model
+    answers the whole conversation, and so do experts whose prompts differ. So the second prompt
+    depends on the route only where the strategy chooses; a mixture's is known beforehand, and
+    nothing waits for its coefficients before the second pass begins.
     """
 
     def __init__(
@@ -176,8 +183,7 @@ class Request(Iterator[Token]):
     def _run(self) -> Generator[Token, None, None]:
         self._clock.start()
         has_system = any(message["role"] == "system" for message in self._messages)
-        asked = self._messages if has_system else self._messages[-1:]
-        adapted = self._strategy.adapt([asked])[0]
+        adapted = self._strategy.adapt([self._messages])[0]
         # The device starts on z' while the second pass is put together.
         mx.async_eval(adapted.scales)
         if not self._strategy.is_fixed:

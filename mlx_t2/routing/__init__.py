@@ -4,9 +4,15 @@ A label is a domain that an expert answers for, or `other`. Knows models, their 
 and tasks to learn from; does not know experts, scales, or what is done with a posterior.
 """
 
+from .examples import Examples as Examples
 from .examples import router_examples as router_examples
 from .head import HeadRouter as HeadRouter
+from .head import in_order as in_order
+from .head import read_states as read_states
+from .head_file import fingerprint_in as fingerprint_in
 from .prompt import PromptRouter as PromptRouter
 from .router import Conversation as Conversation
 from .router import Router as Router
+from .router import decide as decide
+from .router import measure_routes as measure_routes
 from .router import question_in as question_in

@@ -1,28 +1,122 @@
-"""What a router learns from: questions of known domains, asked in all the ways people ask them.
+"""What a router learns from and is checked with: questions of known domains and ordinary
+requests, asked in all the ways people ask them.
 
 Knows tasks; knows no models and no head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
 
-from mlx_t2.tasks import Problem, get_task, other_questions, question_of, shared_prompt
+from mlx_t2.tasks import (
+    Problem,
+    Task,
+    count_requests,
+    openings,
+    ordinary_requests,
+    public_requests,
+    question_of,
+    shared_prompt,
+    system_messages,
+)
+
+from .router import Conversation
+
+Examples = Sequence[Problem]
+_MOST = {"train": (100, 720, 30), "validation": (80, 500, 20), "test": (100, 240, 40)}
+"""Split → questions of each label, own ordinary requests, requests of each public data set."""
+_MIXED_IN = 6
+"""Every sixth ordinary request is asked again, behind something else."""
+_WAYS = 6
 
 
-def router_examples(
-    domains: Sequence[str], split: str = "train", n: int = 120, seed: int = 0
-) -> list[Problem]:
-    """n questions of each domain's task and n of `other`, asked in one of three ways in turn.
+def router_examples(tasks: Mapping[str, Task], split: str = "train", seed: int = 0) -> Examples:
+    """Questions of every label's task, and ordinary requests as `other`.
 
-    In the task's own prompt, behind the prompt shared by all domains, and bare. `other` takes
-    the last two: seen bare only, it would teach a router to tell prompts, not questions.
+    A question is asked bare, and every other one again: in the task's own prompt, behind the
+    prompt that the generated domains share, under somebody's system message, after talk, after
+    another question of its domain and after one of another. Ordinary requests are asked as they
+    are, some of them in the same ways: asked bare only, they would teach a router to tell
+    prompts, not questions.
+
+    tasks: {label: the task whose questions it answers}.
+    Raises: TaskDataError for a task without problems in that split.
     """
-    drawn = [get_task(domain).problems(split, n, seed) for domain in domains]
-    drawn.append(other_questions(split, n, seed))
-    return [_reword(problem, i % 3) for problems in drawn for i, problem in enumerate(problems)]
+    most = _MOST[split][0]
+    drawn = {
+        label: task.problems(split, max(1, task.available(split, most)), seed)
+        for label, task in sorted(tasks.items())
+    }
+    turns = _Turns(split, drawn)
+    asked = [
+        replace(problem, domain=label, messages=messages)
+        for label, problems in drawn.items()
+        for i, problem in enumerate(problems)
+        for messages in turns.ask(problem, problems[i - 1], i)
+    ]
+    return [*asked, *_ordinary(split, tasks, turns, seed)]
 
 
-def _reword(problem: Problem, way: int) -> Problem:
-    question = question_of(problem)
-    ways = (problem.messages, (*shared_prompt(), question), (question,))
-    return replace(problem, messages=ways[way])
+def _ordinary(
+    split: str, tasks: Mapping[str, Task], turns: "_Turns", seed: int
+) -> list[Problem]:
+    _, own, public = _MOST[split]
+    domains = {name for task in tasks.values() for name in (task.name, task.domain)}
+    requests = [
+        *ordinary_requests(split, min(own, count_requests(split)), seed),
+        *public_requests(split, public, seed, domains),
+    ]
+    single = [problem for problem in requests if len(problem.messages) == 1]
+    behind = [
+        replace(problem, messages=(*before, question_of(problem)))
+        for problem, before in zip(single[::_MIXED_IN], cycle(turns.before()), strict=False)
+    ]
+    return [*requests, *behind]
+
+
+class _Turns:
+    """What questions of a split are put behind."""
+
+    def __init__(self, split: str, drawn: Mapping[str, Sequence[Problem]]):
+        self._talk = openings(split)
+        self._systems = [(message,) for message in system_messages(split)]
+        self._drawn = drawn
+
+    def ask(self, problem: Problem, neighbor: Problem, i: int) -> list[Conversation]:
+        """Question number i in the ways that it is asked: bare, and behind something."""
+        question = question_of(problem)
+        if i % 2:
+            return [(question,)]
+        way, turn = i // 2 % _WAYS, i // 2 // _WAYS
+        behind = self._behind(problem, neighbor, turn)[way]
+        return [(question,), *([(*behind, question)] if behind else [])]
+
+    def _behind(
+        self, problem: Problem, neighbor: Problem, turn: int
+    ) -> tuple[Conversation, ...]:
+        strangers = [p for p in self._drawn.values() if p[0].domain != problem.domain]
+        stranger = strangers[turn % len(strangers)] if strangers else [neighbor]
+        return (
+            self._talk[turn % len(self._talk)],
+            problem.messages[:-1],
+            _answer(neighbor),
+            shared_prompt(),
+            self._systems[turn % len(self._systems)],
+            _answer(stranger[turn % len(stranger)]),
+        )
+
+    def before(self) -> list[Conversation]:
+        """What ordinary requests are put behind, each in turn."""
+        questions = [problems[0] for problems in self._drawn.values()]
+        return [
+            *self._talk,
+            *(_answer(problem) for problem in questions),
+            shared_prompt(),
+            *self._systems,
+            *(problem.messages[:-1] for problem in questions if len(problem.messages) > 1),
+        ]
+
+
+def _answer(problem: Problem) -> Conversation:
+    """The question, rightly answered, as turns that others may follow."""
+    return (question_of(problem), {"role": "assistant", "content": problem.answer})

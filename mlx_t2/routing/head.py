@@ -3,25 +3,28 @@
 Knows labels and hidden states; knows no experts and no scales.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.models import SVFModel, explain_scores
 from mlx_t2.reading import last_hidden
 from mlx_t2.tasks import OTHER, Problem
 
+from .calibration import calibrate
 from .head_file import read_head, write_head
 from .logistic import LinearHead, fit_head
-from .router import Conversation
+from .router import Conversation, decide, measure_routes
 
 _BATCH = 32
 """Conversations read at once."""
+_BEGINNING = 16
+"""Prompts that begin with the same tokens are read together [tokens]."""
 _TARGETS = "mlp"
 """The weights whose fingerprint stands for the whole model."""
 
@@ -36,21 +39,24 @@ class HeadRouter:
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 B.
     Differs (9): a linear head on a hidden state instead of an SVF expert that writes the
     category: no decoded token, no second question, and probabilities that can be mixed with. It
-    is trained by maximum likelihood on the training questions of the tasks and on general ones
-    (`other`), not by REINFORCE on test questions.
+    is trained by maximum likelihood on the training questions of the tasks and on ordinary
+    requests (`other`), not by REINFORCE on test questions; and it abstains: below a threshold
+    the base model answers.
     """
 
     model: SVFModel
     labels: tuple[str, ...]
     """What it tells apart; `other` is the last."""
     head: LinearHead
+    threshold: float
+    """How probable it has to be that any expert is meant, for one to answer."""
     base_model: str
     """What the model was called at training; `base_fingerprint` decides."""
     base_fingerprint: str
-    seed: int = 0
-    """Which examples were held out."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    """`examples`, `held_out`, and the accuracy on either."""
+    tasks: dict[str, str] = field(default_factory=dict)
+    """{label: the task whose questions it was trained with}."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """What it was trained and checked with, see `measure_routes`."""
 
     def __post_init__(self):
         fingerprint = self.model.fingerprint(_TARGETS)
@@ -58,27 +64,58 @@ class HeadRouter:
             raise ExpertFileError(
                 f"router: it was trained on {self.base_model!r} (fingerprint "
                 f"{self.base_fingerprint[:12]}…), the model is {self.model.name!r} "
-                f"({fingerprint[:12]}…). Train one for this model"
+                f"({fingerprint[:12]}…). Train one for this model: t2 router"
             )
 
     @classmethod
-    def train(cls, model: SVFModel, examples: Sequence[Problem], seed: int = 0) -> "HeadRouter":
-        """A router for the domains of `examples`; a fifth of them is held out for `metrics`.
+    def train(
+        cls,
+        model: SVFModel,
+        examples: Sequence[Problem],
+        held_out: Sequence[Problem],
+        tasks: Mapping[str, str] | None = None,
+    ) -> "HeadRouter":
+        """A router for the domains of `examples`, calibrated on those that are held out.
 
-        Raises: ConfigError where `other` is not among the domains, or is alone.
+        Raises: ConfigError where `other` is not among the domains, or is alone; ScoresError for
+            states that are NaN or infinite.
         """
-        domains = {problem.domain for problem in examples}
-        if OTHER not in domains or len(domains) < 2:
-            got = ", ".join(sorted(domains)) or "nothing"
-            raise ConfigError(
-                f"router: got examples of {got}, expected one or more domains and {OTHER!r}, "
-                "which means the base model"
-            )
-        labels = (*sorted(domains - {OTHER}), OTHER)
-        states = hidden_states(model, [problem.messages for problem in examples])
-        classes = mx.array([labels.index(problem.domain) for problem in examples])
-        head, metrics = _fit_and_measure(states, classes, len(labels), seed)
-        return cls(model, labels, head, model.name, model.fingerprint(_TARGETS), seed, metrics)
+        states = [
+            hidden_states(model, [p.messages for p in some]) for some in (examples, held_out)
+        ]
+        return cls.fit(model, (examples, states[0]), (held_out, states[1]), tasks)
+
+    @classmethod
+    def fit(
+        cls,
+        model: SVFModel,
+        examples: tuple[Sequence[Problem], Float[mx.array, "N D"]],
+        held_out: tuple[Sequence[Problem], Float[mx.array, "M D"]],
+        tasks: Mapping[str, str] | None = None,
+    ) -> "HeadRouter":
+        """As `train`, from states that have been read."""
+        labels = _labels_of(examples[0], held_out[0])
+        (x, classes), (y, truth) = (
+            (states, mx.array([labels.index(problem.domain) for problem in problems]))
+            for problems, states in (examples, held_out)
+        )
+        fitted = calibrate(fit_head(x, classes, len(labels)), y, truth)
+        posterior: Any = fitted.head.posterior(y).tolist()
+        chosen = [
+            decide(dict(zip(labels, row, strict=True)), fitted.threshold) for row in posterior
+        ]
+        metrics = {"examples": len(examples[0]), "temperature": fitted.temperature}
+        metrics |= measure_routes([problem.domain for problem in held_out[0]], chosen)
+        return cls(
+            model,
+            labels,
+            fitted.head,
+            fitted.threshold,
+            model.name,
+            model.fingerprint(_TARGETS),
+            dict(tasks or {}),
+            metrics,
+        )
 
     def posterior(self, conversations: Sequence[Conversation]) -> Float[mx.array, "B K"]:
         """The probability of each label, lazily."""
@@ -90,9 +127,10 @@ class HeadRouter:
         """Write the file whole or not at all. Raises FileError where that fails."""
         fields = {
             "labels": self.labels,
+            "threshold": self.threshold,
             "base_model": self.base_model,
             "base_fingerprint": self.base_fingerprint,
-            "seed": self.seed,
+            "tasks": self.tasks,
             "metrics": self.metrics,
         }
         write_head(Path(path), vars(self.head), fields)
@@ -116,36 +154,42 @@ def hidden_states(
 
     Raises: ScoresError for states that are NaN or infinite.
     """
+    return in_order(list(read_states(model, conversations)))
+
+
+Batch = tuple[list[int], Float[mx.array, "B D"]]
+"""Which conversations were read, and their states."""
+
+
+def read_states(model: SVFModel, conversations: Sequence[Conversation]) -> Iterator[Batch]:
+    """The states of `hidden_states`, batch by batch."""
     prompts = [model.encode(conversation) for conversation in conversations]
-    order = sorted(range(len(prompts)), key=prompts.__getitem__)  # a batch reads a prefix once
-    states = []
-    with model.using({}):
-        for start in range(0, len(order), _BATCH):
-            batch = [prompts[row] for row in order[start : start + _BATCH]]
-            states.append(last_hidden(model, batch))
-            if not mx.isfinite(states[-1]).all():  # computed now: frees the caches of these
+    # a batch reads once what its prompts begin with, and pads them to the longest
+    order = sorted(
+        range(len(prompts)), key=lambda i: (prompts[i][:_BEGINNING], len(prompts[i]))
+    )
+    for start in range(0, len(order), _BATCH):
+        rows = order[start : start + _BATCH]
+        with model.using({}):
+            states = last_hidden(model, [prompts[row] for row in rows])
+            if not mx.isfinite(states).all():  # computed now: frees the caches of these
                 raise explain_scores(model, {})
-    return mx.concatenate(states)[mx.argsort(mx.array(order))]
+        yield rows, states
 
 
-def _fit_and_measure(
-    states: Float[mx.array, "N D"], classes: Int[mx.array, " N"], n_labels: int, seed: int
-) -> tuple[LinearHead, dict[str, float]]:
-    """Fit on four fifths, measure on either part."""
-    order = mx.random.permutation(len(classes), key=mx.random.key(seed))
-    held_out, fitted = order[: len(classes) // 5], order[len(classes) // 5 :]
-    head = fit_head(states[fitted], classes[fitted], n_labels)
-    metrics = {
-        "examples": fitted.size,
-        "accuracy": _accuracy(head, states[fitted], classes[fitted]),
-    }
-    if held_out.size:
-        accuracy = _accuracy(head, states[held_out], classes[held_out])
-        metrics |= {"held_out": held_out.size, "held_out_accuracy": accuracy}
-    return head, metrics
+def in_order(batches: Sequence[Batch]) -> Float[mx.array, "N D"]:
+    """The states of all conversations, in their order."""
+    rows = [row for batch, _ in batches for row in batch]
+    return mx.concatenate([states for _, states in batches])[mx.argsort(mx.array(rows))]
 
 
-def _accuracy(
-    head: LinearHead, states: Float[mx.array, "N D"], classes: Int[mx.array, " N"]
-) -> float:
-    return float(mx.mean(mx.argmax(head.posterior(states), axis=-1) == classes))
+def _labels_of(*parts: Sequence[Problem]) -> tuple[str, ...]:
+    """The domains, `other` last; the same in every part."""
+    domains = [{problem.domain for problem in part} for part in parts]
+    if OTHER not in domains[0] or len(domains[0]) < 2 or domains[0] != domains[1]:
+        got = ", held out ".join(", ".join(sorted(part)) or "nothing" for part in domains)
+        raise ConfigError(
+            f"router: got examples of {got}, expected one or more domains and {OTHER!r}, which "
+            "means the base model, among both"
+        )
+    return (*sorted(domains[0] - {OTHER}), OTHER)

@@ -4,12 +4,15 @@ Tensors, float32: `weight` (labels, width), `bias` (labels,), `mean` and `scale`
 Metadata, all strings:
 
     format            mlx-t2-router
-    format_version    1
+    format_version    2
     base_model        HuggingFaceTB/SmolLM2-135M-Instruct
     base_fingerprint  hash of the weights whose states it reads
     labels            ["expression", "largest", "other"]
-    seed              0
-    metrics           {"examples": 480, "accuracy": 1.0}
+    threshold         0.93
+    tasks             {"expression": "expression-both", "largest": "largest-both"}
+    metrics           {"examples": 480, "accuracy": 1.0, "recall": {"largest": 1.0}}
+
+Version 1 had neither threshold nor tasks.
 
 A file is refused in one error that lists everything wrong with it.
 """
@@ -30,7 +33,7 @@ from mlx_t2.files import fill_whole
 from mlx_t2.svf import Arrays
 from mlx_t2.tasks import OTHER
 
-FORMAT, VERSION = "mlx-t2-router", "1"
+FORMAT, VERSION = "mlx-t2-router", "2"
 _LARGEST, _LEAST_SCALE = 1e9, 1e-12
 """Far from what is fitted, and near enough that no probability is NaN."""
 
@@ -69,6 +72,18 @@ def read_head(path: Path) -> tuple[Arrays, dict[str, Any]]:
     return tensors, fields
 
 
+def fingerprint_in(path: Path) -> str | None:
+    """The fingerprint of the model that a router's file is of, whatever its version; None for
+    any other file.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError, UnicodeEncodeError):
+        return None
+    return metadata.get("base_fingerprint") if metadata.get("format") == FORMAT else None
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "no such file"
@@ -77,8 +92,8 @@ def _reason(error: Exception) -> str:
 
 def _refusal(path: Path, faults: list[str]) -> ExpertFileError:
     return ExpertFileError(
-        f"{path}: not usable, expected a {FORMAT} file of version {VERSION}. Train it anew:\n"
-        + "\n".join(faults)
+        f"{path}: not usable, expected a {FORMAT} file of version {VERSION}. Train it anew "
+        "with t2 router:\n" + "\n".join(faults)
     )
 
 
@@ -100,21 +115,34 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value) and value.isprintable()
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(float(value))
+
+
+def _is_probability(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
+
+
 def _are_metrics(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        type(number) in (int, float) and math.isfinite(float(number))
-        for number in value.values()
+        _is_number(entry) or (isinstance(entry, dict) and all(map(_is_number, entry.values())))
+        for entry in value.values()
     )
+
+
+def _are_tasks(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_name, [*value, *value.values()]))
 
 
 _FIELDS = {
     "labels": (_are_labels, f"a list of two or more different names, {OTHER!r} the last"),
     "base_model": (_is_name, "a name"),
     "base_fingerprint": (_is_name, "a hash"),
-    "seed": (lambda value: type(value) is int, "a whole number"),
-    "metrics": (_are_metrics, "an object of finite numbers"),
+    "threshold": (_is_probability, "a number from 0 to 1"),
+    "tasks": (_are_tasks, "an object of names"),
+    "metrics": (_are_metrics, "an object of finite numbers, or of such objects"),
 }
-_JSON = ("labels", "seed", "metrics")
+_JSON = ("labels", "threshold", "tasks", "metrics")
 
 
 def _field_faults(fields: dict[str, Any]) -> list[str]:

@@ -19,10 +19,14 @@ class LinearHead:
     scale: Float[mx.array, " D"]
     """Standard deviation of each feature over the examples; 1 where it is constant."""
 
+    def logits(self, features: Float[mx.array, "B D"]) -> Float[mx.array, "B K"]:
+        """The score of each class, lazily."""
+        standard = (features.astype(mx.float32) - self.mean) / self.scale
+        return standard @ self.weight.T + self.bias
+
     def posterior(self, features: Float[mx.array, "B D"]) -> Float[mx.array, "B K"]:
         """The probability of each class, lazily."""
-        standard = (features.astype(mx.float32) - self.mean) / self.scale
-        return mx.softmax(standard @ self.weight.T + self.bias, axis=-1)
+        return mx.softmax(self.logits(features), axis=-1)
 
 
 def fit_head(

@@ -33,6 +33,9 @@ class PromptRouter:
     \\boxed{}: no answer is unreadable, and no token is decoded.
     """
 
+    threshold = 0.0
+    """The base model's beliefs are not calibrated: the most probable category it is."""
+
     def __init__(self, model: SVFModel, domains: Sequence[str]):
         """domains: named in alphabetical order, whatever order they are given in.
 

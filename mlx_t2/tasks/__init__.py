@@ -6,8 +6,12 @@ know models, tokens or training: pure Python, without MLX.
 
 from .dataset import DatasetTask as DatasetTask
 from .dataset import Row as Row
-from .generated import other_questions as other_questions
+from .generated import count_requests as count_requests
+from .generated import openings as openings
+from .generated import ordinary_requests as ordinary_requests
 from .generated import shared_prompt as shared_prompt
+from .generated import system_messages as system_messages
+from .public_requests import public_requests as public_requests
 from .registry import get_task as get_task
 from .registry import task_names as task_names
 from .source import read_rows as read_rows
