@@ -157,7 +157,7 @@ def hidden_states(
     return in_order(list(read_states(model, conversations)))
 
 
-Batch = tuple[list[int], Float[mx.array, "B D"]]
+Batch = tuple[list[int], Float[mx.array, "_ D"]]
 """Which conversations were read, and their states."""
 
 

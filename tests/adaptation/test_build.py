@@ -54,7 +54,7 @@ def router(library, tiny_model) -> HeadRouter:
         for d in domains
         for i in range(3)
     ]
-    router = HeadRouter.train(tiny_model, examples)
+    router = HeadRouter.train(tiny_model, examples, examples)
     router.save(library.router_paths()[0])
     return router
 

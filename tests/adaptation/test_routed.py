@@ -22,8 +22,8 @@ PROMPT = [{"role": "system", "content": "the largest"}]
 class Saying:
     """A router that says the same of every conversation, or one row for each."""
 
-    def __init__(self, *rows, labels=LABELS):
-        self.labels, self.rows = labels, rows
+    def __init__(self, *rows, labels=LABELS, threshold=0.0):
+        self.labels, self.rows, self.threshold = labels, rows, threshold
         self.model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
 
     def posterior(self, conversations):

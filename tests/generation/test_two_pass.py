@@ -242,7 +242,7 @@ def adaptive(model, combine):
         name: make_expert(model, i, name, config={"prompt": PROMPT})
         for i, name in enumerate(names[:-1])
     }
-    return combine("mixture", HeadRouter.train(model, examples), experts)
+    return combine("mixture", HeadRouter.train(model, examples, examples), experts)
 
 
 @pytest.mark.whole_runs  # the checker of types looks into lazy mappings

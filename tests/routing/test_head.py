@@ -8,7 +8,7 @@ from helpers import assert_close, tiny_network, tiny_tokenizer
 
 from mlx_t2.errors import ConfigError, ExpertFileError, FileError
 from mlx_t2.models import SVFModel
-from mlx_t2.routing import HeadRouter, Router
+from mlx_t2.routing import HeadRouter, Router, decide, fingerprint_in, measure_routes
 from mlx_t2.routing.head import hidden_states
 from mlx_t2.tasks import Problem
 
@@ -20,7 +20,7 @@ QUESTIONS = {
 }
 
 
-def problems(each=10):
+def problems(each=10, start=0):
     """Questions that differ most where the router looks least: at their beginning."""
     return [
         Problem(
@@ -31,13 +31,13 @@ def problems(each=10):
             domain=domain,
         )
         for domain, form in QUESTIONS.items()
-        for i in range(each)
+        for i in range(start, start + each)
     ]
 
 
 @pytest.fixture
 def router(tiny_model) -> HeadRouter:
-    return HeadRouter.train(tiny_model, problems())
+    return HeadRouter.train(tiny_model, problems(), problems(4, 10), {"kind": "kind-both"})
 
 
 @pytest.fixture
@@ -59,14 +59,27 @@ def rewritten(path, tensors=None, metadata=None):
 
 def test_labels_are_the_domains_and_other_comes_last(router):
     assert router.labels == ("expression", "kind", "largest", "other")
-    assert (router.metrics["examples"], router.metrics["held_out"]) == (32, 8)
-    assert 0 <= router.metrics["held_out_accuracy"] <= 1
+    assert [router.metrics[key] for key in ("examples", "checked", "ordinary")] == [40, 16, 4]
+    assert router.metrics["recall"].keys() == {"expression", "kind", "largest"}
+
+
+def test_what_the_file_says_of_the_validation_is_what_happens_to_it(router):
+    held_out = problems(4, 10)
+    posterior = router.posterior([problem.messages for problem in held_out]).tolist()
+    chosen = [
+        decide(dict(zip(router.labels, row, strict=True)), router.threshold)
+        for row in posterior
+    ]
+    found = measure_routes([problem.domain for problem in held_out], chosen)
+    assert {key: router.metrics[key] for key in found} == found
+    assert found["adapted"] == 0  # of so few, none may pass
+    assert router.threshold > 0.5
 
 
 def test_training_is_reproducible(tiny_model, router):
-    again = HeadRouter.train(tiny_model, problems())
+    again = HeadRouter.train(tiny_model, problems(), problems(4, 10), {"kind": "kind-both"})
     assert mx.array_equal(again.head.weight, router.head.weight)
-    assert again.metrics == router.metrics
+    assert (again.metrics, again.threshold) == (router.metrics, router.threshold)
 
 
 def test_states_are_of_the_base_weights(tiny_model, router, worn):
@@ -87,10 +100,13 @@ def test_states_are_in_the_order_of_the_conversations(tiny_model):
 
 def test_training_needs_questions_of_other(tiny_model):
     specific = [problem for problem in problems(2) if problem.domain != "other"]
-    with pytest.raises(
-        ConfigError, match="got examples of expression, kind, largest, expected"
-    ):
-        HeadRouter.train(tiny_model, specific)
+    for held_out in (specific, problems(2)):
+        with pytest.raises(
+            ConfigError, match="got examples of expression, kind, largest, held"
+        ):
+            HeadRouter.train(tiny_model, specific, held_out)
+    with pytest.raises(ConfigError, match="held out expression, kind, largest, expected"):
+        HeadRouter.train(tiny_model, problems(2), specific)
 
 
 def test_the_posterior_sums_to_one(router):
@@ -104,7 +120,7 @@ def test_loading_gives_back_the_router(tiny_model, router, saved):
     loaded = HeadRouter.load(saved, tiny_model)
     for name, tensor in vars(router.head).items():
         assert mx.array_equal(getattr(loaded.head, name), tensor)
-    for name in ("labels", "base_model", "base_fingerprint", "seed", "metrics"):
+    for name in ("labels", "threshold", "base_model", "base_fingerprint", "tasks", "metrics"):
         assert getattr(loaded, name) == getattr(router, name)
     assert [path.name for path in saved.parent.iterdir()] == ["router.safetensors"]
 
@@ -131,8 +147,23 @@ def test_a_missing_file_is_named(tiny_model, tmp_path):
 
 def test_a_file_of_another_format_is_not_a_router(tiny_model, saved):
     rewritten(saved, metadata={"format": "mlx-t2-expert"})
-    with pytest.raises(ExpertFileError, match="got format 'mlx-t2-expert' version '1'"):
+    with pytest.raises(ExpertFileError, match="got format 'mlx-t2-expert' version '2'"):
         HeadRouter.load(saved, tiny_model)
+
+
+def test_a_file_of_the_first_version_is_refused_with_what_to_do(tiny_model, saved):
+    rewritten(saved, metadata={"format_version": "1", "threshold": None, "tasks": None})
+    with pytest.raises(
+        ExpertFileError, match=r"of version 2\. Train it anew with t2 router(.|\n)*version '1'"
+    ):
+        HeadRouter.load(saved, tiny_model)
+    assert fingerprint_in(saved) == tiny_model.fingerprint()
+
+
+def test_the_fingerprint_of_what_is_no_router_is_none(tmp_path, saved):
+    assert fingerprint_in(tmp_path / "gone.safetensors") is None
+    rewritten(saved, metadata={"format": "mlx-t2-expert"})
+    assert fingerprint_in(saved) is None
 
 
 def test_one_error_lists_everything_wrong_with_a_file(tiny_model, saved):
@@ -146,7 +177,8 @@ def test_one_error_lists_everything_wrong_with_a_file(tiny_model, saved):
         },
         {
             "labels": json.dumps(["expression", "expression", "other", "x"]),
-            "seed": "first",
+            "threshold": "1.5",
+            "tasks": json.dumps({"kind": 3}),
             "metrics": None,
         },
     )
@@ -155,7 +187,8 @@ def test_one_error_lists_everything_wrong_with_a_file(tiny_model, saved):
         HeadRouter.load(saved, tiny_model)
     for fault in (
         "labels: got ['expression', 'expression', 'other', 'x'], expected a list of",
-        "seed: got 'first', expected a whole number",
+        "threshold: got 1.5, expected a number from 0 to 1",
+        "tasks: got {'kind': 3}, expected an object of names",
         "metrics: got None",
         "bias: NaN or infinite, expected finite",
         "scale: missing",
@@ -182,3 +215,26 @@ def test_a_router_is_checked_against_its_model_once_when_it_is_made(router, save
     monkeypatch.setattr(SVFModel, "fingerprint", lambda *_: checks.append(1))
     router.posterior([problems(1)[0].messages])
     assert checks == []
+
+
+# Who reads beside whom
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_neighbors_and_order_change_no_route(router, seed):
+    """Alone, in one batch, in another order, with any neighbours: 1e-5 of a probability."""
+    chats = [problem.messages for problem in problems(6)]
+    together = router.posterior(chats)
+    order = mx.random.permutation(len(chats), key=mx.random.key(seed)).tolist()
+    assert_close(router.posterior([chats[i] for i in order]), together[mx.array(order)])
+    few = order[:5]
+    assert_close(router.posterior([chats[i] for i in few]), together[mx.array(few)])
+    alone = mx.concatenate([router.posterior([chats[i]]) for i in few])
+    assert_close(alone, together[mx.array(few)])
+
+
+def test_the_whole_conversation_is_read(router):
+    question = {"role": "user", "content": "my old plum 1 1"}
+    before = [{"role": "user", "content": "who"}, {"role": "assistant", "content": "me"}]
+    alone, behind = router.posterior([[question]]), router.posterior([[*before, question]])
+    assert mx.max(mx.abs(alone - behind)).item() > 1e-4
