@@ -1,5 +1,5 @@
-"""`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, the comparison of
-settings, and the two pages of documentation; no commands of `t2`.
+"""`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, their router, the
+comparison of settings, and the two pages of documentation; no commands of `t2`.
 """
 
 from pathlib import Path
@@ -12,9 +12,10 @@ from .render import say
 
 def recipes(
     name: Annotated[
-        Literal["experts", "study", "models", "results"],
+        Literal["experts", "router", "study", "models", "results"],
         typer.Argument(
-            help="experts and study train for hours; models and results write pages."
+            help="experts and study train for hours, router for minutes; models and "
+            "results write pages."
         ),
     ],
 ) -> None:
@@ -23,12 +24,13 @@ def recipes(
         MODELS,
         RESULTS,
         build_bundle,
+        build_router,
         render_models,
         render_results,
         run_study,
     )
 
-    train = {"experts": build_bundle, "study": run_study}.get(name)
+    train = {"experts": build_bundle, "router": build_router, "study": run_study}.get(name)
     if train:
         for line in train(Path("runs") / name):
             say(line)

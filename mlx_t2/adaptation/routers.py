@@ -143,10 +143,12 @@ class RouterTraining:
 
 
 def plan_router(
-    model: SVFModel, library: Library | None = None, seed: int = 0
+    model: SVFModel, library: Library | None = None, seed: int = 0, with_public: bool = True
 ) -> RouterTraining:
     """A router for all experts of the model in the library, from the problems that they were
     trained and validated on; nothing is computed yet. The seed says which.
+
+    with_public: see `router_examples`.
 
     Raises: ConfigError where no expert of the model can be told from the others.
     """
@@ -170,10 +172,10 @@ def plan_router(
             f"library: no expert of {model.name} with a task that is at hand, expected at "
             f"least one. Train one: t2 train{reasons}"
         )
-    held_out = router_examples(tasks, "validation", seed)
-    return RouterTraining(
-        model, names, tuple(passed_over), router_examples(tasks, "train", seed), held_out
+    examples, held_out = (
+        router_examples(tasks, split, seed, with_public) for split in ("train", "validation")
     )
+    return RouterTraining(model, names, tuple(passed_over), examples, held_out)
 
 
 def _task_of(expert: Expert) -> Task:
@@ -218,7 +220,8 @@ def add_expert(library: Library, expert: Expert, name: str) -> Path:
         written.
     """
     check_labels({name: expert})
-    if name != Path(name).name or name.startswith(("router", ".")) or not name.isprintable():
+    is_file_name = bool(name) and name == Path(name).name and name.isprintable()
+    if not is_file_name or name.startswith(("router", ".")):
         raise ConfigError(f"expert: got the name {name!r}, expected one of a file, not router")
     path = library.own / f"{name}.safetensors"
     replace(expert, name=name).save(path)

@@ -28,11 +28,11 @@ from mlx_t2.evaluation import (
 from mlx_t2.experts import BUNDLED, Expert, Library
 from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
-from mlx_t2.routing import HeadRouter, router_examples
 from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
 from .provenance import describe_source
+from .router import train_bundled
 
 MODEL = "smollm2-135m"
 SEEDS = (0, 1, 2)
@@ -45,8 +45,6 @@ DOMAINS = {
 """Domain → its settings, chosen on validation problems. Each is trained on `<domain>-both`."""
 TEST = 400
 """Problems per test split."""
-ROUTER_EXAMPLES = 300
-"""Training questions per domain, and as many of `other`."""
 
 
 def build_bundle(runs: Path, workers: int = 2) -> Iterator[str]:
@@ -117,11 +115,7 @@ def _best_seed(runs: Path, domain: str) -> int:
 
 def train_router(bundle: Path) -> str:
     """The linear head that the classifier and mixture strategies read."""
-    router = HeadRouter.train(
-        _load_decomposed(), router_examples(tuple(DOMAINS), n=ROUTER_EXAMPLES)
-    )
-    router.save(bundle / "router.safetensors")
-    return f"router: {router.metrics}"
+    return f"router: {train_bundled(load(MODEL), bundle).metrics}"
 
 
 def _measurements(runs: Path, chosen: dict[str, int]) -> list[tuple]:

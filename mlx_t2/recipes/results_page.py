@@ -26,6 +26,7 @@ def render_results() -> str:
     bundles = [_read(path) for path in sorted(BUNDLED.glob("*/results.json"))]
     return RESULTS.fill(
         bundles="\n\n".join(map(_bundle_tables, bundles)),
+        router=router_section(_read(DATA / "router.json")),
         study=study_section(_read(DATA / "study.json")),
         accuracy=_accuracy_table(_read(DATA / "accuracy.json")),
         speed=_speed_table(_read(DATA / "speed.json")),
@@ -76,6 +77,44 @@ def _strategy_cells(name: str, row: dict[str, Any], test: int) -> list[str]:
         *(percent(correct, test) for correct in row["by_domain"]),
         "" if name == "classifier" else "< 0.001" if p < 0.001 else f"{p:.2f}",
     ]
+
+
+# The router
+
+
+def router_section(router: dict[str, Any]) -> str:
+    """Source and validation; how many requests of each source go where they belong; and every
+    ordinary one that does not.
+    """
+    validation = router["validation"]
+    source = (
+        f"`{router['command']}` on {router['machine']}, commit {router['commit']}, model "
+        f"{router['model']}, {router['seconds']:.0f} s for {validation['examples']} examples "
+        f"and {validation['checked']} to calibrate with. Temperature "
+        f"{validation['temperature']:.2f}, "
+        f"threshold {router['threshold']:.3f}; on validation {validation['adapted']} of "
+        f"{validation['ordinary']} ordinary requests adapted."
+    )
+    rows = [
+        (name, *_count_cells(hits, n), "routed to their expert")
+        for name, (hits, n) in router["questions"].items()
+    ] + [
+        (name, *_count_cells(hits, n), "adapted")
+        for name, (hits, n) in (
+            *router["requests"].items(),
+            ("all ordinary requests", (router["adapted"], router["n"])),
+        )
+    ]
+    table = join_table(("test requests", "n", "share %", "what"), rows)
+    accepted = "\n".join(
+        f"- `{said}` → {label}, {meant:.3f}" for said, label, meant in router["accepted"]
+    )
+    return f"{source}\n\n{table}\n\nOrdinary requests adapted:\n\n{accepted or '- none'}"
+
+
+def _count_cells(hits: int, n: int) -> tuple[str, str]:
+    low, high = (100 * bound for bound in wilson(hits, n))
+    return str(n), f"{100 * hits / n:.1f} ({low:.1f}-{high:.1f})"
 
 
 # What the settings are worth

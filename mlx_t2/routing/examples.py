@@ -23,14 +23,16 @@ from mlx_t2.tasks import (
 from .router import Conversation
 
 Examples = Sequence[Problem]
-_MOST = {"train": (100, 720, 30), "validation": (80, 500, 20), "test": (100, 240, 40)}
+_MOST = {"train": (100, 720, 30), "validation": (80, 500, 20), "test": (200, 240, 40)}
 """Split → questions of each label, own ordinary requests, requests of each public data set."""
 _MIXED_IN = 6
 """Every sixth ordinary request is asked again, behind something else."""
 _WAYS = 6
 
 
-def router_examples(tasks: Mapping[str, Task], split: str = "train", seed: int = 0) -> Examples:
+def router_examples(
+    tasks: Mapping[str, Task], split: str = "train", seed: int = 0, with_public: bool = True
+) -> Examples:
     """Questions of every label's task, and ordinary requests as `other`.
 
     A question is asked bare, and every other one again: in the task's own prompt, behind the
@@ -40,6 +42,7 @@ def router_examples(tasks: Mapping[str, Task], split: str = "train", seed: int =
     prompts, not questions.
 
     tasks: {label: the task whose questions it answers}.
+    with_public: requests of public data sets, too, where a mirror of them is at hand.
     Raises: TaskDataError for a task without problems in that split.
     """
     most = _MOST[split][0]
@@ -54,17 +57,17 @@ def router_examples(tasks: Mapping[str, Task], split: str = "train", seed: int =
         for i, problem in enumerate(problems)
         for messages in turns.ask(problem, problems[i - 1], i)
     ]
-    return [*asked, *_ordinary(split, tasks, turns, seed)]
+    return [*asked, *_ordinary(split, tasks, turns, seed, with_public)]
 
 
 def _ordinary(
-    split: str, tasks: Mapping[str, Task], turns: "_Turns", seed: int
+    split: str, tasks: Mapping[str, Task], turns: "_Turns", seed: int, with_public: bool
 ) -> list[Problem]:
     _, own, public = _MOST[split]
     domains = {name for task in tasks.values() for name in (task.name, task.domain)}
     requests = [
         *ordinary_requests(split, min(own, count_requests(split)), seed),
-        *public_requests(split, public, seed, domains),
+        *(public_requests(split, public, seed, domains) if with_public else ()),
     ]
     single = [problem for problem in requests if len(problem.messages) == 1]
     behind = [

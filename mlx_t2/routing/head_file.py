@@ -60,7 +60,8 @@ def read_head(path: Path) -> tuple[Arrays, dict[str, Any]]:
             }
     except (OSError, SafetensorError, UnicodeEncodeError) as error:
         raise ExpertFileError(
-            f"{path}: cannot be read ({_reason(error)}), expected a whole {FORMAT} file"
+            f"{path}: cannot be read ({_reason(error)}), expected a whole {FORMAT} file; "
+            "t2 router makes one"
         ) from error
     got = metadata.get("format"), metadata.get("format_version")
     if got != (FORMAT, VERSION):

@@ -11,7 +11,7 @@ from .generated import openings as openings
 from .generated import ordinary_requests as ordinary_requests
 from .generated import shared_prompt as shared_prompt
 from .generated import system_messages as system_messages
-from .public_requests import public_requests as public_requests
+from .public_sets import public_requests as public_requests
 from .registry import get_task as get_task
 from .registry import task_names as task_names
 from .source import read_rows as read_rows

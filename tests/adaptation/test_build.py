@@ -83,15 +83,23 @@ def test_a_name_gives_its_expert(tiny_model, library, experts):
 
 
 @pytest.mark.parametrize(
-    ("adaptation", "kind"), [("none", Fixed), ("sum", Fixed), ("prompt", Chosen)]
+    ("adaptation", "kind", "name"),
+    [
+        ("none", Fixed, "none"),
+        ("off", Fixed, "none"),
+        ("sum", Fixed, "sum"),
+        ("prompt", Chosen, "prompt"),
+    ],
 )
-def test_an_adaptation_goes_by_its_name(tiny_model, library, adaptation, kind):
+def test_an_adaptation_goes_by_its_name(tiny_model, library, adaptation, kind, name):
     strategy = prepare_strategy(tiny_model, library, adaptation=adaptation).finish()
     assert isinstance(strategy, kind)
-    assert strategy.name == adaptation
+    assert strategy.name == name
 
 
-@pytest.mark.parametrize(("adaptation", "kind"), [("classifier", Chosen), ("mixture", Mixed)])
+@pytest.mark.parametrize(
+    ("adaptation", "kind"), [("auto", Chosen), ("classifier", Chosen), ("mixture", Mixed)]
+)
 def test_a_router_beside_the_experts_is_found(tiny_model, library, router, adaptation, kind):
     strategy = prepare_strategy(tiny_model, library, adaptation=adaptation).finish()
     assert isinstance(strategy, kind)
@@ -101,7 +109,7 @@ def test_a_router_beside_the_experts_is_found(tiny_model, library, router, adapt
 
 def test_unknown_names_are_refused(tiny_model, library):
     with pytest.raises(
-        ConfigError, match="adaptation: got 'best', expected one of prompt, cla"
+        ConfigError, match="adaptation: got 'best', expected one of auto, prompt, cla"
     ):
         prepare_strategy(tiny_model, library, adaptation="best")
     with pytest.raises(ConfigError, match="expert 'nobody': unknown, expected one of: expr"):
@@ -252,6 +260,7 @@ def test_what_does_not_fit_is_passed_over_by_name(tiny_model, library, router, e
     assert "burnt.safetensors: not usable" in why["burnt"]
     assert "up_proj: got 7 singular-value scales" in why["misfit"]
     assert why["poetry"].startswith("expert 'poetry': the router knows expression, kind,")
+    assert why["poetry"].endswith("; t2 router trains one that knows it")
 
 
 def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(
@@ -275,6 +284,15 @@ def test_a_router_that_knows_no_expert_is_refused(tiny_model, library, router, e
         (library.own / f"{name}.safetensors").rename(library.own / f"my-{name}.safetensors")
     with pytest.raises(ConfigError, match=r"router: it knows .*, the experts are my-expr"):
         prepare_strategy(tiny_model, library, adaptation="mixture")
+
+
+def test_a_router_is_read_from_the_file_that_is_named(tiny_model, library, router, tmp_path):
+    elsewhere = tmp_path / "elsewhere.safetensors"
+    library.router_paths()[0].rename(elsewhere)
+    found = prepare_strategy(tiny_model, library, adaptation="auto", router=elsewhere).finish()
+    assert found.threshold == router.threshold
+    with pytest.raises(ExpertFileError, match=r"gone: cannot be read \(no such file\)"):
+        prepare_strategy(tiny_model, library, adaptation="auto", router=tmp_path / "gone")
 
 
 # The same model by another name

@@ -68,6 +68,21 @@ def test_an_expert_that_the_router_does_not_know_is_refused(experts, combine):
         combine("x", Saying(one_hot("kind")), experts | {"cooking": experts["kind"]})
 
 
+def test_in_doubt_the_base_model_answers(experts):
+    rows = [0.8, 0.05, 0.05, 0.1], [0.8, 0.04, 0.04, 0.12], [0.3, 0.3, 0.3, 0.1]
+    strategy = Chosen("auto", Saying(*rows, threshold=0.89), experts)
+    sure, unsure, torn = strategy.adapt(CHATS)
+    assert sure.scales is experts["kind"].scales
+    assert (unsure.label, unsure.scales, unsure.coefficients, unsure.prompt) == (
+        "other",
+        {},
+        {},
+        (),
+    )
+    assert unsure.scores["other"] == pytest.approx(0.12)
+    assert torn.label in experts  # that an expert is meant is sure
+
+
 # Mixing
 
 
@@ -95,6 +110,19 @@ def test_the_coefficients_are_the_posterior_of_the_experts(experts):
                 if path in e.scales
             ]
             assert_close(z, 1 + sum(deviations))
+
+
+def test_what_is_below_the_threshold_belongs_to_the_base_model(experts):
+    rows = [0.5, 0.4, 0.0, 0.1], [0.5, 0.3, 0.0, 0.2], [0.0, 0.0, 0.0, 1.0]
+    strategy = Mixed("mixture", Saying(*rows, threshold=0.85), experts)
+    sure, unsure, other = strategy.adapt(CHATS)
+    assert dict(sure.coefficients) == pytest.approx(
+        {"kind": 0.5, "expression": 0.4, "largest": 0.0}
+    )
+    for adapted in (unsure, other):
+        assert set(adapted.coefficients.values()) == {0.0}
+        assert all(mx.array_equal(z, mx.ones_like(z)) for z in adapted.scales.values())
+    assert dict(unsure.scores) == pytest.approx(dict(zip(LABELS, rows[1], strict=True)))
 
 
 def test_the_order_of_experts_changes_nothing(experts):

@@ -12,7 +12,7 @@ import pytest
 
 COMMANDS = [
     *("demo", "doctor", "decompose", "tasks", "train", "eval", "generate", "chat", "experts"),
-    *("export", "bench", "cache"),
+    *("router", "export", "bench", "cache"),
 ]
 RUN = {
     ".lock",

@@ -24,8 +24,9 @@ def requests(split):
 
 
 def blocks(split):
-    written = ordinary._BLOCKS[split]
-    return [*written.REQUESTS.values(), *written.CONVERSATIONS.values(), written.OPENINGS]
+    questions, talk = ordinary._QUESTIONS[split], ordinary._SMALL_TALK[split]
+    told = (questions, talk.TALK, talk.CONVERSATIONS)
+    return [*(block for part in told for block in part.values()), talk.OPENINGS]
 
 
 def same(text: str) -> str:

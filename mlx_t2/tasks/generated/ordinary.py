@@ -1,8 +1,8 @@
 """Ordinary requests, outside every domain, so that a router can learn `other`.
 
-One request: `my cat is sick`. Written for this program, in three files of blocks of text, one
-file per split, which share neither topics nor wordings; they are not graded, the answer is
-empty. A block is read line by line:
+One request: `my cat is sick`. Written for this program, as blocks of text in two files per
+split; splits share neither topics nor wordings. They are not graded, the answer is empty. A
+block is read line by line:
 
     * cat; car                      topics, to be put where a wording has {}
     my {} is sick                   a wording; without {} it is one request
@@ -18,12 +18,24 @@ from random import Random
 
 from ..balance import pick_shuffled
 from ..task import OTHER, Message, Problem, Question, check_count, check_split
-from . import ordinary_test, ordinary_train, ordinary_validation
+from . import (
+    questions_test,
+    questions_train,
+    questions_validation,
+    small_talk_test,
+    small_talk_train,
+    small_talk_validation,
+)
 
-_BLOCKS = {
-    "train": ordinary_train,
-    "validation": ordinary_validation,
-    "test": ordinary_test,
+_QUESTIONS = {
+    "train": questions_train.QUESTIONS,
+    "validation": questions_validation.QUESTIONS,
+    "test": questions_test.QUESTIONS,
+}
+_SMALL_TALK = {
+    "train": small_talk_train,
+    "validation": small_talk_validation,
+    "test": small_talk_test,
 }
 Turns = tuple[str, ...]
 
@@ -48,12 +60,12 @@ def count_requests(split: str) -> int:
 
 def openings(split: str) -> list[tuple[Message, ...]]:
     """Turns of talk that a request of any kind may follow."""
-    return [say_in_turn(turns) for turns, _ in _fill(_BLOCKS[split].OPENINGS)]
+    return [say_in_turn(turns) for turns, _ in _fill(_SMALL_TALK[split].OPENINGS)]
 
 
 def system_messages(split: str) -> list[Message]:
     """System messages that people write."""
-    return [{"role": "system", "content": text} for text in _BLOCKS[split].SYSTEMS]
+    return [{"role": "system", "content": text} for text in _SMALL_TALK[split].SYSTEMS]
 
 
 def say_in_turn(turns: Turns) -> tuple[Message, ...]:
@@ -81,10 +93,11 @@ _TURN = " | "
 @cache
 def _requests(split: str) -> dict[str, list[Question]]:
     """Every request of the split, by kind; the turns of a conversation in one text."""
-    blocks = _BLOCKS[split]
+    talk = _SMALL_TALK[split]
     named = [
-        *blocks.REQUESTS.items(),
-        *((f"talk: {kind}", block) for kind, block in blocks.CONVERSATIONS.items()),
+        *_QUESTIONS[split].items(),
+        *talk.TALK.items(),
+        *((f"in turns: {kind}", block) for kind, block in talk.CONVERSATIONS.items()),
     ]
     return {
         kind: [

@@ -87,7 +87,7 @@ def public_requests(
 
     domains: names of tasks or domains that experts answer for: their data sets, and kindred
         ones, are left out.
-    Raises: TaskDataError for a mirror that is no folder, or a file in it that has other rows.
+    Raises: TaskDataError for a mirror that is not a folder, or a file in it with other rows.
     """
     check_split(OTHER, split)
     mirror = mirror_folder()
