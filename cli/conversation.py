@@ -31,7 +31,8 @@ class Chat:
         from mlx_t2.generation import AdaptiveGenerator
 
         self.model, self.folder, self.config = model, folder, config
-        self._router, self._every = router, every
+        self._router = router
+        self._every: Literal["first", "turn"] = every
         self.generator: AdaptiveGenerator = AdaptiveGenerator(model)
         self.messages: list[dict[str, str]] = []
         self.answer: Answer | None = None

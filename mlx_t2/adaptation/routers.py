@@ -14,6 +14,7 @@ from mlx_t2.models import SVFModel
 from mlx_t2.routing import (
     Examples,
     HeadRouter,
+    depths,
     fingerprint_in,
     in_order,
     read_states,
@@ -127,7 +128,9 @@ class RouterTraining:
         """
         problems = [*self.examples, *self.held_out]
         self._batches = []
-        for rows, states in read_states(self.model, [p.messages for p in problems]):
+        for rows, states in read_states(
+            self.model, [p.messages for p in problems], depths(self.model)
+        ):
             self._batches.append((rows, states))
             yield len(rows)
 

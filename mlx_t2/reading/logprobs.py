@@ -10,6 +10,7 @@ from jaxtyping import Float, Integer
 from mlx_t2.models import SVFModel, check_tokens
 
 from .batchable import is_single, together
+from .inner_states import last_states
 from .rows import CHUNK, prefill, read_alone
 
 Completions = Sequence[Sequence[Sequence[int]]]
@@ -146,24 +147,27 @@ def score(
 
 
 def last_hidden(
-    model: SVFModel, prompts: Sequence[Sequence[int]]
+    model: SVFModel, prompts: Sequence[Sequence[int]], blocks: Sequence[int] = ()
 ) -> Float[mx.array, "B hidden"]:
-    """The state of each prompt's last token after the final norm, in float32."""
+    """The state of each prompt's last token, in float32: after these blocks, side by side, or
+    after the final norm.
+    """
     check_tokens(model, prompts)
     found: dict[int, mx.array] = {}
     for batch in together(model, prompts):
-        states = _last_states(model, [prompts[i] for i in batch]).astype(mx.float32)
+        states = _read_last(model, [prompts[i] for i in batch], blocks).astype(mx.float32)
         found |= dict(zip(batch, states, strict=True))
     return mx.stack([found[i] for i in range(len(prompts))])
 
 
-def _last_states(
-    model: SVFModel, prompts: Sequence[Sequence[int]]
+def _read_last(
+    model: SVFModel, prompts: Sequence[Sequence[int]], blocks: Sequence[int]
 ) -> Float[mx.array, "B hidden"]:
     if len(prompts) == 1 and not model.has_rows:
         *before, last = prompts[0]
         if len(before) < CHUNK:
-            return model.hidden(mx.array([[*before, last]]))[:, -1]
-        return model.hidden(mx.array([[last]]), read_alone(model, prompts[0]))[:, -1]
+            return last_states(model, mx.array([[*before, last]]), None, blocks)
+        caches = read_alone(model, prompts[0])
+        return last_states(model, mx.array([[last]]), caches, blocks)
     rows = prefill(model, prompts)
-    return model.hidden(mx.array(rows.last)[:, None], rows.caches)[:, -1]
+    return last_states(model, mx.array(rows.last)[:, None], rows.caches, blocks)

@@ -88,7 +88,8 @@ def measure(router: HeadRouter) -> dict[str, Any]:
 
 def _route(router: HeadRouter, problems: Sequence[Problem]) -> list[tuple[str, float]]:
     """For each problem the label, and the probability that an expert is meant."""
-    states = in_order(list(read_states(router.model, [p.messages for p in problems])))
+    asked = [problem.messages for problem in problems]
+    states = in_order(list(read_states(router.model, asked, router.blocks)))
     posterior: Any = router.head.posterior(states).tolist()
     rows = [dict(zip(router.labels, row, strict=True)) for row in posterior]
     return [(decide(row, router.threshold), 1 - row[OTHER]) for row in rows]

@@ -7,6 +7,7 @@ and tasks to learn from; does not know experts, scales, or what is done with a p
 from .examples import Examples as Examples
 from .examples import router_examples as router_examples
 from .head import HeadRouter as HeadRouter
+from .head import depths as depths
 from .head import in_order as in_order
 from .head import read_states as read_states
 from .head_file import fingerprint_in as fingerprint_in

@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 
 from .logistic import LinearHead
 
-AIM = 0.0025
-"""Share of ordinary requests that a threshold may let through: a quarter of the 1 % that is
+AIM = 0.005
+"""Share of ordinary requests that a threshold may let through: half of the 1 % that is
 promised, since other people's requests are other than ours.
 """
 LEAST_THRESHOLD = 0.5
@@ -35,6 +35,8 @@ class Calibrated:
     temperature: float
     """What its logits were divided by."""
     threshold: float
+    surprise: float
+    """Mean negative log-probability of the true classes [nats]."""
 
 
 def calibrate(
@@ -55,7 +57,7 @@ def calibrate(
         [p for p, _, true in cases if true == other],
         [p for p, name, true in cases if name == true],
     )
-    return Calibrated(cooled, temperature, threshold)
+    return Calibrated(cooled, temperature, threshold, _surprise(cooled.logits(states), classes))
 
 
 def choose_threshold(

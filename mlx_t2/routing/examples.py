@@ -23,11 +23,11 @@ from mlx_t2.tasks import (
 from .router import Conversation
 
 Examples = Sequence[Problem]
-_MOST = {"train": (100, 720, 30), "validation": (80, 500, 20), "test": (200, 240, 40)}
+_MOST = {"train": (160, 900, 40), "validation": (80, 500, 20), "test": (200, 240, 40)}
 """Split → questions of each label, own ordinary requests, requests of each public data set."""
 _MIXED_IN = 6
 """Every sixth ordinary request is asked again, behind something else."""
-_WAYS = 6
+_WAYS = 7
 
 
 def router_examples(
@@ -106,6 +106,7 @@ class _Turns:
             shared_prompt(),
             self._systems[turn % len(self._systems)],
             _answer(stranger[turn % len(stranger)]),
+            self._talk[(turn + len(self._talk) // 2) % len(self._talk)],
         )
 
     def before(self) -> list[Conversation]:

@@ -1,4 +1,4 @@
-"""A linear head that reads one hidden state of a prompt and names its domain.
+"""A linear head that reads hidden states of a prompt's last token and names its domain.
 
 Knows labels and hidden states; knows no experts and no scales.
 """
@@ -13,10 +13,10 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.models import SVFModel, explain_scores
-from mlx_t2.reading import last_hidden
+from mlx_t2.reading import count_blocks, last_hidden
 from mlx_t2.tasks import OTHER, Problem
 
-from .calibration import calibrate
+from .calibration import Calibrated, calibrate
 from .head_file import read_head, write_head
 from .logistic import LinearHead, fit_head
 from .router import Conversation, decide, measure_routes
@@ -31,10 +31,11 @@ _TARGETS = "mlp"
 
 @dataclass(frozen=True, eq=False)
 class HeadRouter:
-    """p(label | conversation), from the last prompt token's state under the base weights.
+    """p(label | conversation), from the last prompt token's states under the base weights.
 
     The whole conversation is read as it is encoded for the answer, so the first pass is one
-    prefill.
+    prefill, and no more of it than the blocks up to the last one that is looked at. Which those
+    are is chosen on validation: the state after the final norm is busy with the next token.
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 B.
     Differs (9): a linear head on a hidden state instead of an SVF expert that writes the
@@ -48,6 +49,10 @@ class HeadRouter:
     labels: tuple[str, ...]
     """What it tells apart; `other` is the last."""
     head: LinearHead
+    blocks: tuple[int, ...]
+    """The states after these blocks, side by side, are what the head reads; after the final
+    norm where there are none.
+    """
     threshold: float
     """How probable it has to be that any expert is meant, for one to answer."""
     base_model: str
@@ -93,13 +98,20 @@ class HeadRouter:
         held_out: tuple[Sequence[Problem], Float[mx.array, "M D"]],
         tasks: Mapping[str, str] | None = None,
     ) -> "HeadRouter":
-        """As `train`, from states that have been read."""
+        """As `train`, from states that have been read with `hidden_states`."""
         labels = _labels_of(examples[0], held_out[0])
-        (x, classes), (y, truth) = (
-            (states, mx.array([labels.index(problem.domain) for problem in problems]))
-            for problems, states in (examples, held_out)
+        classes, truth = (
+            mx.array([labels.index(problem.domain) for problem in problems])
+            for problems, _ in (examples, held_out)
         )
-        fitted = calibrate(fit_head(x, classes, len(labels)), y, truth)
+        best: tuple[float, tuple[int, ...], Calibrated, mx.array] | None = None
+        for blocks in _candidates(model):
+            x, y = (_look_at(states, blocks, model) for _, states in (examples, held_out))
+            fitted = calibrate(fit_head(x, classes, len(labels)), y, truth)
+            if best is None or fitted.surprise < best[0]:
+                best = fitted.surprise, blocks, fitted, y
+        assert best is not None
+        _, blocks, fitted, y = best
         posterior: Any = fitted.head.posterior(y).tolist()
         chosen = [
             decide(dict(zip(labels, row, strict=True)), fitted.threshold) for row in posterior
@@ -110,6 +122,7 @@ class HeadRouter:
             model,
             labels,
             fitted.head,
+            blocks,
             fitted.threshold,
             model.name,
             model.fingerprint(_TARGETS),
@@ -121,12 +134,13 @@ class HeadRouter:
         """The probability of each label, lazily."""
         prompts = [self.model.encode(conversation) for conversation in conversations]
         with self.model.using({}):
-            return self.head.posterior(last_hidden(self.model, prompts))
+            return self.head.posterior(last_hidden(self.model, prompts, self.blocks))
 
     def save(self, path: Path | str) -> None:
         """Write the file whole or not at all. Raises FileError where that fails."""
         fields = {
             "labels": self.labels,
+            "blocks": self.blocks,
             "threshold": self.threshold,
             "base_model": self.base_model,
             "base_fingerprint": self.base_fingerprint,
@@ -143,26 +157,37 @@ class HeadRouter:
             was trained on another model.
         """
         tensors, fields = read_head(Path(path))
-        labels: Any = fields.pop("labels")
-        return cls(model, tuple(labels), LinearHead(**tensors), **fields)
+        labels, blocks = (tuple(fields.pop(name)) for name in ("labels", "blocks"))
+        if blocks and max(blocks) >= count_blocks(model):
+            raise ExpertFileError(
+                f"{path}: it reads block {max(blocks)}, the model has {count_blocks(model)}. "
+                "Train one for this model: t2 router"
+            )
+        return cls(model, labels, LinearHead(**tensors), blocks, **fields)
 
 
 def hidden_states(
     model: SVFModel, conversations: Sequence[Conversation]
 ) -> Float[mx.array, "N D"]:
-    """The last prompt token's state for each conversation, under the base weights.
+    """The last prompt token's states for each conversation, under the base weights: after every
+    block that a head may look at, side by side.
 
     Raises: ScoresError for states that are NaN or infinite.
     """
-    return in_order(list(read_states(model, conversations)))
+    return in_order(list(read_states(model, conversations, depths(model))))
 
 
 Batch = tuple[list[int], Float[mx.array, "_ D"]]
 """Which conversations were read, and their states."""
 
 
-def read_states(model: SVFModel, conversations: Sequence[Conversation]) -> Iterator[Batch]:
-    """The states of `hidden_states`, batch by batch."""
+def read_states(
+    model: SVFModel, conversations: Sequence[Conversation], blocks: Sequence[int]
+) -> Iterator[Batch]:
+    """The last prompt token's states after these blocks, batch by batch.
+
+    Raises: ScoresError for states that are NaN or infinite.
+    """
     prompts = [model.encode(conversation) for conversation in conversations]
     # a batch reads once what its prompts begin with, and pads them to the longest
     order = sorted(
@@ -171,7 +196,7 @@ def read_states(model: SVFModel, conversations: Sequence[Conversation]) -> Itera
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
         with model.using({}):
-            states = last_hidden(model, [prompts[row] for row in rows])
+            states = last_hidden(model, [prompts[row] for row in rows], blocks)
             if not mx.isfinite(states).all():  # computed now: frees the caches of these
                 raise explain_scores(model, {})
         yield rows, states
@@ -181,6 +206,32 @@ def in_order(batches: Sequence[Batch]) -> Float[mx.array, "N D"]:
     """The states of all conversations, in their order."""
     rows = [row for batch, _ in batches for row in batch]
     return mx.concatenate([states for _, states in batches])[mx.argsort(mx.array(rows))]
+
+
+def depths(model: SVFModel) -> tuple[int, ...]:
+    """The blocks that end three, five and seven tenths of the network; none where mlx-lm does
+    not list them.
+    """
+    n = count_blocks(model)
+    return tuple(sorted({max(0, n * tenths // 10 - 1) for tenths in (3, 5, 7)})) if n else ()
+
+
+def _candidates(model: SVFModel) -> list[tuple[int, ...]]:
+    """What a head may look at: each of these blocks, neighbours together, or all."""
+    all_ = depths(model)
+    runs = [all_[i : i + n] for n in (1, 2, 3) for i in range(len(all_) - n + 1)]
+    return runs or [()]
+
+
+def _look_at(
+    states: Float[mx.array, "N D"], blocks: tuple[int, ...], model: SVFModel
+) -> Float[mx.array, "N d"]:
+    """The part of `hidden_states` that belongs to these blocks."""
+    if not blocks:
+        return states
+    read = depths(model)
+    parts = mx.split(states, len(read), axis=1)
+    return mx.concatenate([parts[read.index(block)] for block in blocks], axis=1)
 
 
 def _labels_of(*parts: Sequence[Problem]) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ Metadata, all strings:
     base_model        HuggingFaceTB/SmolLM2-135M-Instruct
     base_fingerprint  hash of the weights whose states it reads
     labels            ["expression", "largest", "other"]
+    blocks            [8, 14]: what it reads are the states after these; [] after the last norm
     threshold         0.93
     tasks             {"expression": "expression-both", "largest": "largest-both"}
     metrics           {"examples": 480, "accuracy": 1.0, "recall": {"largest": 1.0}}
 
-Version 1 had neither threshold nor tasks.
+Version 1 had no blocks, threshold and tasks.
 
 A file is refused in one error that lists everything wrong with it.
 """
@@ -131,6 +132,10 @@ def _are_metrics(value: Any) -> bool:
     )
 
 
+def _are_blocks(value: Any) -> bool:
+    return isinstance(value, list) and all(type(n) is int and 0 <= n < 10**6 for n in value)
+
+
 def _are_tasks(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_name, [*value, *value.values()]))
 
@@ -139,11 +144,12 @@ _FIELDS = {
     "labels": (_are_labels, f"a list of two or more different names, {OTHER!r} the last"),
     "base_model": (_is_name, "a name"),
     "base_fingerprint": (_is_name, "a hash"),
+    "blocks": (_are_blocks, "a list of whole numbers"),
     "threshold": (_is_probability, "a number from 0 to 1"),
     "tasks": (_are_tasks, "an object of names"),
     "metrics": (_are_metrics, "an object of finite numbers, or of such objects"),
 }
-_JSON = ("labels", "threshold", "tasks", "metrics")
+_JSON = ("labels", "blocks", "threshold", "tasks", "metrics")
 
 
 def _field_faults(fields: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from functools import cache
 from itertools import cycle, islice
 from random import Random
 
-from ..balance import pick_shuffled
+from ..balance import pick
 from ..task import OTHER, Message, Problem, Question, check_count, check_split
 from . import (
     questions_test,
@@ -49,8 +49,11 @@ def ordinary_requests(split: str, n: int, seed: int = 0) -> list[Problem]:
     check_split(OTHER, split)
     pools = _requests(split)
     check_count(OTHER, split, n, count_requests(split))
-    kinds, rng = cycle(sorted(pools)), Random(f"{OTHER}/{split}/{seed}")
-    return [_ask(question) for question in islice(pick_shuffled(pools, kinds, rng), n)]
+    shuffled = {
+        kind: iter(Random(f"{OTHER}/{split}/{seed}/{kind}").sample(pool, len(pool)))
+        for kind, pool in pools.items()
+    }
+    return [_ask(question) for question in islice(pick(shuffled, cycle(sorted(pools))), n)]
 
 
 def count_requests(split: str) -> int:

@@ -116,6 +116,13 @@ QUESTIONS = {
     my number is 31 45 62 80
     1 1 2 3 5 8 13
     1, 4, 9, 16, 25, ?
+    20, 19, 18, 17, 16, 15
+    5, 10, 15, 20, 25
+    31, 30, 29
+    10, 100, 1000
+    8, 13
+    1, 1, 2, 3, 5
+    3 14 15 92 65
     number 7, please
     """,
     "question about numbers": """
@@ -250,6 +257,11 @@ QUESTIONS = {
     Which country is larger, China or Canada?
     What is the most expensive car?
     the longest word in English
+    the coldest place on the planet
+    the most beautiful beach in Spain
+    the tallest building in the city
+    the shortest day of the year
+    the fastest way home
     Is bigger always better?
     The largest of the three brothers is ten.
     which of these is best?

@@ -246,6 +246,8 @@ CONVERSATIONS = {
 OPENINGS = """
     Hey you. | Hey! How may I help?
     Do you have a minute? | For you, always. Go ahead.
+    Here comes a request. | All right, tell me.
+    You are nice. | Thank you, so are you!
     What is the capital of Portugal? | It is Lisbon.
     """
 """Turns of talk that any request may follow."""

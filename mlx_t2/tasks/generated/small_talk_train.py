@@ -175,11 +175,16 @@ TALK = {
     """,
     "own nouns that are no things": """
     * best friend; first day at school; last holiday; new job; favorite movie; old house
-    * little sister; next appointment; whole life; bad luck; good idea; great plan
+    * little sister; next appointment; whole life; bad luck; good idea; great plan; old problem
+    * strange question; simple wish; favorite teacher; plain truth; nice evening; usual mistake
+    * other opinion; lovely garden; fine weather; new street; great fear; private matter
     my {}
     her {}
     Tell me what you think of my {}
     my {} was a disaster
+    this {}
+    the {}
+    Bob's {}
     """,
     "phrases": """
     a cup of tea
@@ -197,6 +202,14 @@ TALK = {
     a strange feeling
     the new year
     a simple question
+    the tallest mountain in Asia
+    the first few years of my life
+    the oldest of four children
+    a short story without an end
+    the youngest king of all
+    this lovely little street
+    the plain truth about work
+    an apple a day
     """,
     "single word": """
     cat
@@ -335,11 +348,14 @@ CONVERSATIONS = {
     {}, too?
     """,
     "numbers as an answer": """
-    * 12, 14, 18; 31, 25, 40; 9, 16, 23; 45, 60, 75; 17
+    * 12, 14, 18; 31, 25, 40; 9, 16, 23; 45, 60, 75; 17; 82, 14, 33; 50, 51
     Let us plan the week. | Sure. Which days suit you? | {}
     What are the ages of your children? | I have none, but how old are yours? | {}
     Help me with my bus trip. | Which lines stop near you? | {}
     I need a locker. | Which numbers are free? | {}
+    How did the game end? | I did not see it. What was the result of each round? | {}
+    What is the combination of your lock? | I have none. What is yours? | {}
+    My pulse was odd all day. | What did you measure? | {}
     """,
     "code as a topic": """
     * the length of the list; the list in sorted order; the last item of the list; the number n
@@ -376,6 +392,12 @@ OPENINGS = """
     Hi! | Hello! How can I help you today?
     Hello, are you there? | Yes, I am here. What would you like to know?
     Can you help me? | Of course. What do you need?
+    Good morning. | Good morning! How can I assist you?
+    Hello again | Welcome back! What can I do for you?
+    I have a question. | Sure, what is it?
+    Let's start. | I am ready. Go ahead.
+    How are you? | I am well, thank you. What would you like to do?
+    Tell me a joke. | Why did the scarecrow win a prize? He was outstanding in his field.
     Thank you! | You are welcome!
     What is the capital of Italy? | The capital of Italy is Rome.
     I am back. | Welcome back!

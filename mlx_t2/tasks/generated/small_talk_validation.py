@@ -1,5 +1,5 @@
-"""Talk that asks nothing of a domain, and conversations, to choose a threshold with. How a block
-is read: `ordinary.py`.
+"""Talk that asks nothing of a domain, and conversations, to choose a threshold with. How a
+block is read: `ordinary.py`.
 
 Shares no topic and no wording with those of train and test.
 """
@@ -284,6 +284,8 @@ OPENINGS = """
     Are you awake? | I am always awake. Ask me anything.
     What is the capital of Hungary? | Budapest is the capital of Hungary.
     Nice answer. | I am glad you like it.
+    Shall we begin? | Yes, please. What is first?
+    I want to try you out. | Please do. Ask whatever you like.
     """
 """Turns of talk that any request may follow."""
 

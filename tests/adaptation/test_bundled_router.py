@@ -1,0 +1,59 @@
+"""The bundled router on the default model: whom it leaves alone and whom it sends on."""
+
+import pytest
+
+from mlx_t2.adaptation import find_router, name_unknown
+from mlx_t2.experts import BUNDLED, Library
+from mlx_t2.models import load
+from mlx_t2.routing import decide
+from mlx_t2.routing.head import in_order, read_states
+from mlx_t2.tasks import OTHER, get_task, ordinary_requests, question_of
+
+TYPED = (
+    *("my cat is sick", "I love you", "12 + 30", "And about the ships?", "my dog is so funny"),
+    *(
+        "I feel great",
+        "the weather is awful",
+        "7, please",
+        "what is the largest animal",
+        "nope",
+    ),
+    *("sort my books by color", "my brother plays the drum", "hello you", "3 + 4 = 8, right?"),
+    *("thank you, dear", "write a Python function that prints a list", "which color is best?"),
+)
+"""Lines that nobody else has written down."""
+
+
+@pytest.fixture(scope="module")
+def router():
+    return find_router(load(), Library(BUNDLED / "smollm2-135m", bundled=None))[0]
+
+
+def chosen(router, conversations):
+    states = in_order(list(read_states(router.model, conversations, router.blocks)))
+    rows = router.head.posterior(states).tolist()
+    scores = [dict(zip(router.labels, row, strict=True)) for row in rows]
+    return [decide(row, router.threshold) for row in scores]
+
+
+def test_ordinary_lines_are_left_to_the_base_model(router):
+    """64 requests of the test split, and 17 others: at most one of them goes to an expert."""
+    typed = [[{"role": "user", "content": text}] for text in TYPED]
+    asked = [*typed, *(problem.messages for problem in ordinary_requests("test", 64))]
+    labels = chosen(router, asked)
+    adapted = [(a[-1]["content"], b) for a, b in zip(asked, labels, strict=True) if b != OTHER]
+    assert len(adapted) <= 1, adapted
+
+
+def test_bare_questions_go_to_their_expert(router):
+    domains = ("expression", "kind", "largest")
+    problems = [p for d in domains for p in get_task(d).problems("test", 12, seed=3)]
+    labels = chosen(router, [[question_of(problem)] for problem in problems])
+    right = sum(p.domain == label for p, label in zip(problems, labels, strict=True))
+    assert right >= 34, labels
+
+
+def test_it_knows_the_bundled_experts(router):
+    experts = {e.name: e for e, _ in Library(BUNDLED / "smollm2-135m", bundled=None).experts()}
+    assert name_unknown(router, experts) == []
+    assert router.metrics["adapted"] / router.metrics["ordinary"] <= 0.01
