@@ -35,8 +35,15 @@ class Calibrated:
     temperature: float
     """What its logits were divided by."""
     threshold: float
+    recall: float
+    """Share of the questions that an expert is meant for, and that it would get."""
     surprise: float
     """Mean negative log-probability of the true classes [nats]."""
+
+    @property
+    def worth(self) -> tuple[float, float]:
+        """What heads are compared by: recall under the threshold, then surprise."""
+        return self.recall, -self.surprise
 
 
 def calibrate(
@@ -53,11 +60,12 @@ def calibrate(
     named: Any = mx.argmax(posterior[:, :other], axis=-1).tolist()
     truth: Any = classes.tolist()
     cases = list(zip(meant, named, truth, strict=True))
-    threshold = choose_threshold(
-        [p for p, _, true in cases if true == other],
-        [p for p, name, true in cases if name == true],
-    )
-    return Calibrated(cooled, temperature, threshold, _surprise(cooled.logits(states), classes))
+    right = [p for p, name, true in cases if name == true]
+    threshold = choose_threshold([p for p, _, true in cases if true == other], right)
+    n_meant = sum(true != other for true in truth)
+    recall = sum(p >= threshold for p in right) / max(1, n_meant)
+    surprise = _surprise(cooled.logits(states), classes)
+    return Calibrated(cooled, temperature, threshold, recall, surprise)
 
 
 def choose_threshold(

@@ -28,6 +28,8 @@ _MOST = {"train": (160, 900, 40), "validation": (80, 500, 20), "test": (200, 240
 _MIXED_IN = 6
 """Every sixth ordinary request is asked again, behind something else."""
 _WAYS = 7
+_ANSWERED = 6
+"""Questions of each label that ordinary requests are asked after."""
 
 
 def router_examples(
@@ -111,13 +113,16 @@ class _Turns:
 
     def before(self) -> list[Conversation]:
         """What ordinary requests are put behind, each in turn."""
-        questions = [problems[0] for problems in self._drawn.values()]
+        some = [problems[:_ANSWERED] for problems in self._drawn.values()]
+        answered = [_answer(problem) for problems in some for problem in problems]
+        prompts = [problems[0].messages[:-1] for problems in some]
         return [
             *self._talk,
-            *(_answer(problem) for problem in questions),
+            *answered,
+            *((*one, *other) for one, other in zip(answered[::2], answered[1::2], strict=False)),
             shared_prompt(),
             *self._systems,
-            *(problem.messages[:-1] for problem in questions if len(problem.messages) > 1),
+            *filter(None, prompts),
         ]
 
 

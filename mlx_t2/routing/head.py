@@ -16,7 +16,7 @@ from mlx_t2.models import SVFModel, explain_scores
 from mlx_t2.reading import count_blocks, last_hidden
 from mlx_t2.tasks import OTHER, Problem
 
-from .calibration import Calibrated, calibrate
+from .calibration import calibrate
 from .head_file import read_head, write_head
 from .logistic import LinearHead, fit_head
 from .router import Conversation, decide, measure_routes
@@ -25,6 +25,8 @@ _BATCH = 32
 """Conversations read at once."""
 _BEGINNING = 16
 """Prompts that begin with the same tokens are read together [tokens]."""
+_PENALTIES = (0.01, 0.03, 0.1)
+"""Of the weights, see `fit_head`; which, and which blocks, is chosen on validation."""
 _TARGETS = "mlp"
 """The weights whose fingerprint stands for the whole model."""
 
@@ -104,14 +106,14 @@ class HeadRouter:
             mx.array([labels.index(problem.domain) for problem in problems])
             for problems, _ in (examples, held_out)
         )
-        best: tuple[float, tuple[int, ...], Calibrated, mx.array] | None = None
-        for blocks in _candidates(model):
-            x, y = (_look_at(states, blocks, model) for _, states in (examples, held_out))
-            fitted = calibrate(fit_head(x, classes, len(labels)), y, truth)
-            if best is None or fitted.surprise < best[0]:
-                best = fitted.surprise, blocks, fitted, y
-        assert best is not None
-        _, blocks, fitted, y = best
+        tried = [
+            (calibrate(fit_head(x, classes, len(labels), l2=l2), y, truth), blocks)
+            for blocks in _candidates(model)
+            for x, y in [[_look_at(read, blocks, model) for _, read in (examples, held_out)]]
+            for l2 in _PENALTIES
+        ]
+        fitted, blocks = max(tried, key=lambda one: one[0].worth)
+        y = _look_at(held_out[1], blocks, model)
         posterior: Any = fitted.head.posterior(y).tolist()
         chosen = [
             decide(dict(zip(labels, row, strict=True)), fitted.threshold) for row in posterior
@@ -218,8 +220,8 @@ def depths(model: SVFModel) -> tuple[int, ...]:
 
 def _candidates(model: SVFModel) -> list[tuple[int, ...]]:
     """What a head may look at: each of these blocks, neighbours together, or all."""
-    all_ = depths(model)
-    runs = [all_[i : i + n] for n in (1, 2, 3) for i in range(len(all_) - n + 1)]
+    read = depths(model)
+    runs = [read[i : i + n] for n in (1, 2, 3) for i in range(len(read) - n + 1)]
     return runs or [()]
 
 

@@ -18,7 +18,7 @@ TYPED = (
         "what is the largest animal",
         "nope",
     ),
-    *("sort my books by color", "my brother plays the drum", "hello you", "3 + 4 = 8, right?"),
+    *("sort my books by color", "my brother plays the drum", "hello you", "3 + 4 = 8?"),
     *("thank you, dear", "write a Python function that prints a list", "which color is best?"),
 )
 """Lines that nobody else has written down."""
