@@ -119,7 +119,10 @@ class _Turns:
         return [
             *self._talk,
             *answered,
-            *((*one, *other) for one, other in zip(answered[::2], answered[1::2], strict=False)),
+            *(
+                (*one, *other)
+                for one, other in zip(answered[::2], answered[1::2], strict=False)
+            ),
             shared_prompt(),
             *self._systems,
             *filter(None, prompts),
