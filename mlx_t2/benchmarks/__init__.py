@@ -7,6 +7,7 @@ bundled experts were made, nor what was measured before.
 from collections.abc import Callable, Iterator
 
 from . import decode, decompose, switch, train_step, two_pass
+from .measurement import DEFAULT_MODEL as DEFAULT_MODEL
 from .measurement import Measurement as Measurement
 
 SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
@@ -17,3 +18,9 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
     "train-step": train_step.measure,
 }
 """Name of a suite → what measures it, given the number of runs of each side."""
+
+ON_ANY_MODEL: dict[str, Callable[[int, str], Iterator[Measurement]]] = {
+    "decode": decode.measure,
+    "train-step": train_step.measure,
+}
+"""The suites that take the name of a model, too."""

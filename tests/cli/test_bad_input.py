@@ -121,6 +121,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
 WRONG_USAGE = [  # command, what stderr says
     ("decompose tiny --precision half", "expected one of float64, float32"),
     ("bench speed", "expected one of decompose, switch"),
+    ("bench switch --model other", "expected a suite that takes another model"),
     ("nonsense", "No such command 'nonsense'"),
     ("tasks nonsense", "No such command 'nonsense'"),
     ("train", "Missing argument"),
