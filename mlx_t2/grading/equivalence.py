@@ -33,7 +33,7 @@ _LIMIT_S = 3.0
 _PARTS = 40
 """Most parts that are compared one with another."""
 _BASE = re.compile(r"([0-9A-F]+)_\{([0-9]{1,2})\}")
-_CLOCK = re.compile(r"([0-9]{1,3}):([0-9]{1,3})(?::([0-9]{1,3}))?(.*)")
+_CLOCK = re.compile(r"([0-9]{1,3}):([0-9]{1,3})(?::([0-9]{1,3}))?(\\text\{[^{}]*\}|[A-Za-z.]*)")
 _FACTORIAL = re.compile(r"([0-9]{3,}|\}|\)) *!")
 _TOWER = re.compile(r"\^[ {(]*[^+=,]{0,40}\^")
 _PROCESS = Killable("latex")

@@ -78,7 +78,7 @@ def read_tokens(text: str) -> Tokens:
     r"""Tokens of a text in one spelling.
 
     >>> "".join(read_tokens(r"\dfrac12 x^2\text{ cm}"))
-    '\\\\frac{1}{2}x^{2}'
+    '\\frac{1}{2}x^{2}'
     """
     text = _THOUSANDS.sub(lambda m: re.sub("[^0-9]", "", m[0]), text.translate(_CHARACTERS))
     for pattern, instead in _SPELLINGS:

@@ -44,7 +44,7 @@ def make_grader(name: str, **settings: Any) -> Grader:
     return make(**settings)
 
 
-def _make_exact(ignore_case: bool = False) -> Grader:
+def _make_exact(ignore_case: Any = False) -> Grader:
     _check_flag("exact", "ignore_case", ignore_case)
     return Grader(
         grade=_each(lambda a: grade_exact(a.completion, a.answer, ignore_case)),
@@ -53,7 +53,7 @@ def _make_exact(ignore_case: bool = False) -> Grader:
     )
 
 
-def _make_contains(ignore_case: bool = False) -> Grader:
+def _make_contains(ignore_case: Any = False) -> Grader:
     _check_flag("contains", "ignore_case", ignore_case)
     return Grader(
         grade=_each(lambda a: grade_contains(a.completion, a.answer, ignore_case)),
@@ -62,7 +62,7 @@ def _make_contains(ignore_case: bool = False) -> Grader:
     )
 
 
-def _make_number(form: str = "any") -> Grader:
+def _make_number(form: Any = "any") -> Grader:
     _check_value("number", "form", form, FORMS)
     return Grader(
         grade=_each(lambda a: grade_number(a.completion, a.answer, form)),
@@ -71,7 +71,7 @@ def _make_number(form: str = "any") -> Grader:
     )
 
 
-def _make_math(form: str = "any") -> Grader:
+def _make_math(form: Any = "any") -> Grader:
     _check_value("math", "form", form, FORMS)
     return Grader(
         grade=_each(lambda a: grade_math(a.completion, a.answer, form)),
@@ -80,7 +80,7 @@ def _make_math(form: str = "any") -> Grader:
     )
 
 
-def _make_choice(options: Any = None, by: str = "key") -> Grader:
+def _make_choice(options: Any = None, by: Any = "key") -> Grader:
     _check_value("choice", "by", by, ("key", "text"))
     shared = None if options is None else read_options(options, "grader choice")
 
@@ -99,7 +99,7 @@ def _make_choice(options: Any = None, by: str = "key") -> Grader:
     return Grader(grade=_each(grade), rule="1 for the right option, else 0", check=check)
 
 
-def _make_regex(pattern: str | None = None) -> Grader:
+def _make_regex(pattern: Any = None) -> Grader:
     if pattern is not None:
         check_pattern(pattern)
 

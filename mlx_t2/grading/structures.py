@@ -150,6 +150,8 @@ def _matrix(tokens: Tokens) -> Structure | None:
     """Entries of a matrix, row by row; the number of columns is a part too."""
     if "}" not in tokens or "\\end" not in tokens:
         return None
+    if "}" in tokens[tokens.index("\\end") : -1]:  # it goes on after the matrix
+        return None
     inner = tokens[tokens.index("}") + 1 : tokens.index("\\end")]
     rows = [row for row in split_at(inner, ("\\\\",)) if row]
     entries = [entry for row in rows for entry in split_at(row, ("&",))]

@@ -29,10 +29,11 @@ GRADERS = {
     "reference": lambda text: grade_math("5", text, may_ask=False),
     "number reference": lambda text: grade_number("5", text),
 }
-PIECES = (
-    r"\boxed{ \frac \sqrt { } ( ) [ ] | $ ^ _ \ ! #### Answer: <answer> </think> <think> = < \leq "
-    r"1 23 , . / - + x A B \pm \cup \text{ e5 10^ % ½ − ５ \\ & : \begin{pmatrix} \end{pmatrix}"
-).split(" ") + ["answer is ", "not ", " ", "\n", "\u202f"]
+WORDS = (
+    r"\boxed{ \frac \sqrt { } ( ) [ ] | $ ^ _ \ ! #### Answer: <answer> </think> <think> = < "
+    r"\leq 1 23 , . / - + x A B \pm \cup \text{ e5 10^ % ½ − ５ \\ & : \begin{pmatrix}"
+)
+PIECES = [*WORDS.split(), "answer is ", "not ", " ", "\n", "\u202f", r"\end{pmatrix}"]
 STALLS = {  # attacks 27 to 30
     "braces": "{" * 100_000,
     "closed braces": "{" * 50_000 + "}" * 50_000,

@@ -76,6 +76,8 @@ TABLE = [  # (row, grader, completion, reference, right)
     (36, "math", r"Answer: \boxed{5}", "5", True),
     (44, "number", r"\boxed{5} … therefore \boxed{", "5", False),
     (44, "math", r"\boxed{5} … therefore \boxed{", "5", False),
+    (23, "math", r"\begin{pmatrix}1\\2\end{pmatrix}+1", MATRIX, False),
+    (12, "math", "10:30+1", "10:30", False),
     (48, "math", "**73**", "73", True),
     (48, "math", r"\text{13}", "13", True),
     (48, "math", r"\pm2021", r"\pm 2021", True),
