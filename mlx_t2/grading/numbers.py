@@ -98,7 +98,7 @@ _AROUND = re.compile(
 )
 _AFTER = re.compile(
     r"[ ,]*(?:%|percent\b)?[\s)\]\"'”.,;:!]*"
-    r"(?:[A-Za-z][A-Za-z'’/.-]*(?:\^?\{?[23²³]\}?)?[\s)\].,;:!²³]*){0,8}"
+    r"(?:[A-Za-z][A-Za-z'’/.-]*(?: ?\^ ?\{?[23]\}?|[23²³])?[\s)\].,;:!²³]*){0,8}"
 )
 """What may follow a number that is the whole text: up to eight words, the first a unit."""
 _TO_NINETEEN = (
