@@ -91,14 +91,17 @@ def _read_stated(text: str) -> str | None:
 
 
 def _is_formula(text: str) -> bool:
-    """Whether a whole completion is one line with at most four words."""
+    """Whether a whole completion is one line of at most four words, no formula among them."""
     line = text.strip()
+    if "$" in line.strip("$*.\\ "):
+        return False
     return "\n" not in line and len(line) <= 300 and len(_WORD.findall(line)) <= 4
 
 
 def _last_formula(text: str) -> str | None:
-    formulas = [*_FORMULA.finditer(text)]
+    formulas = [*_FORMULA.finditer(text.replace("\\$", ""))]
     if formulas:
-        return next(group for group in formulas[-1].groups() if group).strip()
+        formula = next(group for group in formulas[-1].groups() if group)
+        return formula.rpartition("=")[2].strip()  # what a calculation ends with
     number = find_last_number(text)
     return None if number is None else str(number)

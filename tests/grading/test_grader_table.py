@@ -39,7 +39,7 @@ TABLE = [  # (row, grader, completion, reference, right)
     (16, "number", "#### 42\nand then more text 7", "42", True),
     (16, "number", "#### 42 and then more text 7", "42", True),
     (17, "number", r"He made $200,000 - 130,000 = \$70,000$", "70000", True),
-    (17, "math", r"He made $200,000 - 130,000 = \$70,000$", "70000", False),  # an equation
+    (17, "math", r"He made $200,000 - 130,000 = \$70,000$", "70000", True),
     (18, "number", "0.50000001", "0.5", False),
     (18, "number", "0.333333", "1/3", True),
     (18, "number", "0.33", "1/3", False),
