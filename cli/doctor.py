@@ -35,7 +35,7 @@ def _examine() -> dict[str, Any]:
     from mlx_t2.blas import BLAS, choose_threads
     from mlx_t2.folders import cache_dir, data_dir
     from mlx_t2.models import find_gguf
-    from mlx_t2.sandbox import sandbox_level
+    from mlx_t2.sandbox import CANNOT_STOP, NUMBERS, REMEDIES, examine_sandbox
 
     import mlx.core as mx  # isort: skip  after mlx_t2, for the sake of BLAS
 
@@ -44,6 +44,7 @@ def _examine() -> dict[str, Any]:
     is_writable = existing.is_dir() and os.access(existing, os.W_OK)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     threads = choose_threads(0.2)
+    sandbox = examine_sandbox()
     problems = {
         f"BLAS is the slow reference one, some 70 times slower in float32: {BLAS.remedy}": (
             BLAS.remedy is not None
@@ -52,9 +53,10 @@ def _examine() -> dict[str, Any]:
             find_gguf() is None
         ),
         f"{cache} cannot be written: set MLX_T2_CACHE to a folder that can": not is_writable,
-        "code is held by resource limits alone: install bubblewrap (bwrap)": (
-            sandbox_level() == "limits"
-        ),
+        **{
+            f"no sandbox level {level!r} ({NUMBERS[level]}), {reason}: {REMEDIES[level]}": True
+            for level, reason in sandbox.refused.items()
+        },
     }
     return {
         "platform": f"{platform.system()} {platform.machine()}",
@@ -66,7 +68,9 @@ def _examine() -> dict[str, Any]:
         "blas_threads": threads.count,
         "blas_threads_why": threads.why,
         "memory_gb": round(memory, 1),
-        "sandbox": sandbox_level(),
+        "sandbox": sandbox.level,
+        "sandbox_number": NUMBERS[sandbox.level],
+        "sandbox_cannot_stop": CANNOT_STOP[sandbox.level],
         "default_model": "embedded" if find_gguf() else "hub",
         "cache": str(cache),
         "cache_writable": is_writable,

@@ -50,7 +50,7 @@ def describe(error: BaseException) -> str:
     """The exception in one line, whatever its class does when asked."""
     name = type.__dict__["__name__"].__get__(type(error))
     try:
-        text = str.__str__(BaseException.__str__(error))
+        text = str.__str__(str(error))
     except BaseException:
         text = ""
     return " ".join(f"{name}: {text[:MAX_FAULT]}".split()).removesuffix(":")

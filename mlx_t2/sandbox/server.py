@@ -14,6 +14,7 @@ Runs inside the sandbox: standard library only. Ends when its input does, with t
 import fcntl
 import gc
 import os
+import random
 import select
 import signal
 import sys
@@ -47,7 +48,6 @@ def serve(level: str, readable: Sequence[str]) -> None:
     requests, replies = os.dup(0), os.dup(1)
     for name in PREIMPORTED:
         __import__(name)
-    sys.modules["random"].seed(0)  # the same numbers for every program, in every run
     os.environ.clear()
     sys.argv, sys.orig_argv = ["program"], []
     for name in [name for name in sys.modules if name.split(".")[0] == "sandbox"]:
@@ -114,6 +114,7 @@ class Server:
                 os.dup2(copied, descriptor)
             os.closerange(len(high), 200)
             self._confinement.hold_child(cpu_s, memory_mb)
+            random.seed(0)  # a fork draws new ones: the same numbers in every run instead
             run(*range(3, len(high)))
         finally:
             os._exit(0)
@@ -143,7 +144,7 @@ class Server:
 
 
 def _end(child: int) -> tuple[int, float]:
-    """How a child ended, which it does now at the latest: exit code or minus signal, CPU time."""
+    """End a child: its exit code or minus its signal, and its processor time [s]."""
     os.kill(child, signal.SIGKILL)  # one that ends already keeps its code
     _, status, usage = os.wait4(child, 0)
     return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
