@@ -52,7 +52,10 @@ class Remote:
             yield item
 
     def __len__(self) -> int:
-        return self.__getattr__("__len__")()
+        try:
+            return self.__getattr__("__len__")()
+        except AttributeError as error:
+            raise TypeError("the program's object has no length") from error
 
     def __getitem__(self, key: object):
         return self.__getattr__("__getitem__")(key)
@@ -110,8 +113,7 @@ def run_against(
             raise ProgramEnded
         if frame[:1] == b"V":
             return decode(frame[1:], lambda number: Remote(number, ask))
-        name, text = decode(frame[1:])
-        raise _error_class(name)(str(text).removeprefix(f"{name}: "))
+        raise _remake(*map(str, decode(frame[1:])))
 
     def ask(thing: Remote, name: str | None, arguments: tuple, keywords: dict) -> object:
         write_frame(requests, encode((thing._number, name, arguments, keywords), _number_of))
@@ -137,9 +139,9 @@ def _number_of(thing: object) -> int:
     raise TypeError(f"a {type(thing).__name__} cannot be passed to the program")
 
 
-def _error_class(name: object) -> type[Exception]:
-    """The builtin error of a name, so that tests can expect it."""
-    found = getattr(builtins, str(name), None)
+def _remake(name: str, text: str) -> Exception:
+    """The error of a name, if that is a builtin one, so that tests can expect it."""
+    found = getattr(builtins, name, None)
     if isinstance(found, type) and issubclass(found, Exception):
-        return found
-    return RuntimeError
+        return found(text.removeprefix(f"{name}: "))
+    return RuntimeError(text)

@@ -108,15 +108,13 @@ class _Encoder:
             self._put(b"o", name[:40].encode("utf-8", "replace"))
 
     def _put(self, tag: bytes, content: bytes) -> None:
-        self._head(tag, len(content))
-        self._room -= len(content)
-        self._parts.append(content)
+        self._head(tag, len(content), content)
 
-    def _head(self, tag: bytes, count: int) -> None:
-        self._room -= _HEAD.size
+    def _head(self, tag: bytes, count: int, content: bytes = b"") -> None:
+        self._room -= _HEAD.size + len(content)
         if self._room < 0:
             raise _TooLarge
-        self._parts.append(_HEAD.pack(tag, count))
+        self._parts += (_HEAD.pack(tag, count), content)
 
 
 def _encode_int(value: int, room: int) -> tuple[bytes, bytes]:

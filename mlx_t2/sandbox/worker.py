@@ -1,5 +1,6 @@
 """One fork server and the pipe to it, from our side: nothing that arrives is believed."""
 
+import contextlib
 import os
 import select
 import signal
@@ -59,6 +60,7 @@ class Worker:
     def __init__(self, level: Level):
         self.level: Level = level
         self._process: subprocess.Popen | None = None
+        self._opened = contextlib.ExitStack()
         self._count = 0
 
     def run(self, program: Program) -> Outcome:
@@ -86,17 +88,18 @@ class Worker:
         """Replace the server by a new one."""
         self.close()
         self._count = 0
-        self._room = tempfile.TemporaryDirectory(prefix="t2-sandbox-")
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the server
+        room = self._opened.enter_context(tempfile.TemporaryDirectory(prefix="t2-sandbox-"))
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with what is opened here
+        self._errors = self._opened.enter_context(errors)
         sources = {name: _source(name) for name in _MODULES}
         boot = _BOOT.format((sources, self.level, readable()))
         try:
             self._process = subprocess.Popen(
-                [*wrap(self.level, self._room.name, _INTERPRETER[0]), *_INTERPRETER, boot],
+                [*wrap(self.level, room, _INTERPRETER[0]), *_INTERPRETER, boot],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                cwd=self._room.name,
+                cwd=room,
                 env={"PYTHONHASHSEED": "0"},
                 start_new_session=True,
                 bufsize=0,
@@ -113,19 +116,17 @@ class Worker:
     def close(self) -> None:
         """End the server and what it runs."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin
-        assert process.stdout
-        process.stdin.close()  # which ends it
-        try:
-            process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-        self._errors.close()
-        self._room.cleanup()
+        if process is not None:
+            assert process.stdin
+            assert process.stdout
+            process.stdin.close()  # which ends it
+            try:
+                process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+        self._opened.close()
 
     def _ask(self, request: bytes, timeout_s: float) -> bytes:
         assert self._process is not None
