@@ -4,6 +4,7 @@ Does not know which of them this machine has: `probe` tries them.
 """
 
 import os
+import shutil
 import sys
 import sysconfig
 
@@ -54,7 +55,7 @@ def wrap(level: Level, room: str, interpreter: str) -> list[str]:
     if level == "seatbelt":
         settings = {"PREFIX": os.path.realpath(sys.base_prefix), "PYTHON": interpreter}
         pairs = [part for name, value in settings.items() for part in ("-D", f"{name}={value}")]
-        return ["/usr/bin/sandbox-exec", *pairs, "-p", _SEATBELT]
+        return [PROGRAMS[level], *pairs, "-p", _SEATBELT]
     if level == "bwrap":
         binds = [
             part
@@ -62,7 +63,8 @@ def wrap(level: Level, room: str, interpreter: str) -> list[str]:
             for part in ("--ro-bind-try", path, path)
         ]
         return [
-            *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", *binds),
+            shutil.which(PROGRAMS[level]) or PROGRAMS[level],
+            *("--unshare-all", "--die-with-parent", "--new-session", *binds),
             *("--proc", "/proc", "--dev", "/dev"),
             *("--dir", room, "--chdir", room, "--remount-ro", "/", "--"),
         ]
