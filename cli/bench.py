@@ -10,7 +10,8 @@ from .render import emit, spinner, table
 
 def bench(
     suite: Annotated[
-        str | None, typer.Argument(help="decompose, switch, decode, two-pass or train-step.")
+        str | None,
+        typer.Argument(help="decompose, switch, decode, two-pass, train-step or programs."),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 3,
     json: Json = False,
