@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def bench(
     suite: Annotated[
-        str | None, typer.Argument(help="decompose, switch, decode, two-pass or train-step.")
+        str | None,
+        typer.Argument(help="decompose, switch, decode, two-pass, train-step or programs."),
     ] = None,
     model: Model = DEFAULT_MODEL,
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 3,
