@@ -8,11 +8,9 @@ from concurrent.futures import Future
 
 from mlx_t2.errors import SandboxError
 
-from .levels import sandbox_level
+from .probe import GOOD, sandbox_level
 from .program import Level, Outcome, Program
 from .worker import ServerLost, Worker
-
-_GOOD = Program("def double(n):\n    return 2 * n", ("double(21)",))
 
 
 class Pending:
@@ -83,7 +81,7 @@ def _judge(worker: Worker, program: Program) -> Outcome:
         except ServerLost as error:
             fault = str(error)
         try:
-            worker.run(_GOOD)
+            worker.run(GOOD)
         except ServerLost as error:
             raise SandboxError(
                 f"sandbox: a server at level {worker.level!r} was lost ({error}), expected the "
@@ -107,9 +105,8 @@ def start_programs(programs: Sequence[Program], *, allow_limits: bool = False) -
     level = sandbox_level()
     if level == "limits" and not allow_limits:
         raise SandboxError(
-            "sandbox: this machine can only limit a program's time and memory, expected a level "
-            "that keeps files and the network from it: see `t2 doctor`, or pass "
-            "--allow-unsandboxed"
+            "sandbox: got level 'limits', where a program can reach files and the network, "
+            "expected a better one: see `t2 doctor`, or pass --allow-unsandboxed"
         )
     with _lock:
         pool = _pools.get((level, os.getpid()))  # a fork of ours has no threads

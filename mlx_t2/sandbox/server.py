@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 from .child import run_program, write_frame
-from .confinement import Confinement, ready_child, ready_server
+from .confinement import Confinement
 from .values import decode, encode
 
 PREIMPORTED = (
@@ -50,7 +50,7 @@ def serve(level: str, readable: list[str]) -> None:
     sys.argv, sys.orig_argv = ["program"], []
     for name in [name for name in sys.modules if name.split(".")[0] == "sandbox"]:
         del sys.modules[name]
-    confinement = ready_server(level, readable)
+    confinement = Confinement(level, readable)
     gc.collect()
     gc.freeze()
     write_frame(replies, encode("ready"))
@@ -78,7 +78,7 @@ def _run(request, confinement: Confinement, requests: int, null: int) -> tuple:
     child = _fork(
         lambda answers: run_program(source, calls, answers),
         [null, null, null, writer],
-        lambda: ready_child(confinement, cpu_s, memory_mb),
+        lambda: confinement.hold_child(cpu_s, memory_mb),
     )
     os.close(writer)
     try:
@@ -91,10 +91,10 @@ def _run(request, confinement: Confinement, requests: int, null: int) -> tuple:
     return written, ending, code, usage.ru_utime + usage.ru_stime
 
 
-def _fork(run: Callable[[int], None], descriptors: list[int], ready: Callable[[], None]) -> int:
+def _fork(run: Callable[[int], None], descriptors: list[int], hold: Callable[[], None]) -> int:
     """Start a child that has these descriptors, as 0, 1, 2, …, and no others.
 
-    run: called with the last descriptor, once the child is confined.
+    run: called with the last descriptor, once the child is held and has written `R` there.
     """
     child = os.fork()
     if child:
@@ -104,7 +104,8 @@ def _fork(run: Callable[[int], None], descriptors: list[int], ready: Callable[[]
         for i, descriptor in enumerate(high):
             os.dup2(descriptor, i)
         os.closerange(len(high), os.sysconf("SC_OPEN_MAX"))
-        ready()
+        hold()
+        write_frame(len(high) - 1, b"R")
         run(len(high) - 1)
     finally:
         os._exit(0)

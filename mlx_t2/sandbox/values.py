@@ -151,7 +151,7 @@ def _read(data: bytes, at: int, depth: int) -> tuple[Value, int]:
 
 
 def _gather(tag: bytes, parts: list[Value]) -> Value:
-    """A container of its parts. Those with hashes are looked at first: a hash is cheap to forge."""
+    """A container of its parts. Hashes are counted first: they are cheap to forge."""
     if tag in b"lt":
         return _MAKERS[tag](parts)
     keys = parts[::2] if tag == b"d" else parts

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlx_t2.errors import SandboxError
 
-from .levels import READABLE, wrapper
+from .levels import readable, wrap
 from .program import Level, Outcome, Program
 from .values import Value, decode, encode
 
@@ -22,7 +22,9 @@ _START_S, _GRACE_S = 60, 20
 """Seconds that a loaded machine may take to start a server, and to answer after the limit."""
 _MOST_BYTES = 17 << 20
 """Longest reply."""
-_MODULES = ("values", "confinement", "child", "server")
+_HELD = b"\0\0\0\1R"
+"""The frame of a child before it runs anything of the program's."""
+_MODULES = ("values", "landlock", "seccomp", "confinement", "child", "server")
 
 _INTERPRETER = (
     os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
@@ -82,12 +84,12 @@ class Worker:
         self.close()
         self._count = 0
         self._room = tempfile.TemporaryDirectory(prefix="t2-sandbox-")
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the server
         sources = {name: _source(name) for name in _MODULES}
-        boot = _BOOT.format((sources, self.level, READABLE))
+        boot = _BOOT.format((sources, self.level, readable()))
         try:
             self._process = subprocess.Popen(
-                [*wrapper(self.level), *_INTERPRETER, boot],
+                [*wrap(self.level, self._room.name, _INTERPRETER[0]), *_INTERPRETER, boot],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -99,11 +101,10 @@ class Worker:
             if decode(self._receive(time.monotonic() + _START_S)) != "ready":
                 raise OSError("it is not ready")
         except (OSError, ValueError) as error:
-            said = self._said()
             self.close()
             raise SandboxError(
                 f"sandbox: no server starts at level {self.level!r} ({error}), expected free "
-                f"processes and room in the temporary folder. {said}"
+                "processes and room in the temporary folder"
             ) from error
 
     def close(self) -> None:
@@ -149,15 +150,23 @@ class Worker:
             if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
                 raise OSError("no reply in time")
             if not (part := os.read(descriptor, min(size, 1 << 16))):
-                raise OSError("the server has ended")
+                raise OSError(self._ending())
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
 
-    def _said(self) -> str:
-        """The last of what the server wrote on standard error."""
+    def _ending(self) -> str:
+        """How the server ended, with the last line of what it said."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            code = None  # it has closed its output and goes on
         self._errors.seek(0)
-        return self._errors.read(100_000).decode("utf-8", "replace").strip()[-200:]
+        lines = self._errors.read(100_000).decode("utf-8", "replace").strip().splitlines()
+        return (
+            f"the server ended, exit {code}{': ' if lines else ''}{''.join(lines[-1:])[:200]}"
+        )
 
 
 def _source(name: str) -> str:
@@ -167,11 +176,13 @@ def _source(name: str) -> str:
 def _read_reply(reply: bytes, program: Program, level: Level) -> Outcome:
     """The outcome in a server's reply. Raises: ValueError, TypeError where it is nonsense."""
     written, ending, code, cpu_s = decode(reply)  # type: ignore
-    values, fault = _read_frames(written, len(program.calls))
+    if not written.startswith(_HELD):
+        raise ValueError("the program's process was not held")
+    values, fault = _read_frames(written.removeprefix(_HELD), len(program.calls))
     is_timeout = False
     if fault is None and len(values) < len(program.calls):
-        is_killed = ending == "child" and code in (-signal.SIGKILL, -signal.SIGXCPU)
-        is_timeout = ending == "wall" or (is_killed and cpu_s > 0.9 * program.cpu_s)
+        is_spent = code in (-signal.SIGKILL, -signal.SIGXCPU) and cpu_s > program.cpu_s / 2
+        is_timeout = ending == "wall" or (ending == "child" and is_spent)
         if ending == "wall":
             fault = f"out of time ({program.wall_s:g} s)"
         elif ending == "size":
