@@ -43,7 +43,7 @@ def result(source: str, x: int = 2):
         f"```bash\npip install numpy\n```\n\n```python\n{F}```",
         f"```python\nimport math\n```\n\n```python\n{F}```",
         f"Output:\n```\n3\n```\n```python\n{F}```",
-        f"```python\n{F}```\nUsage:\n```python\nprint(f(5))\n```\nOr:\n```python\nf = None\n```",
+        f"```python\n{F}```\nUsage:\n```python\nprint(f(5))\n```\nOr:\n```\nf = None\n```",
         f"```\nprose that nothing closes\n```python\n{F}```",
         f"1. First:\n   ```python\n   {F.strip().replace(chr(10), chr(10) + '   ')}\n   ```\n",
         f"[BEGIN]\n{F}[DONE]",
