@@ -108,6 +108,11 @@ class Grader:
     """Start grading and return at once; what it returns waits for the grades. For graders that
     work outside this process, beside whatever is done meanwhile.
     """
+    check: Callable[[str, Mapping[str, Any], str], None] = lambda answer, row, where: None
+    """Refuses a reference that no completion could equal: (answer, row, where it is).
+
+    Raises: TaskDataError.
+    """
 
 
 RIGHT = Grade(1.0, True, "right")
