@@ -6,9 +6,16 @@ from mlx_t2.errors import TaskDataError
 
 from .arc import arc_tasks
 from .generated import generated_tasks
+from .humaneval import make_humaneval
+from .mbpp import make_mbpp
 from .task import Task
 
-_MAKERS: dict[str, Callable[[], Task]] = {**generated_tasks(), **arc_tasks()}
+_MAKERS: dict[str, Callable[[], Task]] = {
+    **generated_tasks(),
+    **arc_tasks(),
+    "mbpp": make_mbpp,
+    "humaneval": make_humaneval,
+}
 """A task is made when it is first asked for, since one may have to read its rows."""
 
 _RENAMED = {"mathematics": "largest", "code": "expression", "reasoning": "kind"}
