@@ -8,11 +8,12 @@ from .levels import NUMBERS as NUMBERS
 from .levels import REMEDIES as REMEDIES
 from .pool import Pending as Pending
 from .pool import run_programs as run_programs
+from .pool import run_tests as run_tests
 from .pool import start_programs as start_programs
 from .probe import examine_sandbox as examine_sandbox
 from .probe import sandbox_level as sandbox_level
 from .program import Outcome as Outcome
 from .program import Program as Program
-from .run import SandboxResult as SandboxResult
-from .run import run_python as run_python
 from .values import Opaque as Opaque
+from .values import Value as Value
+from .values import show as show

@@ -6,9 +6,10 @@ values is not here.
 """
 
 import sys
-from os import write
+from collections.abc import Mapping
 from types import ModuleType
 
+from .frames import HELD, write_frame
 from .values import encode
 
 MAX_FAULT = 200
@@ -20,6 +21,7 @@ def run_program(source: str, calls: list[str], answers: int) -> None:
 
     answers: the descriptor that frames are written to.
     """
+    write_frame(answers, HELD)
     set_recursion_limit, limit = sys.setrecursionlimit, sys.getrecursionlimit()
     try:
         namespace = execute(source)
@@ -32,10 +34,14 @@ def run_program(source: str, calls: list[str], answers: int) -> None:
         write_frame(answers, b"F" + describe(error).encode("utf-8", "replace"))
 
 
-def execute(source: str) -> dict[str, object]:
-    """The namespace of a program that ran as if it was imported: `__main__` blocks do not."""
+def execute(source: str, names: Mapping[str, object] | None = None) -> dict[str, object]:
+    """The namespace of code that ran as if it was imported: its `__main__` blocks did not.
+
+    names: what it finds there.
+    """
     module = ModuleType("program")
     sys.modules["program"] = sys.modules["__main__"] = module
+    module.__dict__.update(names or {})
     exec(compile(source, "program", "exec", dont_inherit=True), module.__dict__)
     return module.__dict__
 
@@ -48,10 +54,3 @@ def describe(error: BaseException) -> str:
     except BaseException:
         text = ""
     return " ".join(f"{name}: {text[:MAX_FAULT]}".split()).removesuffix(":")
-
-
-def write_frame(descriptor: int, body: bytes) -> None:
-    """Write bytes behind their length."""
-    left = memoryview(len(body).to_bytes(4, "big") + body)
-    while left:
-        left = left[write(descriptor, left) :]

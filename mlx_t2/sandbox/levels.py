@@ -1,10 +1,9 @@
-"""The levels of protection: how the server is started at each, what it cannot stop, what it needs.
+"""The levels of protection: how each is started, what it cannot stop, and what it needs.
 
 Does not know which of them this machine has: `probe` tries them.
 """
 
 import os
-import shutil
 import sys
 import sysconfig
 
@@ -63,13 +62,8 @@ def wrap(level: Level, room: str, interpreter: str) -> list[str]:
             for part in ("--ro-bind-try", path, path)
         ]
         return [
-            *(
-                str(shutil.which("bwrap")),
-                "--unshare-all",
-                "--die-with-parent",
-                "--new-session",
-            ),
-            *(*binds, "--proc", "/proc", "--dev", "/dev"),
+            *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", *binds),
+            *("--proc", "/proc", "--dev", "/dev"),
             *("--dir", room, "--chdir", room, "--remount-ro", "/", "--"),
         ]
     return []

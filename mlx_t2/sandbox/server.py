@@ -2,24 +2,29 @@
 
 It has imported what programs usually import, so a child starts in a millisecond, and it never
 runs a program itself, so no program finds what another one left. It reads requests from its
-standard input and writes replies to its standard output; both sides use `values`.
+standard input and writes replies to its standard output, as `values` in `frames`:
 
-    request   (source, calls, CPU seconds, wall seconds, memory in MB)
-    reply     (what the child wrote, how it ended, exit code or signal, CPU seconds)
+    request   (source, calls, tests or None, names that tests use,
+               seconds of processor time, memory in MB, seconds on the clock)
+    reply     (what was written, what ended it, exit code or minus signal, processor seconds)
 
-Runs inside the sandbox: standard library only. Ends when its input does, with the child.
+Runs inside the sandbox: standard library only. Ends when its input does, with the children.
 """
 
+import fcntl
 import gc
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from .child import run_program, write_frame
+from .child import run_program
 from .confinement import Confinement
+from .frames import read_frame, write_frame
+from .remote import run_against, serve_calls
 from .values import decode, encode
 
 PREIMPORTED = (
@@ -34,102 +39,117 @@ _POLL_S = 0.1
 """How long a child may be dead before it is seen, where something else holds its pipe."""
 
 
-def serve(level: str, readable: list[str]) -> None:
+def serve(level: str, readable: Sequence[str]) -> None:
     """Answer requests until the input ends.
 
-    readable: folders that programs may read: the standard library's.
+    readable: all that programs may read, where files are held.
     """
     requests, replies = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
     for name in PREIMPORTED:
         __import__(name)
-    sys.modules["random"].seed(0)
-    for descriptor in (0, 1):
-        os.dup2(null, descriptor)
+    sys.modules["random"].seed(0)  # the same numbers for every program, in every run
     os.environ.clear()
     sys.argv, sys.orig_argv = ["program"], []
     for name in [name for name in sys.modules if name.split(".")[0] == "sandbox"]:
         del sys.modules[name]
-    confinement = Confinement(level, readable)
+    server = Server(Confinement(level, readable), requests)
     gc.collect()
     gc.freeze()
     write_frame(replies, encode("ready"))
     while request := read_frame(requests):
-        write_frame(replies, encode(_run(decode(request), confinement, requests, null)))
+        write_frame(
+            replies, encode(server.answer(decode(request)), max_bytes=MOST_BYTES + 1000)
+        )
 
 
-def read_frame(descriptor: int) -> bytes:
-    """The next frame; empty where the other side is gone."""
-    size = int.from_bytes(_read_exactly(descriptor, 4), "big")
-    return _read_exactly(descriptor, size)
+class Server:
+    """What stays the same from program to program."""
 
+    def __init__(self, confinement: Confinement, requests: int):
+        self._confinement = confinement
+        self._requests = requests
+        self._null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1):
+            os.dup2(self._null, descriptor)
 
-def _read_exactly(descriptor: int, size: int) -> bytes:
-    parts = []
-    while size and (part := os.read(descriptor, min(size, 1 << 16))):
-        parts.append(part)
-        size -= len(part)
-    return b"" if size else b"".join(parts)
+    def answer(self, request) -> tuple[bytes, str, int, float]:
+        """Run what a request asks for, and end all that it started."""
+        source, calls, tests, names, *limits, wall_s = request
+        deadline = time.monotonic() + wall_s
+        verdict, writer = os.pipe()
+        if tests is None:
+            children = [self._fork(partial(run_program, source, calls), [writer], *limits)]
+        else:
+            answers, program_writes = os.pipe()
+            asked, tests_write = os.pipe()
+            serving = partial(serve_calls, source, names)
+            testing = partial(run_against, tests, names)
+            children = [
+                self._fork(serving, [asked, program_writes], *limits),
+                self._fork(testing, [answers, tests_write, writer], *limits),
+            ]
+            for descriptor in (answers, program_writes, asked, tests_write):
+                os.close(descriptor)
+        os.close(writer)
+        written, ending = self._collect(children, verdict, deadline)
+        os.close(verdict)
+        ends = [_end(child) for child in children]
+        self._confinement.sweep()
+        return written, ending, *max(ends, key=_weigh)
 
+    def _fork(
+        self, run: Callable[..., None], pipes: Sequence[int], cpu_s: float, memory_mb: int
+    ) -> int:
+        """Start a child that has nothing open but these pipes, and is held when it runs.
 
-def _run(request, confinement: Confinement, requests: int, null: int) -> tuple:
-    source, calls, cpu_s, wall_s, memory_mb = request
-    reader, writer = os.pipe()
-    child = _fork(
-        lambda answers: run_program(source, calls, answers),
-        [null, null, null, writer],
-        lambda: confinement.hold_child(cpu_s, memory_mb),
-    )
-    os.close(writer)
-    try:
-        written, ending = _collect(child, reader, requests, time.monotonic() + wall_s)
-    finally:
-        os.close(reader)
-    _, status, usage = os.wait4(child, 0)
-    confinement.sweep()
-    code = os.waitstatus_to_exitcode(status)
-    return written, ending, code, usage.ru_utime + usage.ru_stime
-
-
-def _fork(run: Callable[[int], None], descriptors: list[int], hold: Callable[[], None]) -> int:
-    """Start a child that has these descriptors, as 0, 1, 2, …, and no others.
-
-    run: called with the last descriptor, once the child is held and has written `R` there.
-    """
-    child = os.fork()
-    if child:
-        return child
-    try:
-        high = [os.dup(descriptor) for descriptor in descriptors]
-        for i, descriptor in enumerate(high):
-            os.dup2(descriptor, i)
-        os.closerange(len(high), os.sysconf("SC_OPEN_MAX"))
-        hold()
-        write_frame(len(high) - 1, b"R")
-        run(len(high) - 1)
-    finally:
-        os._exit(0)
-
-
-def _collect(child: int, reader: int, requests: int, deadline: float) -> tuple[bytes, str]:
-    """What a child writes until it ends, which it has afterwards, and what ended it."""
-    written, ending = bytearray(), "child"
-    while ending == "child":
-        left = deadline - time.monotonic()
-        ready, _, _ = select.select([reader, requests], [], [], max(0, min(left, _POLL_S)))
-        if requests in ready:  # nothing is asked while a program runs: the other side is gone
-            os.kill(child, signal.SIGKILL)
+        run: called with the pipes' descriptors.
+        """
+        child = os.fork()
+        if child:
+            return child
+        try:
+            wanted = [self._null] * 3 + list(pipes)
+            high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 100) for descriptor in wanted]
+            for descriptor, copied in enumerate(high):
+                os.dup2(copied, descriptor)
+            os.closerange(len(high), 200)
+            self._confinement.hold_child(cpu_s, memory_mb)
+            run(*range(3, len(high)))
+        finally:
             os._exit(0)
-        if reader in ready:
-            part = os.read(reader, 1 << 16)
-            if not part:
-                break
-            written += part
-            if len(written) > MOST_BYTES:
-                ending = "size"
-        elif left <= 0:
-            ending = "wall"
-        elif os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            break
-    os.kill(child, signal.SIGKILL)
-    return bytes(written), ending
+
+    def _collect(
+        self, children: Sequence[int], verdict: int, deadline: float
+    ) -> tuple[bytes, str]:
+        """What the last child writes until it ends, and what ended it: child, size or wall."""
+        written = bytearray()
+        while (left := deadline - time.monotonic()) > 0:
+            pipes = [verdict, self._requests]
+            ready, _, _ = select.select(pipes, [], [], min(left, _POLL_S))
+            if self._requests in ready:  # nothing is asked meanwhile: the other side is gone
+                for child in children:
+                    _end(child)
+                os._exit(0)
+            if verdict in ready:
+                part = os.read(verdict, 1 << 16)
+                written += part
+                if not part:
+                    return bytes(written), "child"
+                if len(written) > MOST_BYTES:
+                    return b"", "size"
+            elif os.waitid(os.P_PID, children[-1], os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                return bytes(written), "child"  # something it started holds the pipe
+        return bytes(written), "wall"
+
+
+def _end(child: int) -> tuple[int, float]:
+    """How a child ended, which it does now at the latest: exit code or minus signal, CPU time."""
+    os.kill(child, signal.SIGKILL)  # one that ends already keeps its code
+    _, status, usage = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+
+
+def _weigh(end: tuple[int, float]) -> tuple[bool, bool]:
+    """Which of two children tells why both ended: one out of time, one that failed."""
+    code, _ = end
+    return code == -signal.SIGXCPU, code not in (0, -signal.SIGKILL)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from mlx_t2.errors import SandboxError
 
+from .frames import HELD
 from .levels import readable, wrap
-from .program import Level, Outcome, Program
+from .program import Level, Outcome, Program, find_free_names
 from .values import Value, decode, encode
 
 RESTART_AFTER = 500
@@ -22,9 +23,10 @@ _START_S, _GRACE_S = 60, 20
 """Seconds that a loaded machine may take to start a server, and to answer after the limit."""
 _MOST_BYTES = 17 << 20
 """Longest reply."""
-_HELD = b"\0\0\0\1R"
-"""The frame of a child before it runs anything of the program's."""
-_MODULES = ("values", "landlock", "seccomp", "confinement", "child", "server")
+_MODULES = (
+    *("values", "frames", "landlock", "seccomp", "confinement", "child", "remote", "server"),
+)
+"""What the server consists of; each imports those before it."""
 
 _INTERPRETER = (
     os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
@@ -55,7 +57,7 @@ class Worker:
     """A process of its own that runs one program at a time."""
 
     def __init__(self, level: Level):
-        self.level = level
+        self.level: Level = level
         self._process: subprocess.Popen | None = None
         self._count = 0
 
@@ -69,11 +71,12 @@ class Worker:
             self.restart()
         self._count += 1
         request = (
-            *(program.source, list(program.calls)),
-            *(program.cpu_s, program.wall_s, program.memory_mb),
+            *(program.source, program.calls, program.tests),
+            find_free_names(program.tests or ""),
+            *(program.cpu_s, program.memory_mb, program.wall_s),
         )
         try:
-            reply = self._ask(encode(request, _MOST_BYTES), program.wall_s + _GRACE_S)
+            reply = self._ask(encode(request, max_bytes=_MOST_BYTES), program.wall_s + _GRACE_S)
             return _read_reply(reply, program, self.level)
         except (OSError, ValueError, TypeError) as error:
             self.close()
@@ -175,12 +178,14 @@ def _source(name: str) -> str:
 
 def _read_reply(reply: bytes, program: Program, level: Level) -> Outcome:
     """The outcome in a server's reply. Raises: ValueError, TypeError where it is nonsense."""
-    written, ending, code, cpu_s = decode(reply)  # type: ignore
-    if not written.startswith(_HELD):
-        raise ValueError("the program's process was not held")
-    values, fault = _read_frames(written.removeprefix(_HELD), len(program.calls))
+    written, ending, code, cpu_s = decode(reply)
+    first, *frames = _split_frames(written) or [b""]
+    if first != HELD and ending == "child":
+        raise ValueError("a process ended before it was held")
+    count = 1 if program.tests is not None else len(program.calls)
+    values, fault = _read_values(frames[:count])
     is_timeout = False
-    if fault is None and len(values) < len(program.calls):
+    if fault is None and len(values) < count:
         is_spent = code in (-signal.SIGKILL, -signal.SIGXCPU) and cpu_s > program.cpu_s / 2
         is_timeout = ending == "wall" or (ending == "child" and is_spent)
         if ending == "wall":
@@ -195,18 +200,31 @@ def _read_reply(reply: bytes, program: Program, level: Level) -> Outcome:
     return Outcome(tuple(values), fault, is_timeout, level)
 
 
-def _read_frames(written: bytes, count: int) -> tuple[Sequence[Value], str | None]:
-    """Values of calls and the fault, if one is told, as far as the frames are whole."""
+def _split_frames(written: bytes) -> list[bytes]:
+    """The whole frames at the beginning of what was written."""
+    frames, at = [], 0
+    while at + 4 <= len(written):
+        end = at + 4 + int.from_bytes(written[at : at + 4], "big")
+        if end > len(written):
+            break
+        frames.append(written[at + 4 : end])
+        at = end
+    return frames
+
+
+def _read_values(frames: Sequence[bytes]) -> tuple[list[Value], str | None]:
+    """Values until the first fault, and the fault, if one is told."""
     values: list[Value] = []
-    while len(written) >= 4 and len(values) < count:
-        size = int.from_bytes(written[:4], "big")
-        frame, written = written[4 : 4 + size], written[4 + size :]
-        if len(frame) < size or size == 0:
-            return values, None
-        if frame[:1] == b"F":
-            return values, " ".join(frame[1:].decode("utf-8", "replace").split())[:250]
+    for frame in frames:
+        if frame[:1] != b"V":
+            return values, show_line(frame[1:].decode("utf-8", "replace")) or "no reason given"
         try:
             values.append(decode(frame[1:]))
         except ValueError as error:
             return values, str(error)
     return values, None
+
+
+def show_line(text: str) -> str:
+    """A program's words as one line that is fit to be printed."""
+    return "".join(c if c.isprintable() else " " for c in text[:250]).strip()
