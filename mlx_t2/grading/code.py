@@ -17,7 +17,7 @@ Does not know where rows are from.
 import ast
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +32,8 @@ HIDDEN_FAILED = "shown pass, hidden fail"
 """How the reason begins of a grade that is rewarded and not right."""
 
 _TEXTS = ("setup", "entry_point", "beginning")
+_WALL = 6
+"""Time on the clock [× processor time]: a busy machine fails no program, sleeping does."""
 _LONGEST_CALL = 60
 """Longest call quoted in a reason [characters]."""
 
@@ -183,12 +185,13 @@ def _programs(plan: _Plan, block: CodeBlock) -> list[Program]:
     """
     if not block.source:
         return []
+    limited = Program(block.source, cpu_s=plan.cpu_s, wall_s=_WALL * plan.cpu_s)
     if plan.checks is None:
         tests = [f"{plan.setup}\n{part}" for part in (plan.shown, plan.hidden) if part]
-        return [Program(block.source, (), cpu_s=plan.cpu_s, tests=part) for part in tests]
+        return [replace(limited, tests=part) for part in tests]
     calls = tuple(check.call for check in plan.checks.checks)
     parts = (block.source, plan.setup, plan.checks.imports)
-    return [Program("\n".join(filter(None, parts)), calls, cpu_s=plan.cpu_s)]
+    return [replace(limited, source="\n".join(filter(None, parts)), calls=calls)]
 
 
 def _expected_program(checks: Checks) -> Program:
