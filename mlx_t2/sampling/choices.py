@@ -9,7 +9,7 @@ Knows tokens and probabilities; knows no rewards.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -18,13 +18,13 @@ import mlx.core as mx
 
 from mlx_t2.errors import TaskDataError
 from mlx_t2.models import SVFModel, explain_scores
-from mlx_t2.reading import completion_logprobs
+from mlx_t2.reading import completion_logprobs, plan_options
 from mlx_t2.svf import take_rows
 
 Tokens = tuple[int, ...]
 
-_MOST_TOKENS = 512
-"""Tokens of options that are scored at once: each has a score for every token of the
+_MOST_ROWS = 64
+"""Options that are scored at once: each token of them has a score for every token of the
 vocabulary, which is what bounds the memory.
 """
 
@@ -65,7 +65,7 @@ def score_options(
     names = where or [f"prompt {i}" for i in range(1, len(prompts) + 1)]
     tokens = [_encode_all(model, *one) for one in zip(names, prompts, texts, strict=True)]
     scores: dict[int, tuple[float, ...]] = {}
-    for batch in _batches(prompts, tokens):
+    for batch in plan_options(prompts, tokens, _MOST_ROWS) if prompts else ():
         worn = take_rows(model.worn, model.shapes, mx.array(batch))
         part = [tokens[i] for i in batch]
         if model.has_rows:
@@ -121,23 +121,6 @@ def _tail(model: SVFModel, prompt: Sequence[int]) -> str:
 
 def _encode(model: SVFModel, text: str) -> Tokens:
     return tuple(model.tokenizer.encode(text, add_special_tokens=False)) if text else ()
-
-
-def _batches(
-    prompts: Sequence[Sequence[int]], tokens: Sequence[Sequence[Tokens]]
-) -> Iterator[list[int]]:
-    """Numbers of the prompts that are scored at once, those of like length together."""
-    held: list[int] = []
-    total = 0
-    for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
-        count = sum(map(len, tokens[i]))
-        if held and total + count > _MOST_TOKENS:
-            yield held
-            held, total = [], 0
-        held.append(i)
-        total += count
-    if held:
-        yield held
 
 
 def _score(

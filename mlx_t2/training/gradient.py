@@ -15,7 +15,12 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import completion_distributions, completion_logprobs, recompute_blocks
+from mlx_t2.reading import (
+    completion_distributions,
+    completion_logprobs,
+    plan_options,
+    recompute_blocks,
+)
 from mlx_t2.svf import Arrays, Scales
 
 from .config import TrainConfig
@@ -179,10 +184,21 @@ def cut_into_parts(
     """Whole groups side by side while they have at most `rows` completions; larger groups
     cut. Options and drawn completions are never in one part.
     """
+    drawn = [group for group in groups if not group.is_choice]
+    yield from _side_by_side(drawn, rows)
+    chosen = [piece for group in groups if group.is_choice for piece in _cut(group, rows)]
+    if chosen:
+        prompts, options = [g.prompt for g in chosen], [g.completions for g in chosen]
+        for part in plan_options(prompts, options, rows):
+            yield [chosen[i] for i in part]
+
+
+def _side_by_side(
+    groups: Sequence[AdvantageGroup], rows: int
+) -> Iterator[list[AdvantageGroup]]:
     held: list[AdvantageGroup] = []
     for piece in (piece for group in groups for piece in _cut(group, rows)):
-        is_full = sum(len(g.completions) for g in (*held, piece)) > rows
-        if held and (is_full or held[0].is_choice != piece.is_choice):
+        if held and sum(len(g.completions) for g in (*held, piece)) > rows:
             yield held
             held = []
         held.append(piece)
