@@ -9,7 +9,8 @@ Knows tokens and probabilities; knows no rewards.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -51,6 +52,7 @@ def score_options(
     prompts: Sequence[Sequence[int]],
     options: Sequence[Sequence[str]],
     where: Sequence[str] = (),
+    max_rows: int | None = None,
 ) -> list[Choice]:
     """The options of every prompt with their scores, under the scales that the model wears.
 
@@ -58,6 +60,7 @@ def score_options(
     row b.
 
     where: what each prompt is called in an error.
+    max_rows: options that are scored at once, where fewer than by default are wanted.
     Raises: TaskDataError for an option without tokens; ScoresError where scores are NaN or
         infinite.
     """
@@ -65,16 +68,24 @@ def score_options(
     names = where or [f"prompt {i}" for i in range(1, len(prompts) + 1)]
     tokens = [_encode_all(model, *one) for one in zip(names, prompts, texts, strict=True)]
     scores: dict[int, tuple[float, ...]] = {}
-    for batch in plan_options(prompts, tokens, _MOST_ROWS) if prompts else ():
-        worn = take_rows(model.worn, model.shapes, mx.array(batch))
-        part = [tokens[i] for i in batch]
-        if model.has_rows:
-            with model.using(worn):
-                found = _score(model, [prompts[i] for i in batch], part)
-        else:
-            found = _score(model, [prompts[i] for i in batch], part)
+    most = min(_MOST_ROWS, max_rows or _MOST_ROWS)
+    for batch in plan_options(prompts, tokens, most):
+        with wearing_rows(model, batch):
+            found = _score(model, [prompts[i] for i in batch], [tokens[i] for i in batch])
         scores |= dict(zip(batch, found, strict=True))
     return [Choice(texts[i], tokens[i], scores[i]) for i in range(len(prompts))]
+
+
+@contextmanager
+def wearing_rows(model: SVFModel, rows: Sequence[int]) -> Iterator[None]:
+    """Inside the block row b of a batch wears the scales of row `rows[b]`, where they have
+    rows.
+    """
+    if not model.has_rows:
+        yield
+        return
+    with model.using(take_rows(model.worn, model.shapes, mx.array(list(rows)))):
+        yield
 
 
 def _encode_all(

@@ -3,21 +3,17 @@ used for.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any
 
-import mlx.core as mx
-
 from mlx_t2.errors import TaskDataError
 from mlx_t2.grading import Grade, cut_off, describe, read_number
 from mlx_t2.models import SVFModel
-from mlx_t2.svf import take_rows
 from mlx_t2.tasks import Problem, Task
 
-from .choices import Choice, score_options, weigh
+from .choices import Choice, score_options, wearing_rows, weigh
 from .completions import Completion, sample
 from .draw import SamplingConfig, row_keys, uniforms_at
 
@@ -88,14 +84,16 @@ def _rollouts(
     given = [i for i, problem in enumerate(problems) if problem.options]
     answers: dict[int, _Answers] = {}
     if free:
-        with _rows(model, free, len(problems)):
+        with wearing_rows(model, free):
             chosen, known = [prompts[i] for i in free], [numbers[i] for i in free]
             drawn = sample(model, chosen, config, group, known)
         answers |= {i: _Answers(tuple(own)) for i, own in zip(free, drawn, strict=True)}
     if given:
         options, names = [problems[i].options for i in given], [problems[i].id for i in given]
-        with _rows(model, given, len(problems)):
-            choices = score_options(model, [prompts[i] for i in given], options, names)
+        with wearing_rows(model, given):
+            choices = score_options(
+                model, [prompts[i] for i in given], options, names, config.max_rows
+            )
         answers |= {
             i: choose(choice, group, config, numbers[i])
             for i, choice in zip(given, choices, strict=True)
@@ -112,16 +110,6 @@ def _rollouts(
         )
         for i in range(len(problems))
     ]
-
-
-@contextmanager
-def _rows(model: SVFModel, rows: Sequence[int], count: int) -> Iterator[None]:
-    """Inside the block row b of the scales, where they have rows, is the b-th of these."""
-    if not model.has_rows or len(rows) == count:
-        yield
-        return
-    with model.using(take_rows(model.worn, model.shapes, mx.array(list(rows)))):
-        yield
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def describe_group(
         tokens=sum(len(c.tokens) for c in rollout.completions),
         choices=[task.choice(problem, text) for text in texts],
         wanted=task.choice(problem, problem.answer),
-        probabilities=rollout.scores and weigh(rollout.scores, temperature),
+        probabilities=weigh(rollout.scores, temperature) if rollout.scores else None,
     )
 
 

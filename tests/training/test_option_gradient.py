@@ -1,6 +1,4 @@
-"""The gradient over options: that of the expected reward itself, in closed form, by autodiff and
-by finite differences in float64.
-"""
+"""The gradient over options: that of the expected reward itself, in closed form."""
 
 import mlx.core as mx
 import numpy as np
