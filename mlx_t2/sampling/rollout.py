@@ -16,6 +16,7 @@ from mlx_t2.tasks import Problem, Task
 from .choices import Choice, score_options, wearing_rows, weigh
 from .completions import Completion, sample
 from .draw import SamplingConfig, row_keys, uniforms_at
+from .early_grading import EarlyGrading
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,14 @@ def _rollouts(
     free = [i for i, problem in enumerate(problems) if not problem.options]
     given = [i for i, problem in enumerate(problems) if problem.options]
     answers: dict[int, _Answers] = {}
+    early = EarlyGrading(task)
     if free:
         with wearing_rows(model, free):
             chosen, known = [prompts[i] for i in free], [numbers[i] for i in free]
-            drawn = sample(model, chosen, config, group, known)
+            drawn = sample(
+                *(model, chosen, config, group, known),
+                on_end=lambda i, text: early.begin(problems[free[i]], text),
+            )
         answers |= {i: _Answers(tuple(own)) for i, own in zip(free, drawn, strict=True)}
     if given:
         options, names = [problems[i].options for i in given], [problems[i].id for i in given]
@@ -99,7 +104,7 @@ def _rollouts(
             for i, choice in zip(given, choices, strict=True)
         }
     asked = [(problems[i], one) for i in range(len(problems)) for one in answers[i].completions]
-    grades = iter(grade_completions(task, asked))
+    grades = iter(grade_completions(task, asked, early.grade))
     return [
         Rollout(
             problems[i],
@@ -142,14 +147,18 @@ def _as_completion(choice: Choice, i: int) -> Completion:
 
 
 def grade_completions(
-    task: Task, attempts: Sequence[tuple[Problem, Completion]]
+    task: Task,
+    attempts: Sequence[tuple[Problem, Completion]],
+    ask: Callable[[Sequence[tuple[Problem, str]]], Any] | None = None,
 ) -> list[Grade]:
     """One grade per completion, in order. One that the limit ended has not answered: it is
     wrong and earns the least that a wrong answer can.
 
+    ask: gives the task's grades, where they were begun before.
     Raises: TaskDataError where the task gives anything else than a Grade for each completion.
     """
-    grades = _ask_grades(task, [(problem, completion.text) for problem, completion in attempts])
+    texts = [(problem, completion.text) for problem, completion in attempts]
+    grades = _ask_grades(task, texts, ask or task.grade)
     worst = read_number(task.worst_reward)
     if worst is None:
         raise TaskDataError(
@@ -168,13 +177,17 @@ def grade_completions(
     ]
 
 
-def _ask_grades(task: Task, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
+def _ask_grades(
+    task: Task,
+    attempts: Sequence[tuple[Problem, str]],
+    ask: Callable[[Sequence[tuple[Problem, str]]], Any],
+) -> list[Grade]:
     """The task's grades, as many as there are attempts. A task is other people's code: what it
     gives is looked at once, here, before anything is made of it.
     """
     where, n = task.name, len(attempts)
     try:
-        given: Any = task.grade(attempts)
+        given = ask(attempts)
     except TaskDataError as error:
         raise TaskDataError(f"{where}: one of {n} completions: {error}") from error
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
