@@ -77,6 +77,7 @@ def test_an_assert_has_two_halves_of_which_the_call_holds_nothing_expected(
         "assert len(f(2)) in (1, 2)",
         "assert 5 in f(2)",
         "assert set(f(2)) != {1}",
+        "assert len(f(2)) == True",
         "assert math.floor(f(2)) == 5",
         "for x in range(3):\n    assert f(x) == x",
         "y = 5\nassert f(2) == y",
