@@ -11,6 +11,7 @@ from mlx_t2.errors import ConfigError, TaskDataError
 
 from .answers import FORMS
 from .choices import check_choice, grade_choice, name_options
+from .code import make_code_grader
 from .grade import Attempt, Grade, Grader, describe
 from .patterns import check_pattern, check_reference_pattern, grade_regex
 from .stated_math import check_math, grade_math
@@ -23,7 +24,8 @@ def make_grader(name: str, **settings: Any) -> Grader:
 
     exact, contains: ignore_case (False). number, math: form ("any", "####", "boxed", "alone"):
     what the prompt asks for. choice: options (texts or {key: text}; else each row's "options"),
-    by ("key" or "text"). regex: pattern (else each answer is one).
+    by ("key" or "text"). regex: pattern (else each answer is one). code: tests (the column that
+    has them, "tests"), allow_unsandboxed (False).
 
     Raises: ConfigError for an unknown name, setting or value.
 
@@ -159,6 +161,7 @@ _MAKERS: dict[str, tuple[Callable[..., Grader], tuple[str, ...]]] = {
     "math": (_make_math, ("form",)),
     "choice": (_make_choice, ("options", "by")),
     "regex": (_make_regex, ("pattern",)),
+    "code": (make_code_grader, ("tests", "allow_unsandboxed")),
 }
 """name: (its maker, its settings)."""
 GRADER_NAMES = tuple(_MAKERS)

@@ -1,7 +1,7 @@
 """Draw completions: many prompts at once, or one as a stream of text. Knows no rewards."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -43,6 +43,7 @@ def sample(
     config: SamplingConfig,
     group: int = 1,
     numbers: Sequence[int] | None = None,
+    on_end: Callable[[int, str], None] = lambda prompt, text: None,
 ) -> list[list[Completion]]:
     """`group` completions of every prompt, under the scales that the model wears.
 
@@ -53,6 +54,8 @@ def sample(
     numbers: of the prompts, 0, 1, … unless given. What is drawn depends on the seed, the
         prompt's number and which completion of it this is alone: a machine that samples some
         prompts of many gives each the number that it has among all.
+    on_end: told the place of the prompt and the text of each completion as it ends, while
+        others are drawn: what can be begun early is.
     Raises: ModelError for a prompt that the model cannot read; ScoresError where its scores
         are NaN or infinite.
     """
@@ -66,12 +69,17 @@ def sample(
     groups = [rows[i : i + group] for i in range(0, len(rows), group)]
     batches = together(model, prompts)
     mode = "single" if len(rows) == 1 and not model.has_rows else batching(model).mode
+
+    def tell(row: Row) -> None:
+        on_end(row.number // group, model.decode(row.tokens))
+
     if mode == "padded":
-        _draw_together(model, prompts, groups, config.max_rows or len(rows))
+        _draw_together(model, prompts, groups, config.max_rows or len(rows), tell)
     else:
         for batch in batches:
             apart = _draw_alone if mode == "single" else _draw_equal
-            apart(model, [prompts[i] for i in batch], [groups[i] for i in batch], config)
+            own = [groups[i] for i in batch]
+            apart(model, [prompts[i] for i in batch], own, config, tell)
     return [[_completion(model, row) for row in group] for group in groups]
 
 
@@ -90,14 +98,14 @@ def _draw_together(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     max_rows: int,
+    tell: Callable[[Row], None],
 ) -> None:
     """Rows of any length in one batch, those that are read together after one another."""
     engine = Engine(model, max_rows, _is_ahead())
     for batch in plan_prefill(prompts, [model.worn] * len(prompts)):
         for i in batch:
             engine.put(prompts[i], groups[i])
-    while engine.step():
-        pass
+    _exhaust(engine.step, tell)
 
 
 def _draw_equal(
@@ -105,6 +113,7 @@ def _draw_equal(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     config: SamplingConfig,
+    tell: Callable[[Row], None],
 ) -> None:
     """Rows of equal length, `max_rows` after `max_rows`: one that joined would be shorter than
     those it joins.
@@ -116,7 +125,7 @@ def _draw_equal(
         counts = Counter(i for i, _ in part)
         filled = prefill(model, [prompts[i] for i in counts])
         filled.repeat(list(counts.values()))
-        _drain(model, [row for _, row in part], filled.caches, filled.last)
+        _drain(model, [row for _, row in part], filled.caches, filled.last, tell)
 
 
 def _draw_alone(
@@ -124,20 +133,34 @@ def _draw_alone(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     _: SamplingConfig,
+    tell: Callable[[Row], None],
 ) -> None:
     """One row after the other through mlx-lm's own caches, each prompt read once."""
     for prompt, group in zip(prompts, groups, strict=True):
         read = read_alone(model, prompt)
         mx.eval([cache.state for cache in read])  # once, not in the graph of every copy
         for row in group:
-            _drain(model, [row], deepcopy(list(read)), prompt[-1:])
+            _drain(model, [row], deepcopy(list(read)), prompt[-1:], tell)
 
 
-def _drain(model: SVFModel, rows: Sequence[Row], caches: list, last: Sequence[int]) -> None:
+def _drain(
+    model: SVFModel,
+    rows: Sequence[Row],
+    caches: list,
+    last: Sequence[int],
+    tell: Callable[[Row], None],
+) -> None:
     decoder = Decoder(model, _is_ahead())
     decoder.join(rows, caches, last)
-    while decoder.step():
-        pass
+    _exhaust(decoder.step, tell)
+
+
+def _exhaust(step: Callable[[], Sequence[Row]], tell: Callable[[Row], None]) -> None:
+    """Draw until no row is left, and tell of each as it ends."""
+    while rows := step():
+        for row in rows:
+            if row.finish_reason is not None:
+                tell(row)
 
 
 def _completion(model: SVFModel, row: Row) -> Completion:
