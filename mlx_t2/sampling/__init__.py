@@ -6,6 +6,7 @@ Knows tasks only to grade with them; does not know what rewards are for. For one
 
 from .completions import Completion as Completion
 from .completions import Token as Token
+from .completions import finished_completions as finished_completions
 from .completions import sample as sample
 from .completions import stream as stream
 from .continuous import ContinuousBatch as ContinuousBatch
@@ -13,5 +14,6 @@ from .continuous import RowToken as RowToken
 from .draw import SamplingConfig as SamplingConfig
 from .rollout import Rollout as Rollout
 from .rollout import count_right as count_right
+from .rollout import finished_rollouts as finished_rollouts
 from .rollout import held_out_accuracy as held_out_accuracy
 from .rollout import rollouts as rollouts

@@ -2,7 +2,7 @@
 used for.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,7 +12,7 @@ from mlx_t2.grading import Grade, cut_off, describe, read_number
 from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Problem, Task
 
-from .completions import Completion, sample
+from .completions import Completion, finished_completions, sample
 from .draw import SamplingConfig
 
 
@@ -56,6 +56,44 @@ def rollouts(
             range(0, len(grades), group), problems, prompts, completions_P_G, strict=True
         )
     ]
+
+
+def finished_rollouts(
+    model: SVFModel,
+    task: Task,
+    problems: Sequence[Problem],
+    group: int,
+    config: SamplingConfig,
+    numbers: Sequence[int] | None = None,
+    graded: int = 32,
+) -> Iterator[tuple[int, Rollout]]:
+    """What `rollouts` returns: (problem, its rollout) as they end, where the policy writes text.
+    One that ends makes room for one that waits, so no problem waits for the longest of a batch.
+
+    graded: problems that are graded at a time.
+    Raises: as `rollouts` does.
+    """
+    prompts = [model.encode(problem.messages) for problem in problems]
+    ended: list[tuple[int, list[Completion]]] = []
+    for one in finished_completions(model, prompts, config, group, numbers):
+        ended.append(one)
+        if len(ended) == graded:
+            yield from _grade_ended(task, problems, prompts, ended)
+            ended = []
+    yield from _grade_ended(task, problems, prompts, ended)
+
+
+def _grade_ended(
+    task: Task,
+    problems: Sequence[Problem],
+    prompts: Sequence[Sequence[int]],
+    ended: Sequence[tuple[int, list[Completion]]],
+) -> Iterator[tuple[int, Rollout]]:
+    attempts = [(problems[i], one) for i, completions in ended for one in completions]
+    grades = iter(grade_completions(task, attempts) if attempts else [])
+    for i, completions in ended:
+        earned = tuple(islice(grades, len(completions)))
+        yield i, Rollout(problems[i], tuple(prompts[i]), tuple(completions), earned)
 
 
 def grade_completions(
