@@ -1,4 +1,4 @@
-"""A task that is graded in no time, and strategies that give each question scales of its own."""
+"""A task that is graded in no time, and strategies that give questions scales of their own."""
 
 from helpers import random_scales
 

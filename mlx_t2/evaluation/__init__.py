@@ -5,6 +5,7 @@ Knows tasks, strategies and decoding; does not know training, charts or a termin
 
 from .answering import Asked as Asked
 from .answering import evaluate as evaluate
+from .answering import evaluate_all as evaluate_all
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .comparison import compare_all as compare_all

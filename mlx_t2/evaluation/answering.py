@@ -77,7 +77,14 @@ def evaluate(
         temperature=temperature,
         batch=batch,
     )
-    problems = list(enumerate(task.problems(split, limit, seed)))
+    yield from evaluate_all(model, task, strategy, asked)
+
+
+def evaluate_all(
+    model: SVFModel, task: Task, strategy: Strategy, asked: Asked
+) -> Iterator[GradedItem]:
+    """`evaluate`, with its settings in one."""
+    problems = list(enumerate(task.problems(asked.split, asked.limit, asked.seed)))
     waiting, due = {}, 0
     for place, items in answer_problems(model, task, strategy, problems, asked):
         waiting[place] = items

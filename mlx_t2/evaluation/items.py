@@ -143,9 +143,8 @@ _CHECKED: dict[str, tuple[Any, str]] = {
     "samples": (int, "a whole number"),
 }
 """{field: (type, in words)} of what reports and comparisons read."""
-_FIELDS = {field.name: field.default is MISSING for field in fields(GradedItem)}
-"""{field: whether each answer has to have it}."""
-_NEEDED = ("id", "completion", "reward", "is_right", "is_finished", "kind")
+_NAMES = {field.name for field in fields(GradedItem)}
+_NEEDED = [field.name for field in fields(GradedItem) if field.default is MISSING]
 
 
 def _item(line: bytes) -> GradedItem:
@@ -158,11 +157,9 @@ def _item(line: bytes) -> GradedItem:
             value = entry.get(name)
             if not isinstance(value, kind):
                 raise TypeError(f"got {name} {value!r}, expected {words}")
-    if unknown := sorted(entry.keys() - _FIELDS.keys()):
+    if unknown := sorted(entry.keys() - _NAMES):
         raise TypeError(f"got {', '.join(unknown)}, expected fields of an answer")
-    if missing := [
-        name for name, is_needed in _FIELDS.items() if is_needed and name not in entry
-    ]:
+    if missing := [name for name in _NEEDED if name not in entry]:
         raise TypeError(f"got no {', '.join(missing)}")
     return GradedItem(**entry | {"prompt": tuple(entry.get("prompt", ()))})
 

@@ -79,7 +79,7 @@ def effective_count(values: Sequence[float], clusters: Clusters = None) -> float
     C the number of clusters: D is the variance of the mean with clusters, over that without.
     Where all values are equal nothing is known of D, and a cluster counts as one problem.
 
-    >>> effective_count([1, 1, 0, 0], ["a", "a", "b", "b"])  # D = 2 · 2² · 2 / (4 · 4 / 4) …
+    >>> effective_count([1, 1, 0, 0], ["a", "a", "b", "b"])  # D = 2/1 · 2/1 = 4
     1.0
 
     Source: Miller 2024, arXiv:2411.00640, section 2.2 (clustered standard errors), with the
@@ -183,8 +183,8 @@ def smallest_difference(n: float, discordant: float) -> float:
 
     discordant: share of the problems whose verdicts differ.
 
-    >>> round(smallest_difference(400, 0.3), 3)  # 0.0767 − without the δ² under the root
-    0.076
+    >>> round(smallest_difference(400, 0.3), 4)  # (1.96 + 0.84) √(0.3/400) without the δ²
+    0.0765
 
     Source: Connor 1987, Biometrics 43, 207-211 (sample size for McNemar's test).
     """

@@ -81,7 +81,7 @@ def test_the_question_is_the_last_message_only(tiny_model):
         ({"samples": 0}, "and samples 0, expected 1 or more"),
         (
             {"samples": 2},
-            "got 2 samples at temperature 0, expected more than 0: greedy answers",
+            "got 2 samples at temperature 0, expected more than 0: greedy",
         ),
     ],
 )

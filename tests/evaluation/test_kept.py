@@ -125,9 +125,7 @@ def test_other_scales_of_the_same_name_are_another_evaluation(tiny_model, tmp_pa
     list(into(path, tiny_model, strategy=strategy))
     list(into(path, tiny_model, strategy=strategy))
     strategy.scales = {layer: 2 * z for layer, z in strategy.scales.items()}
-    with pytest.raises(
-        TaskDataError, match="its answers are of other weights of the same name"
-    ):
+    with pytest.raises(TaskDataError, match="its answers are of other weights of the"):
         list(into(path, tiny_model, strategy=strategy))
 
 
