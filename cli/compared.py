@@ -33,10 +33,12 @@ def show_comparison(
     of = f"{found[0].n} problems" + (f" in {found[0].clusters} clusters" if shared else "")
     table(of, ("", "right", "in form", "any form", "cut off"), rows)
     table("after − before, in points", _columns(found), _paired_rows(found, names[1:]))
-    say(
-        f"fewer than {100 * max(one.smallest_difference for one in found):.1f} points are "
-        "mostly missed by a test of these problems"
-    )
+    for name, one in zip(names[1:], found, strict=True):
+        changed = one.paired.fixed + one.paired.broken
+        say(
+            f"{name}: {changed} of {one.n} verdicts changed; with as many, a true difference "
+            f"below {100 * one.smallest_difference:.1f} points would mostly be missed"
+        )
     by_id = {item.id: item for item in before}
     for name, one, after in zip(names[1:], found, others, strict=True):
         title = f" by {name}" if len(found) > 1 else ""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mlx_t2.tasks import Task
 
 _SAMPLED = "Samples"
+_LIMIT = 200
+"""Problems, unless told otherwise."""
 
 
 def evaluate(
@@ -48,7 +50,9 @@ def evaluate(
     ] = False,
     show: Shown = 3,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    limit: Annotated[int, typer.Option(min=1, help="How many problems.")] = 200,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="How many problems; 200, where there are as many.")
+    ] = None,
     seed: Seed = 0,
     samples: Annotated[
         int, typer.Option(min=1, help="Answers to each problem.", rich_help_panel=_SAMPLED)
@@ -86,7 +90,7 @@ def evaluate(
     temperature = float(samples > 1) if temp is None else temp
     asked = Asked(split=split, limit=limit, seed=seed, samples=samples, temperature=temperature)
     # a wrong split is known before the model is loaded, a prompt it cannot read right after
-    messages = [problem.messages for problem in chosen.problems(split, limit, seed)]
+    messages = [problem.messages for problem in chosen.problems(split, count, seed)]
     if out:
         _check_writable(out)
     worn = open_model(model)
@@ -195,7 +199,7 @@ def answer_with_bar(
     ks: Iterable[int] = (),
 ) -> tuple[list["GradedItem"], "Report"]:
     """Evaluate, with a bar on the screen; into a file, where one is given."""
-    from mlx_t2.evaluation import Report, evaluate_all, evaluate_into
+    from mlx_t2.evaluation import Report, evaluate_all, evaluate_into, read_items
 
     start, items = time.perf_counter(), []
     title = title or f"answering {task.name}, {strategy.name}"
@@ -208,6 +212,8 @@ def answer_with_bar(
         for item in answered:
             items.append(item)
             advance()
+    if out:
+        items = read_items(out)  # in the task's order
     report = Report.of(
         items,
         task=task.name,
@@ -216,5 +222,6 @@ def answer_with_bar(
         seconds=time.perf_counter() - start,
         strategy=strategy.name,
         ks=list(ks),
+        source=task.source,
     )
     return items, report

@@ -163,12 +163,11 @@ def bootstrap_mean(
     Clusters of one size and sum are alike, so only how many of each kind are drawn is drawn.
     """
     sums, sizes = _sum_clusters(values, clusters)
-    kinds = Counter(zip(sums, sizes, strict=True))
-    table = np.array(list(kinds), dtype=float)
-    shares = np.array(list(kinds.values())) / len(sums)
+    kinds, counts = zip(*sorted(Counter(zip(sums, sizes, strict=True)).items()), strict=True)
+    table, shares = np.array(kinds, dtype=float), np.array(counts) / len(sums)
     drawn = np.random.default_rng(seed).multinomial(len(sums), shares, size=resamples)
-    totals, counts = (drawn @ table).T
-    means = np.sort(totals / counts).tolist()
+    totals, number = (drawn @ table).T
+    means = np.sort(totals / number).tolist()
     return means[round(0.025 * (resamples - 1))], means[round(0.975 * (resamples - 1))]
 
 

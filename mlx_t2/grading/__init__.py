@@ -4,6 +4,7 @@ Does not know tasks, models or tokens: pure Python, without MLX; code runs
 in the sandbox below.
 """
 
+from .choices import grade_choice as grade_choice
 from .grade import RIGHT as RIGHT
 from .grade import Attempt as Attempt
 from .grade import Grade as Grade
@@ -14,3 +15,8 @@ from .grade import grade_text as grade_text
 from .grade import mismatch as mismatch
 from .grade import read_number as read_number
 from .grade import wrong as wrong
+from .named import GRADER_NAMES as GRADER_NAMES
+from .named import make_grader as make_grader
+from .stated_number import grade_number as grade_number
+from .texts import grade_contains as grade_contains
+from .texts import grade_exact as grade_exact

@@ -104,6 +104,11 @@ class Grader:
     """The reward in words: "1 for the number alone, else 0"."""
     worst_reward: float = 0.0
     """The least that a wrong completion can earn."""
+    check: Callable[[str, Mapping[str, Any], str], None] = lambda answer, row, where: None
+    """Refuses a reference that no completion could equal: (answer, row, where it is).
+
+    Raises: TaskDataError.
+    """
 
 
 RIGHT = Grade(1.0, True, "right")

@@ -10,6 +10,9 @@ from .generated import other_questions as other_questions
 from .generated import shared_prompt as shared_prompt
 from .registry import get_task as get_task
 from .registry import task_names as task_names
+from .source import read_rows as read_rows
+from .splitting import PublicSet as PublicSet
+from .task import ALL as ALL
 from .task import OTHER as OTHER
 from .task import SPLITS as SPLITS
 from .task import Message as Message

@@ -1,21 +1,20 @@
 """Task names and how each task is made: the one table to add a line to."""
 
 from collections.abc import Callable
-from functools import cache
 
 from mlx_t2.errors import TaskDataError
 
+from .arc import arc_tasks
 from .generated import generated_tasks
 from .task import Task
 
-_MAKERS: dict[str, Callable[[], Task]] = {**generated_tasks()}
+_MAKERS: dict[str, Callable[[], Task]] = {**generated_tasks(), **arc_tasks()}
 """A task is made when it is first asked for, since one may have to read its rows."""
 
 _RENAMED = {"mathematics": "largest", "code": "expression", "reasoning": "kind"}
 """Names until 0.1, which promised more than was asked."""
 
 
-@cache
 def get_task(name: str) -> Task:
     """The task of that name.
 

@@ -153,7 +153,8 @@ class Run:
             task=self.task.name,
             seed=self.config.seed,
             config=dataclasses.asdict(self.config)
-            | {"init": init, "prompt": list(self.task.prompt)},
+            | {"init": init, "prompt": list(self.task.prompt), "source": self.task.source}
+            | ({"task_file": self.task.file} if self.task.file else {}),
             metrics=metrics | result,
         )
         self.folder.save_expert(expert)
@@ -294,7 +295,8 @@ def _take_threads(ranks: Ranks, stored: dict[str, Any]) -> list[str]:
 def _identity(model: SVFModel, task: Task, config: TrainConfig) -> dict[str, Any]:
     """What has to stay the same from the first step of a run to the last."""
     of_model = {"model": model.name, "fingerprint": model.fingerprint(config.targets)}
-    return of_model | {"task": task.name} | dataclasses.asdict(config)
+    of_task = {"task": task.name, "source": task.source, "rule": task.rule}
+    return of_model | of_task | dataclasses.asdict(config)
 
 
 def _former_limits(
