@@ -88,7 +88,8 @@ def evaluate(
 
     chosen = get_task(task)
     temperature = float(samples > 1) if temp is None else temp
-    asked = Asked(split=split, limit=limit, seed=seed, samples=samples, temperature=temperature)
+    count = chosen.available(split, _LIMIT) if limit is None else limit
+    asked = Asked(split=split, limit=count, seed=seed, samples=samples, temperature=temperature)
     # a wrong split is known before the model is loaded, a prompt it cannot read right after
     messages = [problem.messages for problem in chosen.problems(split, count, seed)]
     if out:

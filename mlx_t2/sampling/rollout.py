@@ -123,8 +123,8 @@ def finished_rollouts(
     numbers: Sequence[int] | None = None,
     graded: int = 32,
 ) -> Iterator[tuple[int, Rollout]]:
-    """What `rollouts` returns: (problem, its rollout) as they end, where the model writes
-    text, without options. One that ends makes room for one that waits, so none waits for the longest of a batch.
+    """What `rollouts` returns for problems without options: (problem, its rollout) as they end.
+    One that ends makes room for one that waits: none waits for the longest of a batch.
 
     graded: problems that are graded at a time.
     Raises: as `rollouts` does.
