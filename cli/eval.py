@@ -1,8 +1,10 @@
 """`t2 eval`: how often a strategy answers rightly."""
 
 import os
+import sys
 import time
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,10 +74,20 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="JSONL file of every answer; goes on with its own.")
     ] = None,
+    harness: Annotated[
+        bool,
+        typer.Option("--harness", help="TASK is lm-evaluation-harness's: a name or YAML file."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Answer a task's problems greedily; accuracy with its 95 % interval."""
     check_choice(expert, mix, adapt)
+    if harness:
+        _refuse_with_harness(compare, samples > 1, k, temp, out, split != "test")
+        worn = open_model(model)
+        worn_by = open_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
+        _show_harness(worn, worn_by, task, limit, seed, json)
+        return
     if compare and (samples > 1 or not (expert or mix or adapt)):
         raise typer.BadParameter(
             "--compare pairs one answer per problem of the base model with one of --expert, "
@@ -122,6 +134,50 @@ def _read_ks(text: str | None, samples: int) -> list[int]:
             f"--k: got {text!r}, expected numbers from 1 to --samples, which is {samples}"
         )
     return sorted(set(ks))
+
+
+def _refuse_with_harness(*given: object) -> None:
+    """A usage error for an option of ours that the harness's tasks do not know."""
+    if any(one is not None and one is not False for one in given):
+        raise typer.BadParameter(
+            "--harness runs a task as that package has it: no --compare, --samples, --k, "
+            "--temp, --out or --split"
+        )
+
+
+def _show_harness(
+    model: "SVFModel",
+    strategy: "Strategy",
+    task: str,
+    limit: int | None,
+    seed: int,
+    json: bool,
+) -> None:
+    from mlx_t2.evaluation import run_harness
+
+    begin = time.perf_counter()
+    with redirect_stdout(sys.stderr):  # the harness prints as it likes
+        results = run_harness(model, strategy, task, limit, seed)
+    seconds = time.perf_counter() - begin
+    if json:
+        emit(
+            {
+                "task": task,
+                "model": model.name,
+                "strategy": strategy.name,
+                "results": results,
+                "seconds": round(seconds, 1),
+            }
+        )
+        return
+    rows = [
+        (name, metric.removesuffix(",none"), f"{value:.4g}")
+        for name, metrics in results.items()
+        for metric, value in metrics.items()
+        if value is not None
+    ]
+    title = f"lm-evaluation-harness, {strategy.name}, {seconds:.0f} s"
+    table(title, ("task", "metric", "value"), rows)
 
 
 def _evaluate_base(
