@@ -67,10 +67,11 @@ class HarnessModel(TemplateLM):
         """The tokens; a template has written the special ones already."""
         if add_special_tokens is None:
             add_special_tokens = not self.has_template
-        return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+        tokens: Any = self.tokenizer.encode(string, add_special_tokens=add_special_tokens)
+        return list(tokens)
 
     def _loglikelihood_tokens(
-        self, requests: list[tuple[Any, list[int], list[int]]], **_: Any
+        self, requests: list[tuple[Any, list[int], list[int]]], **others: Any
     ) -> list[tuple[float, bool]]:
         """(log-likelihood, whether greedy decoding would write it) of each continuation; those
         of one context are read together.

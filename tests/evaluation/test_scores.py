@@ -141,8 +141,8 @@ def test_clusters_never_make_an_interval_narrower(pairs):
 
 
 def test_each_cluster_is_one_coin():
-    """Gains of three clusters: 2, 1, −1, sum 2. Of the eight sums ±2 ±1 ±1, which are 4, 2, 2, 0
-    and their negatives, six are at least 2 in size.
+    """Gains of three clusters: 2, 1, −1, sum 2. Of the eight sums ±2 ±1 ±1, which are 4, 2, 2,
+    0 and their negatives, six are at least 2 in size.
     """
     before = [False, False, False, True]
     after = [True, True, True, False]
