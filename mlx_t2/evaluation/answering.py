@@ -31,7 +31,7 @@ class Asked:
     limit: int = 400
     """Problems."""
     seed: int = 0
-    """Of the problems' order and of the samples."""
+    """It orders the problems and draws the samples."""
     samples: int = 1
     """Answers to each problem."""
     temperature: float = 0.0
