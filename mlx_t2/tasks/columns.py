@@ -51,7 +51,8 @@ class Columns:
         else:
             text = self._word(row)
             answer = _read_answer(row, self.answer) if self.answer else ""
-        options = read_options(row[self.options]) if self.options in row else {}
+        has_options = self.options is not None and self.options in row
+        options = read_options(row[self.options]) if self.options and has_options else {}
         said = (turn["content"] for turn in before)
         return Question(
             id=name_question(name, *said, text, *options.values()),

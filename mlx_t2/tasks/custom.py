@@ -18,7 +18,7 @@ from mlx_t2.errors import TaskDataError
 from mlx_t2.grading import GRADER_NAMES, Grader, make_grader
 
 from .columns import Columns, RowFault, answer_with_texts, choose_columns, list_options
-from .dataset import DatasetTask
+from .dataset import DatasetTask, Row
 from .json_lines import Fault, numbered_rows, raise_faults
 from .reward import load_reward, pack_row
 from .splitting import cut, same_question, without
@@ -220,7 +220,7 @@ def _split(said: TaskFile, read: Sequence[_Read]) -> dict[str, list[Question]]:
     def text(row: Mapping[str, Any]) -> str:
         return _whole_text(row["question"])
 
-    rows = [[{"question": question} for question in part.questions] for part in read]
+    rows: list[list[Row]] = [[{"question": q} for q in part.questions] for part in read]
     if said.data is None:
         train, validation, test = rows
         validation = without(validation, text, test)

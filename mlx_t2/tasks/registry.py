@@ -10,6 +10,7 @@ from mlx_t2.files import find_kind
 from mlx_t2.grading import make_grader
 
 from .arc import arc_tasks
+from .cls import CLS
 from .custom import FILE_ENDINGS, make_custom
 from .dataset import DatasetTask, Row
 from .generated import generated_tasks
@@ -84,6 +85,8 @@ def _make_known(name: str) -> Task:
             f"task: got {name!r}, a file or folder, expected a file that ends in "
             f"{' or '.join(FILE_ENDINGS)}"
         )
+    if name == CLS:
+        raise TaskDataError(f"task: {CLS} is made of the experts of a library, see --experts")
     near = difflib.get_close_matches(name, _MAKERS, n=1)
     meant = f". Did you mean {near[0]}?" if near else ""
     raise TaskDataError(

@@ -72,10 +72,10 @@ def _load(path: Path) -> ModuleType:
 
 def _call(function: Callable[..., Any], where: str, worst: float, attempt: Attempt) -> Grade:
     """One grade. Raises TaskDataError where the function fails: that is no verdict."""
-    row = attempt.row
-    at = f"reward {where}: {row['where']}"
+    packed = attempt.row if "where" in attempt.row else pack_row("", attempt.row, "given")
+    at = f"reward {where}: {packed['where']}"
     try:
-        got = function(row["prompt"], attempt.completion, row["row"])
+        got = function(packed["prompt"], attempt.completion, packed["row"])
     except (Exception, SystemExit) as error:
         raise TaskDataError(
             f"{at}: raised {_one_line(error)} for completion {describe(attempt.completion)}"
