@@ -53,7 +53,7 @@ def _examine() -> dict[str, Any]:
         ),
         f"{cache} cannot be written: set MLX_T2_CACHE to a folder that can": not is_writable,
         "code is held by resource limits alone: install bubblewrap (bwrap)": (
-            sandbox_level() == "rlimits"
+            sandbox_level() == "limits"
         ),
     }
     return {

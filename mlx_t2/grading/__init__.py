@@ -4,7 +4,10 @@ Does not know tasks, models or tokens: pure Python, without MLX; code runs
 in the sandbox below.
 """
 
+from .asserts import find_entry_point as find_entry_point
 from .choices import grade_choice as grade_choice
+from .code import HIDDEN_FAILED as HIDDEN_FAILED
+from .code import make_code_grader as make_code_grader
 from .grade import RIGHT as RIGHT
 from .grade import Attempt as Attempt
 from .grade import Grade as Grade

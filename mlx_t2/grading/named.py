@@ -11,6 +11,7 @@ from mlx_t2.errors import ConfigError, TaskDataError
 
 from .answers import FORMS
 from .choices import check_choice, grade_choice, name_options
+from .code import make_code_grader
 from .grade import Attempt, Grade, Grader, describe
 from .stated_number import check_number, grade_number
 from .texts import check_text, grade_contains, grade_exact
@@ -21,7 +22,8 @@ def make_grader(name: str, **settings: Any) -> Grader:
 
     exact, contains: ignore_case (False). number, math: form ("any", "####", "boxed", "alone"):
     what the prompt asks for. choice: options (texts or {key: text}; else each row's "options"),
-    by ("key" or "text"). regex: pattern (else each answer is one).
+    by ("key" or "text"). regex: pattern (else each answer is one). code: tests (the column that
+    has them, "tests"), allow_unsandboxed (False).
 
     Raises: ConfigError for an unknown name, setting or value.
 
@@ -129,6 +131,7 @@ _MAKERS: dict[str, tuple[Callable[..., Grader], tuple[str, ...]]] = {
     "contains": (_make_contains, ("ignore_case",)),
     "number": (_make_number, ("form",)),
     "choice": (_make_choice, ("options", "by")),
+    "code": (make_code_grader, ("tests", "allow_unsandboxed")),
 }
 """name: (its maker, its settings)."""
 GRADER_NAMES = tuple(_MAKERS)

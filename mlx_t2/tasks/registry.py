@@ -16,6 +16,8 @@ from .dataset import DatasetTask, Row
 from .generated import generated_tasks
 from .gsm8k import make_gsm8k
 from .hendrycks_math import make_math
+from .humaneval import make_humaneval
+from .mbpp import make_mbpp
 from .reward import load_reward, pack_row
 from .task import Question, Task
 
@@ -24,6 +26,8 @@ _MAKERS: dict[str, Callable[[], Task]] = {
     "gsm8k": make_gsm8k,
     "math": make_math,
     **arc_tasks(),
+    "mbpp": make_mbpp,
+    "humaneval": make_humaneval,
 }
 """A task is made when it is asked for, and reads its rows when they are needed."""
 
