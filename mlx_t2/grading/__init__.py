@@ -20,6 +20,9 @@ from .grade import read_number as read_number
 from .grade import wrong as wrong
 from .named import GRADER_NAMES as GRADER_NAMES
 from .named import make_grader as make_grader
+from .patterns import grade_regex as grade_regex
+from .stated_math import grade_math as grade_math
+from .stated_math import read_math_reference as read_math_reference
 from .stated_number import grade_number as grade_number
 from .texts import grade_contains as grade_contains
 from .texts import grade_exact as grade_exact

@@ -44,7 +44,7 @@ _SPELLINGS = [
         (r"\\[,;: ]|~|\\q?quad\b", " "),
         (r"\\(?:left|right)\b", ""),
         (r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it)|mbox) ?\{([^{}]{0,200})\}", r" \1 "),
-        (r"\\[dtc]frac\b", r"\\frac"),
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (r"\^ ?(?:\\circ|\{ ?\\circ ?\})|°", " degrees"),
         (r"\\([%$#])", r"\1"),
         (r"(?<![0-9])[$€£¥] ?(?=[-+.0-9\\])", ""),
