@@ -79,7 +79,6 @@ def _task_of(expert: "Expert") -> "Task":
 
     file = expert.config.get("task_file")
     if isinstance(file, str) and file:
-        return get_task(
-            file, grader="exact"
-        )  # the file may be a stranger's: its code is not run
+        # the expert may be a stranger's: with another grader, no code of that file is run
+        return get_task(file, grader="exact")
     return get_task(expert.task)

@@ -44,8 +44,8 @@ def tasks(context: typer.Context, json: Json = False) -> None:
     if json:
         emit({"tasks": known})
         return
-    rows = [(t["name"], ", ".join(t["splits"]), t["description"], t["source"]) for t in known]
-    table("tasks", ("name", "splits", "what", "rows"), rows)
+    rows = [(t["name"], t["description"], t["source"]) for t in known]
+    table("tasks", ("name", "what", "rows"), rows)
 
 
 def _summarise(task: "Task") -> dict[str, Any]:

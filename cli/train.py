@@ -226,7 +226,8 @@ def _show_result(task: "Task", out: Path, expert: "Expert", seconds: float, json
     split = "test" if "n_eval" in metrics else "validation"
     say(
         f"{task.name}: {percent(result['base_accuracy'])} → "
-        f"{percent(result['final_accuracy'])} of {result['n_eval']} {split} problems, {result['steps']} steps in {seconds:.0f} s"
+        f"{percent(result['final_accuracy'])} of {result['n_eval']} {split} problems, "
+        f"{result['steps']} steps in {seconds:.0f} s"
     )
     say(f"expert: {result['expert']}")
 
