@@ -57,7 +57,9 @@ def test_rows_of_ones_own_are_a_task(mine, tmp_path):
 
 def test_splits_share_no_question_and_stay_where_they_are_when_rows_are_added(mine):
     def ids(task):
-        return {s: {p.id for p in task.problems(s, task.available(s, 999))} for s in task.splits}
+        return {
+            s: {p.id for p in task.problems(s, task.available(s, 999))} for s in task.splits
+        }
 
     before = ids(mine(SUMS[:40]))
     after = ids(mine(SUMS))
@@ -128,7 +130,10 @@ def test_columns_that_could_mean_two_things_or_none_are_one_line(tmp_path, row, 
         (b'{"prompt": "a", "answer": true}', "line 61: answer: got true or false"),
         (b'{"prompt": "\\ud800", "answer": "1"}', "line 61: prompt: got half a character"),
         (b'{"prompt": "1 + 1?", "answer": "3"}', "line 61: got answer '3', but line 2 asks"),
-        (b'{"prompt": "a", "answer": "' + b"1" * LONGEST_LINE + b'"}', "expected at most 1,000"),
+        (
+            b'{"prompt": "a", "answer": "' + b"1" * LONGEST_LINE + b'"}',
+            "expected at most 1,000",
+        ),
         (b"[" * 100_000, "line 61: not JSON"),
     ],
 )
@@ -307,7 +312,10 @@ def problem_of(mine, rewards):
     [
         ("raises", r"rewards.py:raises: mine.jsonl, line \d+: raised ZeroDivisionError"),
         ("leaves", r"rewards.py:leaves: mine.jsonl, line \d+: raised SystemExit"),
-        ("words", r"line \d+: got 'high' \(str\) for completion 'x' \(str\), expected a finite"),
+        (
+            "words",
+            r"line \d+: got 'high' \(str\) for completion 'x' \(str\), expected a finite",
+        ),
         ("nan", "got nan .*, expected a finite number"),
         ("low", "got -2, expected -1 or more"),
     ],
