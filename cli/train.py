@@ -219,6 +219,7 @@ def _show_result(task: "Task", out: Path, expert: "Expert", seconds: float, json
         "expert": str(out / "expert.safetensors"),
         "seconds": round(seconds, 1),
         "skipped_steps": metrics["skipped_steps"],
+        "signal": metrics.get("signal"),
     }
     if json:
         emit(result)

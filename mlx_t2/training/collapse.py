@@ -21,8 +21,8 @@ _LITTLE_SIGNAL = 0.15
 class Signs:
     """What one step's completions were like."""
 
-    choices: Mapping[str, int]
-    """How often each class, position or text was chosen."""
+    choices: Mapping[str, float]
+    """How often each class, position or text was chosen; of options, how often expected."""
     wanted: Mapping[str, int]
     """How often each would have been right."""
     groups: int

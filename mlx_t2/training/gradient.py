@@ -8,7 +8,7 @@ it compiled for each of them for ever. Knows models and objectives; knows no tas
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -33,6 +33,10 @@ class AdvantageGroup:
     prompt: Tokens
     completions: tuple[Tokens, ...]
     advantages: tuple[float, ...]
+    is_choice: bool = False
+    """The completions are options: each counts by the mean of its tokens' log-probabilities,
+    not by their sum, and the penalty is in the advantages.
+    """
 
     @property
     def has_signal(self) -> bool:
@@ -98,14 +102,20 @@ class Objective:
 
     def _loss(self, parameters: Arrays, part: list[AdvantageGroup]) -> mx.array:
         advantages = [
-            advantage
+            advantage / len(tokens) if group.is_choice else advantage
             for group in part
             for tokens, advantage in zip(group.completions, group.advantages, strict=True)
             for _ in tokens
         ]
-        return self._part_loss(
-            self.parametrisation.scales(parameters), part, mx.array(advantages)
-        )
+        part_loss = self._choice_loss if part[0].is_choice else self._part_loss
+        return part_loss(self.parametrisation.scales(parameters), part, mx.array(advantages))
+
+    def _choice_loss(
+        self, scales: Scales, part: list[AdvantageGroup], advantages: mx.array
+    ) -> mx.array:
+        """Options are scored at temperature 1, see `sampling.choices`."""
+        logprobs = self._read(completion_logprobs, part, scales, 1.0)
+        return policy_loss(logprobs, None, advantages, self._sequences, 0.0)
 
     def _sampled_loss(
         self, scales: Scales, part: list[AdvantageGroup], advantages: mx.array
@@ -151,21 +161,28 @@ class Objective:
         found: Any = mx.all(mx.isfinite(scores)).item()
         return found
 
-    def _read(self, read: Callable, part: list[AdvantageGroup], scales: Scales) -> mx.array:
+    def _read(
+        self,
+        read: Callable,
+        part: list[AdvantageGroup],
+        scales: Scales,
+        temperature: float | None = None,
+    ) -> mx.array:
         with self._model.using(scales):
             prompts, completions = [g.prompt for g in part], [g.completions for g in part]
-            return read(self._model, prompts, completions, self._temperature)
+            return read(self._model, prompts, completions, temperature or self._temperature)
 
 
 def cut_into_parts(
     groups: Sequence[AdvantageGroup], rows: int
 ) -> Iterator[list[AdvantageGroup]]:
     """Whole groups side by side while they have at most `rows` completions; larger groups
-    cut.
+    cut. Options and drawn completions are never in one part.
     """
     held: list[AdvantageGroup] = []
     for piece in (piece for group in groups for piece in _cut(group, rows)):
-        if held and sum(len(g.completions) for g in (*held, piece)) > rows:
+        is_full = sum(len(g.completions) for g in (*held, piece)) > rows
+        if held and (is_full or held[0].is_choice != piece.is_choice):
             yield held
             held = []
         held.append(piece)
@@ -176,4 +193,4 @@ def cut_into_parts(
 def _cut(group: AdvantageGroup, rows: int) -> Iterator[AdvantageGroup]:
     for start in range(0, len(group.completions), rows):
         at = slice(start, start + rows)
-        yield AdvantageGroup(group.prompt, group.completions[at], group.advantages[at])
+        yield replace(group, completions=group.completions[at], advantages=group.advantages[at])

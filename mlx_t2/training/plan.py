@@ -20,6 +20,7 @@ from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
 from .learner import check_model, check_task, parametrise, start_scales
 from .phase import Phase, Watched, finish
+from .probe import PROBLEMS, SAMPLES
 from .row_limits import RowLimits, measure_costs, plan_memory
 
 
@@ -85,6 +86,7 @@ def _measure(
         objective, parameters, prompts[0], task.max_tokens, rows
     )
     evaluations = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
+    probed = PROBLEMS * SAMPLES if config.probe else 0
     return TrainPlan(
         weights=_total_bytes(model.network.parameters()),
         bases=model.basis_bytes,
@@ -96,7 +98,7 @@ def _measure(
         decoded=memory.limits.decoded,
         completions=completions,
         step_seconds=step,
-        total_seconds=config.steps * step + sampling * evaluations / completions,
+        total_seconds=config.steps * step + sampling * (evaluations + probed) / completions,
         threads=threads.count,
         threads_why=threads.why,
     )
