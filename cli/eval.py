@@ -16,14 +16,18 @@ from .options import (
     BasisBits,
     ExpertName,
     ExpertsFolder,
+    GraderName,
     Json,
+    LongestAnswer,
     Mix,
     Model,
+    Reward,
     Seed,
     Shown,
 )
 from .render import emit, interval, note, percent, progress, say, table
 from .session import check_choice, open_model, open_strategy
+from .task_choice import open_task
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
@@ -37,7 +41,15 @@ _LIMIT = 200
 
 
 def evaluate(
-    task: Annotated[str, typer.Argument(help="A task's name; `t2 tasks` lists them.")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="A task's name (`t2 tasks` lists them), or your own .jsonl or .yaml file."
+        ),
+    ],
+    grader: GraderName = None,
+    reward: Reward = None,
+    max_tokens: LongestAnswer = None,
     model: Model = DEFAULT_MODEL,
     expert: ExpertName = None,
     mix: Mix = None,
@@ -49,7 +61,7 @@ def evaluate(
         bool, typer.Option("--compare", help="Answer under the base model too, and pair.")
     ] = False,
     show: Shown = 3,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="How many problems; 200, where there are as many.")
     ] = None,
@@ -84,9 +96,8 @@ def evaluate(
     ks = _read_ks(k, samples)
     from mlx_t2.evaluation import Asked, compare_all
     from mlx_t2.models import check_conversations
-    from mlx_t2.tasks import get_task
 
-    chosen = get_task(task)
+    chosen = open_task(task, grader, reward, max_tokens, experts)
     temperature = float(samples > 1) if temp is None else temp
     count = chosen.available(split, _LIMIT) if limit is None else limit
     asked = Asked(split=split, limit=count, seed=seed, samples=samples, temperature=temperature)

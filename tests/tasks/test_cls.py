@@ -45,7 +45,7 @@ def test_a_question_of_two_tasks_is_left_out():
 
 @pytest.mark.parametrize("tasks", [{}, {"other": get_task("kind")}])
 def test_no_experts_or_one_called_other_are_refused(tasks):
-    with pytest.raises(TaskDataError, match="cls: got .* expected at least one"):
+    with pytest.raises(TaskDataError, match=r"cls: got .* expected at least one"):
         make_cls(tasks)
 
 

@@ -132,7 +132,7 @@ def test_columns_that_could_mean_two_things_or_none_are_one_line(tmp_path, row, 
         (b'{"prompt": "1 + 1?", "answer": "3"}', "line 61: got answer '3', but line 2 asks"),
         (
             b'{"prompt": "a", "answer": "' + b"1" * LONGEST_LINE + b'"}',
-            "expected at most 1,000",
+            "at most 1,000,000",
         ),
         (b"[" * 100_000, "line 61: not JSON"),
     ],
@@ -276,7 +276,8 @@ def test_an_unknown_grader_or_setting_is_refused(said, settings):
 REWARDS = """
 WORST_REWARD = -1
 from mlx_t2.grading import Grade
-def by_row(prompt, completion, row): return completion == row["answer"] and prompt == row["prompt"]
+def by_row(prompt, completion, row):
+    return completion == row["answer"] and prompt == row["prompt"]
 def number(prompt, completion, row): return 0.5
 def grade(prompt, completion, row): return Grade(-1, False, "no")
 def raises(prompt, completion, row): return 1 / 0
@@ -314,7 +315,7 @@ def problem_of(mine, rewards):
         ("leaves", r"rewards.py:leaves: mine.jsonl, line \d+: raised SystemExit"),
         (
             "words",
-            r"line \d+: got 'high' \(str\) for completion 'x' \(str\), expected a finite",
+            r"line \d+: got 'high' \(str\) for completion 'x' .*expected a finite",
         ),
         ("nan", "got nan .*, expected a finite number"),
         ("low", "got -2, expected -1 or more"),

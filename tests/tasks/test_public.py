@@ -155,7 +155,10 @@ def test_arc_is_asked_bare_or_with_letters(mirror):
 
 def test_labels_may_be_digits_and_two_to_five():
     row = {"choices": {"text": list("vwxyz"), "label": list("12345")}, "answerKey": "5"}
-    assert options_of({"question": "?", **row}) == (dict(zip("ABCDE", "vwxyz")), "E")
+    assert options_of({"question": "?", **row}) == (
+        {"A": "v", "B": "w", "C": "x", "D": "y", "E": "z"},
+        "E",
+    )
     with pytest.raises(TaskDataError, match="got answerKey '6' with 5 options"):
         options_of({"question": "?", **row, "answerKey": "6"})
 
