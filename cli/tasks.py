@@ -193,7 +193,7 @@ def _show_check(
     if verified:
         say(f"all {verified.n} right answers are graded right\n")
     else:
-        say("its rows have no answers: nothing to compare the reward with\n")
+        say("its rows have no right completion to compare the reward with\n")
     problem = examples[0].problem
     shown = [(turn["role"], turn["content"]) for turn in problem.messages]
     facts("one problem", [*shown, *([("answer", problem.answer)] if problem.answer else [])])

@@ -73,7 +73,7 @@ def train(
     read = read_config(flags, config, out if resume else None, chosen)
     check_task(chosen, read)  # known before the model is loaded
     note(f"{chosen.name}: {chosen.source}")
-    for remark in _describe_held_out(read):
+    for remark in _describe_held_out(chosen, read):
         note(remark)
     _begin(f"loading {model}")
     worn = open_model(model)
@@ -98,8 +98,8 @@ def train(
         _show_next(chosen, words, model, out)
 
 
-def _describe_held_out(config: "TrainConfig") -> list[str]:
-    """Where the task has fewer held-out problems than there are by default."""
+def _describe_held_out(task: "Task", config: "TrainConfig") -> list[str]:
+    """Where the task has fewer held-out problems than are asked for by default."""
     from mlx_t2.training import TrainConfig
 
     return [
@@ -108,7 +108,7 @@ def _describe_held_out(config: "TrainConfig") -> list[str]:
             ("validation", config.validation, TrainConfig.validation),
             ("test", config.test, TrainConfig.test),
         )
-        if 0 < count < default
+        if 0 < count < default and count == task.available(split, default)
     ]
 
 

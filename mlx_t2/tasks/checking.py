@@ -12,7 +12,7 @@ from mlx_t2.errors import TaskDataError
 from mlx_t2.grading import Attempt, Grade, make_grader
 
 from .dataset import DatasetTask
-from .task import ALL, SPLITS, Problem, Task
+from .task import ALL, REFERENCE, SPLITS, Problem, Task
 
 _EVERY = 10**9
 _NONSENSE = "I do not know."
@@ -41,8 +41,10 @@ class Verification:
 
 
 def reference_of(problem: Problem) -> str:
-    """A whole right completion: the worked solution where there is one, else the answer."""
-    return str(problem.row.get("reference", problem.answer))
+    """A whole right completion: the worked solution where there is one, else the answer; empty
+    where none is known.
+    """
+    return str(problem.row.get(REFERENCE, problem.answer))
 
 
 def verify_references(task: Task, split: str | None = None) -> Verification:
@@ -82,7 +84,8 @@ def grade_examples(task: Task) -> list[GradedExample]:
         raise TaskDataError(f"{task.name}: no problems in its {split} split")
     first = problems[0]
     others = [p for p in problems if p.answer.strip() != first.answer.strip()]
-    given = [("the right answer", reference_of(first))] if first.answer else []
+    others = [p for p in others if reference_of(p)]
+    given = [("the right answer", reference_of(first))] if reference_of(first) else []
     given += [("another row's answer", reference_of(p)) for p in others[:1]]
     given.append(("a wrong answer", _NONSENSE))
     grades = task.grade([(first, completion) for _, completion in given])

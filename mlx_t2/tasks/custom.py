@@ -22,7 +22,7 @@ from .dataset import DatasetTask, Row
 from .json_lines import Fault, numbered_rows, raise_faults
 from .reward import load_reward, pack_row
 from .splitting import cut, same_question, without
-from .task import OTHER, SPLITS, Message, Question
+from .task import OTHER, REFERENCE, SPLITS, Message, Question
 from .task_file import TaskFile, read_task_file
 
 FILE_ENDINGS = (".jsonl", ".yaml", ".yml")
@@ -176,6 +176,8 @@ def _finish(part: _Read, chosen: str | None, said: TaskFile, grader: Grader) -> 
             else:
                 grader.check(question.answer, question.row, "answer")
                 _check_again(question, number, answers)
+            if chosen == "regex":  # an answer is a pattern, no completion
+                question = replace(question, row={**question.row, REFERENCE: ""})
             questions.append(question)
         except (RowFault, TaskDataError) as fault:
             faults.append((number, str(fault)))

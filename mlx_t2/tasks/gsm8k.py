@@ -11,7 +11,7 @@ from mlx_t2.grading import make_grader
 
 from .dataset import DatasetTask
 from .splitting import PublicSet, Row
-from .task import Message, Question, name_question
+from .task import REFERENCE, Message, Question, name_question
 
 _PROMPT: tuple[Message, ...] = (
     {
@@ -57,5 +57,5 @@ def _ask(row: Row) -> Question:
         text=row["question"],
         answer=answer.strip(),
         kind="number",
-        row={"reference": row["answer"]},
+        row={REFERENCE: row["answer"]},
     )

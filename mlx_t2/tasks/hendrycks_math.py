@@ -11,7 +11,7 @@ from mlx_t2.grading import make_grader
 
 from .dataset import DatasetTask
 from .splitting import PublicSet, Row
-from .task import Message, Question, name_question
+from .task import REFERENCE, Message, Question, name_question
 
 _SUBJECTS = (
     *("algebra", "counting_and_probability", "geometry", "intermediate_algebra"),
@@ -82,5 +82,5 @@ def _ask(row: Row) -> Question:
         text=row["problem"],
         answer=answer,
         kind=row["type"],
-        row={"reference": row["solution"], "level": row["level"]},
+        row={REFERENCE: row["solution"], "level": row["level"]},
     )

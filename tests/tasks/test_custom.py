@@ -347,6 +347,34 @@ def test_rows_without_answers_need_a_reward(mine, rewards):
     assert [e.what for e in grade_examples(task)] == ["a wrong answer"]
 
 
+def test_patterns_are_answers_but_no_completions(mine):
+    rows = [{"prompt": f"{n}?", "answer": rf"\b{n}\b"} for n in range(60)]
+    task = mine(rows, grader="regex")
+    assert [e.what for e in grade_examples(task)] == ["a wrong answer"]
+    problem = task.problems("train", 1)[0]
+    n = question_of(problem)["content"][:-1]
+    assert [g.is_right for g in task.grade([(problem, f"It is {n}."), (problem, "x")])] == [
+        1,
+        0,
+    ]
+
+
+def test_rows_with_tests_are_code(mine):
+    rows = [
+        {
+            "prompt": f"Write f, which adds {n}.",
+            "answer": f"def f(x): return x + {n}",
+            "tests": [f"assert f(1) == {1 + n}"],
+        }
+        for n in range(60)
+    ]
+    task = mine(rows)
+    assert "grader code, guessed" in task.source
+    rows[5]["tests"] = 7
+    with pytest.raises(TaskDataError, match=r"line 6: .*tests"):
+        mine(rows, grader="code")
+
+
 def test_what_is_asked_is_part_of_the_source(mine):
     changed = [{**row, "answer": str(int(row["answer"]) + 1)} for row in SUMS]
     assert mine().source == mine().source != mine(changed).source
