@@ -1,8 +1,10 @@
 """`t2 eval`: how often a strategy answers rightly."""
 
 import os
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +26,7 @@ from .options import (
     Reward,
     Seed,
     Shown,
+    TaskName,
 )
 from .render import emit, interval, note, percent, progress, say, table
 from .session import check_choice, open_model, open_strategy
@@ -33,20 +36,48 @@ if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
     from mlx_t2.evaluation import Asked, GradedItem, Report
     from mlx_t2.models import SVFModel
+    from mlx_t2.routing import Conversation
     from mlx_t2.tasks import Task
+
+    Evaluated = tuple[list[GradedItem], Report]
 
 _SAMPLED = "Samples"
 _LIMIT = 200
 """Problems, unless told otherwise."""
 
 
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Answer under the base model too, and pair.")
+]
+Split = Annotated[str, typer.Option(help="train, validation, test or all.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="How many problems; 200, where there are as many.")
+]
+Samples = Annotated[
+    int, typer.Option(min=1, help="Answers to each problem.", rich_help_panel=_SAMPLED)
+]
+Ks = Annotated[
+    str | None, typer.Option("--k", help="For pass@k: 1,8.", rich_help_panel=_SAMPLED)
+]
+Temp = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Temperature; 0 is greedy, the default of one answer; else 1.",
+        rich_help_panel=_SAMPLED,
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(help="JSONL file of every answer; goes on with its own.")
+]
+Harness = Annotated[
+    bool,
+    typer.Option("--harness", help="TASK is lm-evaluation-harness's: a name or YAML file."),
+]
+
+
 def evaluate(
-    task: Annotated[
-        str,
-        typer.Argument(
-            help="A task's name (`t2 tasks` lists them), or your own .jsonl or .yaml file."
-        ),
-    ],
+    task: TaskName,
     grader: GraderName = None,
     reward: Reward = None,
     max_tokens: LongestAnswer = None,
@@ -57,71 +88,84 @@ def evaluate(
     experts: ExpertsFolder = None,
     allow_transfer: AllowTransfer = False,
     basis_bits: BasisBits = None,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Answer under the base model too, and pair.")
-    ] = False,
+    compare: Compare = False,
     show: Shown = 3,
-    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="How many problems; 200, where there are as many.")
-    ] = None,
+    split: Split = "test",
+    limit: Limit = None,
     seed: Seed = 0,
-    samples: Annotated[
-        int, typer.Option(min=1, help="Answers to each problem.", rich_help_panel=_SAMPLED)
-    ] = 1,
-    k: Annotated[
-        str | None,
-        typer.Option("--k", help="For pass@k: 1,8.", rich_help_panel=_SAMPLED),
-    ] = None,
-    temp: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            help="Temperature; 0 is greedy, the default of one answer; else 1.",
-            rich_help_panel=_SAMPLED,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="JSONL file of every answer; goes on with its own.")
-    ] = None,
+    samples: Samples = 1,
+    k: Ks = None,
+    temp: Temp = None,
+    out: Out = None,
+    harness: Harness = False,
     json: Json = False,
 ) -> None:
     """Answer a task's problems greedily; accuracy with its 95 % interval."""
     check_choice(expert, mix, adapt)
-    if compare and (samples > 1 or not (expert or mix or adapt)):
+
+    def open_both(messages: "Sequence[Conversation]") -> "tuple[SVFModel, Strategy]":
+        from mlx_t2.models import check_conversations
+
+        worn = open_model(model)
+        check_conversations(worn, messages)
+        return worn, open_strategy(
+            worn, expert, mix, adapt, experts, allow_transfer, basis_bits
+        )
+
+    if harness:
+        _refuse_with_harness(compare, samples > 1, k, temp, out, split != "test")
+        _show_harness(*open_both([]), task, limit, seed, json)
+        return
+    _check_pairs(compare, samples, bool(expert or mix or adapt))
+    ks = _read_ks(k, samples)
+    chosen = open_task(task, grader, reward, max_tokens, experts)
+    asked = _choose(chosen, split, limit, seed, samples, temp)
+    # a wrong split is known before the model is loaded, a prompt it cannot read right after
+    messages = [one.messages for one in chosen.problems(split, asked.limit, seed)]
+    if out:
+        _check_writable(out)
+    worn, strategy = open_both(messages)
+    before = _evaluate_base(worn, chosen, asked, out) if compare else None
+    after = answer_with_bar(worn, chosen, strategy, asked, out=out, ks=ks)
+    _tell(before, after, show, json)
+
+
+def _check_pairs(compare: bool, samples: int, has_strategy: bool) -> None:
+    """A usage error where there are no two answers to each problem to pair."""
+    if compare and (samples > 1 or not has_strategy):
         raise typer.BadParameter(
             "--compare pairs one answer per problem of the base model with one of --expert, "
             "--mix or --adapt: give one of these, and no --samples"
         )
-    ks = _read_ks(k, samples)
-    from mlx_t2.evaluation import Asked, compare_all
-    from mlx_t2.models import check_conversations
 
-    chosen = open_task(task, grader, reward, max_tokens, experts)
+
+def _choose(
+    task: "Task", split: str, limit: int | None, seed: int, samples: int, temp: float | None
+) -> "Asked":
+    """What is asked of the task."""
+    from mlx_t2.evaluation import Asked
+
+    count = task.available(split, _LIMIT) if limit is None else limit
     temperature = float(samples > 1) if temp is None else temp
-    count = chosen.available(split, _LIMIT) if limit is None else limit
-    asked = Asked(split=split, limit=count, seed=seed, samples=samples, temperature=temperature)
-    # a wrong split is known before the model is loaded, a prompt it cannot read right after
-    messages = [problem.messages for problem in chosen.problems(split, count, seed)]
-    if out:
-        _check_writable(out)
-    worn = open_model(model)
-    check_conversations(worn, messages)
-    strategy = open_strategy(worn, expert, mix, adapt, experts, allow_transfer, basis_bits)
-    base_items: list[GradedItem] = []
-    base = None
-    if compare:
-        base_items, base = _evaluate_base(worn, chosen, asked, out)
-    items, report = answer_with_bar(worn, chosen, strategy, asked, out=out, ks=ks)
-    found = compare_all(base_items, [items]) if base else []
+    return Asked(split=split, limit=count, seed=seed, samples=samples, temperature=temperature)
+
+
+def _tell(before: "Evaluated | None", after: "Evaluated", show: int, json: bool) -> None:
+    """The result, beside the base where that was asked for."""
+    from mlx_t2.evaluation import compare_all
+
+    items, report = after
+    found = compare_all(before[0], [items]) if before else []
     if json:
-        paired = {"base": base.to_json(), "comparison": found[0].to_json()} if base else {}
+        paired = (
+            {"base": before[1].to_json(), "comparison": found[0].to_json()} if before else {}
+        )
         emit(report.to_json() | paired)
         return
     _show(report, items)
-    if base:
-        names = [f"before: {base.strategy}", f"after: {report.strategy}"]
-        show_comparison(found, names, base_items, [items], show)
+    if before:
+        names = [f"before: {before[1].strategy}", f"after: {report.strategy}"]
+        show_comparison(found, names, before[0], [items], show)
 
 
 def _read_ks(text: str | None, samples: int) -> list[int]:
@@ -133,6 +177,50 @@ def _read_ks(text: str | None, samples: int) -> list[int]:
             f"--k: got {text!r}, expected numbers from 1 to --samples, which is {samples}"
         )
     return sorted(set(ks))
+
+
+def _refuse_with_harness(*given: object) -> None:
+    """A usage error for an option of ours that the harness's tasks do not know."""
+    if any(one is not None and one is not False for one in given):
+        raise typer.BadParameter(
+            "--harness runs a task as that package has it: no --compare, --samples, --k, "
+            "--temp, --out or --split"
+        )
+
+
+def _show_harness(
+    model: "SVFModel",
+    strategy: "Strategy",
+    task: str,
+    limit: int | None,
+    seed: int,
+    json: bool,
+) -> None:
+    from mlx_t2.evaluation import run_harness
+
+    begin = time.perf_counter()
+    with redirect_stdout(sys.stderr):  # the harness prints as it likes
+        results = run_harness(model, strategy, task, limit, seed)
+    seconds = time.perf_counter() - begin
+    if json:
+        emit(
+            {
+                "task": task,
+                "model": model.name,
+                "strategy": strategy.name,
+                "results": results,
+                "seconds": round(seconds, 1),
+            }
+        )
+        return
+    rows = [
+        (name, metric.removesuffix(",none"), f"{value:.4g}")
+        for name, metrics in results.items()
+        for metric, value in metrics.items()
+        if value is not None
+    ]
+    title = f"lm-evaluation-harness, {strategy.name}, {seconds:.0f} s"
+    table(title, ("task", "metric", "value"), rows)
 
 
 def _evaluate_base(

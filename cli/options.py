@@ -76,6 +76,13 @@ Rank = Annotated[
     typer.Option(min=1, help="Singular values scaled per weight, largest first; default all."),
 ]
 
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A task's name (`t2 tasks` lists them), or your own .jsonl or .yaml file.",
+    ),
+]
 GraderName = Annotated[
     str | None,
     typer.Option(

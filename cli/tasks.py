@@ -15,6 +15,7 @@ from .options import (
     Reward,
     Seed,
     TaskExperts,
+    TaskName,
     refuse_options_before,
 )
 from .render import emit, facts, note, say, table
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="List the tasks, show or check one, or try its grader.", invoke_without_command=True
 )
-TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="A task's name, or a .jsonl or .yaml file.")
-]
 
 
 @app.callback()

@@ -16,6 +16,7 @@ from .options import (
     Model,
     Reward,
     TaskExperts,
+    TaskName,
 )
 from .render import complain, emit, facts, note, percent, say, size, stderr
 from .session import decompose_with_bar, open_model
@@ -32,12 +33,7 @@ if TYPE_CHECKING:
 
 @with_train_options
 def train(
-    task: Annotated[
-        str,
-        typer.Argument(
-            help="A task's name (`t2 tasks` lists them), or your own .jsonl or .yaml file."
-        ),
-    ],
+    task: TaskName,
     grader: GraderName = None,
     reward: Reward = None,
     max_tokens: LongestAnswer = None,
@@ -72,9 +68,7 @@ def train(
     chosen = open_task(*given)
     read = read_config(flags, config, out if resume else None, chosen)
     check_task(chosen, read)  # known before the model is loaded
-    note(f"{chosen.name}: {chosen.source}")
-    for remark in _describe_held_out(chosen, read):
-        note(remark)
+    _describe_data(chosen, read)
     _begin(f"loading {model}")
     worn = open_model(model)
     first = chosen.step(read.prompts, read.seed)
@@ -98,18 +92,17 @@ def train(
         _show_next(chosen, words, model, out)
 
 
-def _describe_held_out(task: "Task", config: "TrainConfig") -> list[str]:
-    """Where the task has fewer held-out problems than are asked for by default."""
+def _describe_data(task: "Task", config: "TrainConfig") -> None:
+    """Where its problems are from, and where fewer are held out than are by default."""
     from mlx_t2.training import TrainConfig
 
-    return [
-        f"{split}: {count} problems, all that there are"
-        for split, count, default in (
-            ("validation", config.validation, TrainConfig.validation),
-            ("test", config.test, TrainConfig.test),
-        )
-        if 0 < count < default and count == task.available(split, default)
-    ]
+    note(f"{task.name}: {task.source}")
+    for split, count, default in (
+        ("validation", config.validation, TrainConfig.validation),
+        ("test", config.test, TrainConfig.test),
+    ):
+        if 0 < count < default and count == task.available(split, default):
+            note(f"{split}: {count} problems, all that there are")
 
 
 def _begin(phase: str) -> None:

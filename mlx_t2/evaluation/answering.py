@@ -31,7 +31,7 @@ class Asked:
     limit: int = 400
     """Problems."""
     seed: int = 0
-    """Of the problems' order and of the samples."""
+    """It orders the problems and draws the samples."""
     samples: int = 1
     """Answers to each problem."""
     temperature: float = 0.0
@@ -155,14 +155,16 @@ class _Work:
             seed=asked.seed,
             max_rows=batch,
         )
-        draw = rollouts if problems[0][1].options else finished_rollouts
-        step = batch if draw is rollouts else len(problems)
-        for start in range(0, len(problems), step):
-            places, part = zip(*problems[start : start + step], strict=True)
-            done = draw(self.model, self.task, part, asked.samples, drawing, places)
-            numbered = enumerate(done) if draw is rollouts else done
-            for i, rollout in numbered:
+        how = asked.samples, drawing
+        if not problems[0][1].options:
+            places, texts = zip(*problems, strict=True)
+            for i, rollout in finished_rollouts(self.model, self.task, texts, *how, places):
                 yield places[i], rollout
+            return
+        for start in range(0, len(problems), batch):
+            places, part = zip(*problems[start : start + batch], strict=True)
+            done = rollouts(self.model, self.task, part, *how, places)
+            yield from zip(places, done, strict=True)
 
     def _items(self, adapted: Adapted, rollout: Rollout) -> list[GradedItem]:
         problem, asked = rollout.problem, self.asked

@@ -161,7 +161,8 @@ def _item(line: bytes) -> GradedItem:
         raise TypeError(f"got {', '.join(unknown)}, expected fields of an answer")
     if missing := [name for name in _NEEDED if name not in entry]:
         raise TypeError(f"got no {', '.join(missing)}")
-    return GradedItem(**entry | {"prompt": tuple(entry.get("prompt", ()))})
+    values: dict[str, Any] = entry | {"prompt": tuple(entry.get("prompt", ()))}
+    return GradedItem(**values)
 
 
 def _shorten(line: bytes) -> str:

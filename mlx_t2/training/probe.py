@@ -112,7 +112,7 @@ def _probe(
 
 
 def _chances(rollout: Rollout, temperature: float) -> tuple[float, float, bool]:
-    """Of options the exact chances, else what the samples show."""
+    """The exact chances over options, else what the samples show."""
     is_right = [grade.is_right for grade in rollout.grades]
     is_varied = len(set(rollout.rewards)) > 1
     if rollout.scores is None:

@@ -178,8 +178,7 @@ def start_run(
     run = yield from _make_run(model, task, config, ranks, folder, start, model.name)
     if config.probe:
         limits = run.learner.limits
-        begin = start if config.init else {}
-        signal = yield from watch_probe(model, begin, task, config, ranks, limits)
+        signal = yield from watch_probe(model, start, task, config, ranks, limits)
         run = dataclasses.replace(run, signal=signal.to_json())
     notes = ranks.on_first(folder.open, run.settings())
     return run, (yield from run.first_state()), notes or []
