@@ -18,14 +18,19 @@ from .options import (
     BasisBits,
     ExpertName,
     ExpertsFolder,
+    GraderName,
     Json,
+    LongestAnswer,
     Mix,
     Model,
+    Reward,
     Seed,
     Shown,
+    TaskName,
 )
 from .render import emit, interval, note, percent, progress, say, table
 from .session import check_choice, open_model, open_strategy
+from .task_choice import open_task
 
 if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
@@ -44,7 +49,7 @@ _LIMIT = 200
 Compare = Annotated[
     bool, typer.Option("--compare", help="Answer under the base model too, and pair.")
 ]
-Split = Annotated[str, typer.Option(help="train, validation or test.")]
+Split = Annotated[str, typer.Option(help="train, validation, test or all.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, help="How many problems; 200, where there are as many.")
 ]
@@ -72,7 +77,10 @@ Harness = Annotated[
 
 
 def evaluate(
-    task: Annotated[str, typer.Argument(help="A task's name; `t2 tasks` lists them.")],
+    task: TaskName,
+    grader: GraderName = None,
+    reward: Reward = None,
+    max_tokens: LongestAnswer = None,
     model: Model = DEFAULT_MODEL,
     expert: ExpertName = None,
     mix: Mix = None,
@@ -110,7 +118,8 @@ def evaluate(
         return
     _check_pairs(compare, samples, bool(expert or mix or adapt))
     ks = _read_ks(k, samples)
-    chosen, asked = _choose(task, split, limit, seed, samples, temp)
+    chosen = open_task(task, grader, reward, max_tokens, experts)
+    asked = _choose(chosen, split, limit, seed, samples, temp)
     # a wrong split is known before the model is loaded, a prompt it cannot read right after
     messages = [one.messages for one in chosen.problems(split, asked.limit, seed)]
     if out:
@@ -131,18 +140,14 @@ def _check_pairs(compare: bool, samples: int, has_strategy: bool) -> None:
 
 
 def _choose(
-    name: str, split: str, limit: int | None, seed: int, samples: int, temp: float | None
-) -> "tuple[Task, Asked]":
-    """The task, and what is asked of it."""
+    task: "Task", split: str, limit: int | None, seed: int, samples: int, temp: float | None
+) -> "Asked":
+    """What is asked of the task."""
     from mlx_t2.evaluation import Asked
-    from mlx_t2.tasks import get_task
 
-    task = get_task(name)
     count = task.available(split, _LIMIT) if limit is None else limit
     temperature = float(samples > 1) if temp is None else temp
-    return task, Asked(
-        split=split, limit=count, seed=seed, samples=samples, temperature=temperature
-    )
+    return Asked(split=split, limit=count, seed=seed, samples=samples, temperature=temperature)
 
 
 def _tell(before: "Evaluated | None", after: "Evaluated", show: int, json: bool) -> None:

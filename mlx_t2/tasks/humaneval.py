@@ -31,7 +31,9 @@ def make_humaneval() -> DatasetTask:
         hub_id="openai/openai_humaneval",
         config=None,
         question=lambda row: row["prompt"],
-        columns=("task_id", "prompt", "canonical_solution", "entry_point", "test"),
+        columns=dict.fromkeys(
+            ("task_id", "prompt", "canonical_solution", "entry_point", "test"), str
+        ),
         published=("test",),
         splits=("test",),
     )

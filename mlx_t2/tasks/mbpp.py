@@ -39,7 +39,13 @@ def make_mbpp() -> DatasetTask:
         hub_id="google-research-datasets/mbpp",
         config="full",
         question=lambda row: row["text"],
-        columns=("task_id", "text", "code", "test_setup_code", "test_list"),
+        columns={
+            "task_id": int,
+            "text": str,
+            "code": str,
+            "test_setup_code": str,
+            "test_list": list,
+        },
         published=("train", "validation", "test"),
     )
     return DatasetTask(

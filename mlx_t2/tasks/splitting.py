@@ -77,8 +77,8 @@ class PublicSet:
     config: Config
     question: Callable[[Row], str]
     """What makes two rows ask the same."""
-    columns: tuple[str, ...]
-    """What every row must have."""
+    columns: Mapping[str, type]
+    """What every row must have, and the kind of it."""
     published: tuple[str, ...]
     """The parts on the hub."""
     splits: tuple[str, ...] = SPLITS
