@@ -180,6 +180,11 @@ def test_a_long_value_is_shortened_in_the_reason():
     assert re.fullmatch(r"got \[.{38}…, expected \[.{38}…", grade("xs", "sorted(xs)").reason)
 
 
+def test_a_value_that_is_too_large_to_carry_is_wrong():
+    found = grade("sum(xs)", "xs * 99 * 99")
+    assert re.fullmatch(r"got <a value of over 1 MB>, expected -?\d+", found.reason)
+
+
 @given(st.text() | st.lists(st.sampled_from(TOKENS)).map("".join))
 def test_any_text_can_be_refused(text):
     assert is_allowed(text) in (True, False)

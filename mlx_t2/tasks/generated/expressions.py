@@ -21,7 +21,7 @@ from string import ascii_letters
 
 from mlx_t2.errors import SandboxError
 from mlx_t2.grading import RIGHT, Attempt, Grade, mismatch, wrong
-from mlx_t2.sandbox import Program, Value, run_programs, show
+from mlx_t2.sandbox import Opaque, Program, Value, run_programs, show
 
 from .words import LISTS, NUMBERS, STRINGS
 
@@ -147,6 +147,8 @@ def _grade(job: Attempt, got: Value, expected: Value) -> Grade:
         raise SandboxError(f"expression: the answer {job.answer!r} raised {expected}")
     if isinstance(got, str):
         return wrong(f"raised {got}")
+    if isinstance(got, Opaque):  # all of them together are too large
+        return wrong(mismatch(show(got), show(expected[0])))
     for one, other in zip(got, expected, strict=True):
         if type(one) is not type(other) or show(one) != show(other):
             return wrong(mismatch(show(one), show(other)))
