@@ -75,7 +75,7 @@ def _train_live(
     from mlx_t2.training import TrainConfig, watch_training
 
     rewards, samples = [], []
-    config = TrainConfig(steps=steps, seed=seed, test=limit)
+    config = TrainConfig(steps=steps, seed=seed, test=limit, probe=False)
     display = TrainingDisplay(f"{task.name}, live", config)
     with TemporaryDirectory() as folder, display:
         out = Path(folder) / task.name

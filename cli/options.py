@@ -21,6 +21,7 @@ Model = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Shown = Annotated[int, typer.Option(min=0, help="Fixed and broken problems that are listed.")]
 ExpertName = Annotated[
     str | None,
     typer.Option(

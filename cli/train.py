@@ -179,6 +179,7 @@ def _show_result(task: str, out: Path, expert: "Expert", seconds: float, json: b
         "expert": str(out / "expert.safetensors"),
         "seconds": round(seconds, 1),
         "skipped_steps": metrics["skipped_steps"],
+        "signal": metrics.get("signal"),
     }
     if json:
         emit(result)

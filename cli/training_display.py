@@ -123,6 +123,8 @@ class TrainingDisplay:
         """A part of the work has begun, or has got on."""
         is_new = self._line.show(phase)
         self._left.see_phase(phase)
+        if phase.found and self._is_shown:
+            note(phase.found)
         is_known = phase.name in ("sampling", "gradient") and self._rewards
         # named once in a log: a night's is long enough
         if is_new and not is_known and self._is_shown and not self._is_live:

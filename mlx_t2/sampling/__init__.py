@@ -11,6 +11,7 @@ from .choices import score_options as score_options
 from .choices import weigh as weigh
 from .completions import Completion as Completion
 from .completions import Token as Token
+from .completions import finished_completions as finished_completions
 from .completions import sample as sample
 from .completions import stream as stream
 from .continuous import ContinuousBatch as ContinuousBatch
@@ -19,5 +20,6 @@ from .draw import SamplingConfig as SamplingConfig
 from .rollout import Rollout as Rollout
 from .rollout import count_right as count_right
 from .rollout import enumerate_rollouts as enumerate_rollouts
+from .rollout import finished_rollouts as finished_rollouts
 from .rollout import held_out_accuracy as held_out_accuracy
 from .rollout import rollouts as rollouts

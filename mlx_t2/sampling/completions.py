@@ -56,6 +56,21 @@ def sample(
     Raises: ModelError for a prompt that the model cannot read; ScoresError where its scores
         are NaN or infinite.
     """
+    found = dict(finished_completions(model, prompts, config, group, numbers))
+    return [found[i] for i in range(len(prompts))]
+
+
+def finished_completions(
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    config: SamplingConfig,
+    group: int = 1,
+    numbers: Sequence[int] | None = None,
+) -> Iterator[tuple[int, list[Completion]]]:
+    """What `sample` draws: (prompt, its completions) as soon as all of them have ended.
+
+    The scales worn at the first one have to be worn until the last.
+    """
     check_tokens(model, prompts)
     numbers = range(len(prompts)) if numbers is None else numbers
     keys = row_keys(config.seed, [(i, k) for i in numbers for k in range(group)])
@@ -64,15 +79,27 @@ def sample(
         Row(i, key, fitted[i // group], model.worn, i // group) for i, key in enumerate(keys)
     ]
     groups = [rows[i : i + group] for i in range(0, len(rows), group)]
+    for i in _draw(model, prompts, groups, config):
+        yield i, [_completion(model, row) for row in groups[i]]
+
+
+def _draw(
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    groups: Sequence[Sequence[Row]],
+    config: SamplingConfig,
+) -> Iterator[int]:
+    """Draw all rows; the numbers of the prompts, each once its rows have ended."""
+    count = sum(map(len, groups))
     batches = together(model, prompts)
-    mode = "single" if len(rows) == 1 and not model.has_rows else batching(model).mode
+    mode = "single" if count == 1 and not model.has_rows else batching(model).mode
     if mode == "padded":
-        _draw_together(model, prompts, groups, config.max_rows or len(rows))
-    else:
-        for batch in batches:
-            apart = _draw_alone if mode == "single" else _draw_equal
-            apart(model, [prompts[i] for i in batch], [groups[i] for i in batch], config)
-    return [[_completion(model, row) for row in group] for group in groups]
+        yield from _draw_together(model, prompts, groups, config.max_rows or count)
+        return
+    for batch in batches:
+        apart = _draw_alone if mode == "single" else _draw_equal
+        apart(model, [prompts[i] for i in batch], [groups[i] for i in batch], config)
+        yield from batch
 
 
 def _fit(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> SamplingConfig:
@@ -90,14 +117,20 @@ def _draw_together(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     max_rows: int,
-) -> None:
+) -> Iterator[int]:
     """Rows of any length in one batch, those that are read together after one another."""
     engine = Engine(model, max_rows, _is_ahead())
     for batch in plan_prefill(prompts, [model.worn] * len(prompts)):
         for i in batch:
             engine.put(prompts[i], groups[i])
-    while engine.step():
-        pass
+    going = list(map(len, groups))
+    while got := engine.step():
+        for row in got:
+            if row.finish_reason:
+                at = row.number // len(groups[0])
+                going[at] -= 1
+                if not going[at]:
+                    yield at
 
 
 def _draw_equal(

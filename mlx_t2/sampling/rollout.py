@@ -3,7 +3,7 @@ used for.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any
@@ -14,7 +14,7 @@ from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Problem, Task
 
 from .choices import Choice, score_options, wearing_rows, weigh
-from .completions import Completion, sample
+from .completions import Completion, finished_completions, sample
 from .draw import SamplingConfig, row_keys, uniforms_at
 
 
@@ -110,6 +110,44 @@ def _rollouts(
         )
         for i in range(len(problems))
     ]
+
+
+def finished_rollouts(
+    model: SVFModel,
+    task: Task,
+    problems: Sequence[Problem],
+    group: int,
+    config: SamplingConfig,
+    numbers: Sequence[int] | None = None,
+    graded: int = 32,
+) -> Iterator[tuple[int, Rollout]]:
+    """What `rollouts` returns for problems without options: (problem, its rollout) as they end.
+    One that ends makes room for one that waits: none waits for the longest of a batch.
+
+    graded: problems that are graded at a time.
+    Raises: as `rollouts` does.
+    """
+    prompts = [model.encode(problem.messages) for problem in problems]
+    ended: list[tuple[int, list[Completion]]] = []
+    for one in finished_completions(model, prompts, config, group, numbers):
+        ended.append(one)
+        if len(ended) == graded:
+            yield from _grade_ended(task, problems, prompts, ended)
+            ended = []
+    yield from _grade_ended(task, problems, prompts, ended)
+
+
+def _grade_ended(
+    task: Task,
+    problems: Sequence[Problem],
+    prompts: Sequence[Sequence[int]],
+    ended: Sequence[tuple[int, list[Completion]]],
+) -> Iterator[tuple[int, Rollout]]:
+    attempts = [(problems[i], one) for i, completions in ended for one in completions]
+    grades = iter(grade_completions(task, attempts) if attempts else [])
+    for i, completions in ended:
+        earned = tuple(islice(grades, len(completions)))
+        yield i, Rollout(problems[i], tuple(prompts[i]), tuple(completions), earned)
 
 
 @dataclass(frozen=True)

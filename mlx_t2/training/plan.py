@@ -20,6 +20,7 @@ from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
 from .learner import check_model, check_task, parametrise, start_scales
 from .phase import Phase, Watched, finish
+from .probe import PROBLEMS, SAMPLES
 from .row_limits import RowLimits, measure_costs, plan_memory
 
 
@@ -92,6 +93,8 @@ def _measure(
         step += len(free) * config.group * seconds / rows
     answered = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
     answering = (drawing / config.group + scoring) / config.prompts
+    probed = PROBLEMS if config.probe else 0
+    probing = (SAMPLES * drawing / config.group + scoring) / config.prompts
     return TrainPlan(
         weights=_total_bytes(model.network.parameters()),
         bases=model.basis_bytes,
@@ -103,7 +106,7 @@ def _measure(
         decoded=memory.limits.decoded,
         completions=len(free) * config.group + sum(len(g.completions) for g in groups),
         step_seconds=step,
-        total_seconds=config.steps * step + answering * answered,
+        total_seconds=config.steps * step + answering * answered + probing * probed,
         threads=threads.count,
         threads_why=threads.why,
     )
