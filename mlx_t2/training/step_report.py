@@ -83,7 +83,9 @@ class GradedGroup:
     wanted: str
     """The choice that would have been right."""
     probabilities: list[float] | None = None
-    """Of each completion, where they are all of the problem's options; None where drawn."""
+    """The policy over the completions, where they are all of the problem's options; None where
+    they were drawn.
+    """
 
     @property
     def weights(self) -> list[float]:

@@ -71,8 +71,8 @@ def test_where_scales_have_rows_each_prompt_is_read_under_its_own(tiny_model):
 def test_rows_of_scales_stay_with_their_problems_where_only_some_have_options(tiny_model):
     task = PickZ(free=2)
     problems = task.problems("test", 5)
-    scales = random_scales(tiny_model.shapes, rows=5)
-    greedy = SamplingConfig(temperature=0, max_tokens=4)
+    scales = random_scales(tiny_model.shapes, spread=2.0, rows=5)
+    greedy = SamplingConfig(temperature=0, max_tokens=12)
     with tiny_model.using(scales):
         done = rollouts(tiny_model, task, problems, 1, greedy)
     for row, (problem, together) in enumerate(zip(problems, done, strict=True)):
