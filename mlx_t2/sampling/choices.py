@@ -37,7 +37,7 @@ class Choice:
     texts: tuple[str, ...]
     """All different, in the problem's order."""
     tokens: tuple[Tokens, ...]
-    """Of each option, without an end token."""
+    """The tokens of each option, without an end token."""
     scores: tuple[float, ...]
     """The mean log-probability of each option's tokens [nats per token]."""
 

@@ -28,8 +28,8 @@ class Rollout:
     completions: tuple[Completion, ...]
     grades: tuple[Grade, ...]
     scores: tuple[float, ...] | None = None
-    """Of each completion, where they are all of the problem's options, see `choices`; None
-    where they were drawn.
+    """The score of each completion, where they are all of the problem's options, see `choices`;
+    None where they were drawn.
     """
 
     @property

@@ -93,9 +93,8 @@ def _measure(
         step += len(free) * config.group * seconds / rows
     answered = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
     answering = (drawing / config.group + scoring) / config.prompts
-    probed = (
-        PROBLEMS * SAMPLES * drawing / (config.prompts * config.group) if config.probe else 0
-    )
+    probed = PROBLEMS if config.probe else 0
+    probing = (SAMPLES * drawing / config.group + scoring) / config.prompts
     return TrainPlan(
         weights=_total_bytes(model.network.parameters()),
         bases=model.basis_bytes,
@@ -107,7 +106,7 @@ def _measure(
         decoded=memory.limits.decoded,
         completions=len(free) * config.group + sum(len(g.completions) for g in groups),
         step_seconds=step,
-        total_seconds=config.steps * step + answering * answered + probed,
+        total_seconds=config.steps * step + answering * answered + probing * probed,
         threads=threads.count,
         threads_why=threads.why,
     )

@@ -83,7 +83,9 @@ class GradedGroup:
     wanted: str
     """The choice that would have been right."""
     probabilities: list[float] | None = None
-    """Of each completion, where they are all of the problem's options; None where drawn."""
+    """The policy over the completions, where they are all of the problem's options; None where
+    they were drawn.
+    """
 
     @property
     def weights(self) -> list[float]:
@@ -126,16 +128,16 @@ def describe_group(
 
 def find_signs(groups: Sequence[GradedGroup]) -> Signs:
     """What the completions of a step were like."""
-    choices: Counter[str] = Counter()
+    choices: dict[str, float] = {}
     total, count = 0.0, 0.0
     for group in groups:
         for choice, reward, weight in zip(
             group.choices, group.rewards, group.weights, strict=True
         ):
-            choices[choice] += weight  # pyright: ignore[reportArgumentType]
+            choices[choice] = choices.get(choice, 0) + weight
             total, count = total + weight * reward, count + weight
     return Signs(
-        choices=dict(choices),
+        choices=choices,
         wanted=dict(Counter(group.wanted for group in groups)),
         groups=len(groups),
         signal_groups=sum(group.has_signal for group in groups),
