@@ -340,7 +340,7 @@ def test_every_strategy_is_evaluated(t2, trained, experts, tmp_path, flags, stra
         f"eval largest --model tiny --limit 3 {flags} --out {tmp_path}/answers.jsonl --json"
     )
     result = ran.result
-    assert result.keys() == {
+    assert result.keys() - {"sandbox"} == {  # said once this process has run programs
         *("task", "model", "split", "n", "correct", "accuracy", "interval", "seconds"),
         *("strategy", "strict", "lenient", "truncated", "samples", "clusters", "source"),
     }
