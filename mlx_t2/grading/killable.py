@@ -5,6 +5,7 @@ Does not know what it is asked.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import select
@@ -84,7 +85,8 @@ class Killable:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # what was not sent is lost with the process
+                    pipe.close()
 
 
 def _write_line(process: subprocess.Popen[bytes], request: dict[str, Any]) -> None:

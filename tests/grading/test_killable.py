@@ -58,6 +58,7 @@ def test_threads_share_a_process_and_get_their_own_answers():
     for thread in threads:
         thread.join()
     assert got == {n: str(n) for n in range(20)}
+    process._stop()
 
 
 def test_a_process_that_was_killed_from_outside_is_started_again():
@@ -68,6 +69,7 @@ def test_a_process_that_was_killed_from_outside_is_started_again():
     with pytest.raises(TookTooLong):
         process.ask({"pattern": "a", "text": "a"}, 5)
     assert process.ask({"pattern": "a", "text": "a"}, 5) == "a"
+    process._stop()
 
 
 def test_a_process_that_cannot_start_is_no_verdict():
