@@ -39,10 +39,13 @@ experts: setup
 router: setup
 	$(BIN)/python -m mlx_t2_cli.recipes router
 
+arc: setup
+	$(BIN)/python -m mlx_t2_cli.recipes arc
+
 study: setup
 	$(BIN)/python -m mlx_t2_cli.recipes study
 
 models results: setup
 	$(BIN)/python -m mlx_t2_cli.recipes $@
 
-.PHONY: setup demo test slow check format bench experts router study models results
+.PHONY: setup demo test slow check format bench experts router arc study models results

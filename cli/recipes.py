@@ -1,5 +1,6 @@
-"""`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, their router, the
-comparison of settings, and the two pages of documentation; no commands of `t2`.
+"""`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, the one on a public set
+among them, their router, the comparison of settings, and the two pages of documentation; no
+commands of `t2`.
 """
 
 from pathlib import Path
@@ -12,9 +13,9 @@ from .render import say
 
 def recipes(
     name: Annotated[
-        Literal["experts", "router", "study", "models", "results"],
+        Literal["experts", "arc", "router", "study", "models", "results"],
         typer.Argument(
-            help="experts and study train for hours, router for minutes; models and "
+            help="experts, arc and study train for hours, router for minutes; models and "
             "results write pages."
         ),
     ],
@@ -27,10 +28,17 @@ def recipes(
         build_router,
         render_models,
         render_results,
+        run_arc,
         run_study,
     )
 
-    train = {"experts": build_bundle, "router": build_router, "study": run_study}.get(name)
+    recipes = {
+        "experts": build_bundle,
+        "arc": run_arc,
+        "router": build_router,
+        "study": run_study,
+    }
+    train = recipes.get(name)
     if train:
         for line in train(Path("runs") / name):
             say(line)

@@ -10,11 +10,10 @@ Does not know where options are from.
 
 import re
 from collections.abc import Mapping
-from functools import partial
 
 from mlx_t2.errors import TaskDataError
 
-from .answers import final_text, find_statements, read_last, unwrap
+from .answers import final_text, find_statements, unwrap
 from .grade import RIGHT, Grade, mismatch, wrong
 from .numbers import spell
 
@@ -96,12 +95,13 @@ def _read(text: str, options: Options, by: str) -> frozenset[str]:
     """The option that a completion chooses: as a whole, marked, announced or mentioned last."""
     if whole := keys_of(text[:2000], options, by):
         return whole
-    read = partial(_span, options=options, by=by)
-    stated = read_last([s for s in find_statements(text) if s.text], lambda t: read(t) or None)
-    if stated is not None and stated[1]:
-        return stated[1]
+    for statement in reversed(find_statements(text)[-20:]):
+        if statement.text is None:
+            return frozenset()
+        if named := _span(statement.text, options, by):
+            return named
     for match in reversed([*_CHOSEN.finditer(text)][-20:]):
-        if not _is_denied(text, match.start(1)) and (named := read(match[1])):
+        if not _is_denied(text, match.start(1)) and (named := _span(match[1], options, by)):
             return named
     return _opening(text, options) or _mentioned(text, options)
 
@@ -120,6 +120,7 @@ def _span(text: str, options: Options, by: str) -> frozenset[str]:
     if whole := keys_of(text, options, by):
         return whole
     sentence = _SENTENCE_END.split(_strip_markup(text).strip(), maxsplit=1)[0]
+    sentence = sentence.partition("\\")[0]  # the letters of a formula are not keys
     if whole := keys_of(sentence, options, by):
         return whole
     for match in _KEY.finditer(sentence):

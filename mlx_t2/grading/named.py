@@ -11,7 +11,10 @@ from mlx_t2.errors import ConfigError, TaskDataError
 
 from .answers import FORMS
 from .choices import check_choice, grade_choice, name_options
+from .code import make_code_grader
 from .grade import Attempt, Grade, Grader, describe
+from .patterns import check_pattern, check_reference_pattern, grade_regex
+from .stated_math import check_math, grade_math
 from .stated_number import check_number, grade_number
 from .texts import check_text, grade_contains, grade_exact
 
@@ -21,7 +24,8 @@ def make_grader(name: str, **settings: Any) -> Grader:
 
     exact, contains: ignore_case (False). number, math: form ("any", "####", "boxed", "alone"):
     what the prompt asks for. choice: options (texts or {key: text}; else each row's "options"),
-    by ("key" or "text"). regex: pattern (else each answer is one).
+    by ("key" or "text"). regex: pattern (else each answer is one). code: tests (the column that
+    has them, "tests"), allow_unsandboxed (False).
 
     Raises: ConfigError for an unknown name, setting or value.
 
@@ -42,7 +46,7 @@ def make_grader(name: str, **settings: Any) -> Grader:
     return make(**settings)
 
 
-def _make_exact(ignore_case: bool = False) -> Grader:
+def _make_exact(ignore_case: Any = False) -> Grader:
     _check_flag("exact", "ignore_case", ignore_case)
     return Grader(
         grade=_each(lambda a: grade_exact(a.completion, a.answer, ignore_case)),
@@ -51,7 +55,7 @@ def _make_exact(ignore_case: bool = False) -> Grader:
     )
 
 
-def _make_contains(ignore_case: bool = False) -> Grader:
+def _make_contains(ignore_case: Any = False) -> Grader:
     _check_flag("contains", "ignore_case", ignore_case)
     return Grader(
         grade=_each(lambda a: grade_contains(a.completion, a.answer, ignore_case)),
@@ -60,7 +64,7 @@ def _make_contains(ignore_case: bool = False) -> Grader:
     )
 
 
-def _make_number(form: str = "any") -> Grader:
+def _make_number(form: Any = "any") -> Grader:
     _check_value("number", "form", form, FORMS)
     return Grader(
         grade=_each(lambda a: grade_number(a.completion, a.answer, form)),
@@ -69,7 +73,16 @@ def _make_number(form: str = "any") -> Grader:
     )
 
 
-def _make_choice(options: Any = None, by: str = "key") -> Grader:
+def _make_math(form: Any = "any") -> Grader:
+    _check_value("math", "form", form, FORMS)
+    return Grader(
+        grade=_each(lambda a: grade_math(a.completion, a.answer, form)),
+        rule="1 for the answer stated last, else 0",
+        check=lambda answer, row, where: check_math(answer, where),
+    )
+
+
+def _make_choice(options: Any = None, by: Any = "key") -> Grader:
     _check_value("choice", "by", by, ("key", "text"))
     shared = None if options is None else read_options(options, "grader choice")
 
@@ -86,6 +99,23 @@ def _make_choice(options: Any = None, by: str = "key") -> Grader:
         check_choice(answer, options_of(row, where), by, where)
 
     return Grader(grade=_each(grade), rule="1 for the right option, else 0", check=check)
+
+
+def _make_regex(pattern: Any = None) -> Grader:
+    if pattern is not None:
+        check_pattern(pattern)
+
+    def check(answer: str, row: Mapping[str, Any], where: str) -> None:
+        if pattern is None:
+            check_reference_pattern(answer, where)
+        else:
+            check_text(answer, where)
+
+    return Grader(
+        grade=_each(lambda a: grade_regex(a.completion, a.answer, pattern)),
+        rule="1 where the pattern says so, else 0",
+        check=check,
+    )
 
 
 def read_options(options: Any, where: str) -> dict[str, str]:
@@ -128,7 +158,10 @@ _MAKERS: dict[str, tuple[Callable[..., Grader], tuple[str, ...]]] = {
     "exact": (_make_exact, ("ignore_case",)),
     "contains": (_make_contains, ("ignore_case",)),
     "number": (_make_number, ("form",)),
+    "math": (_make_math, ("form",)),
     "choice": (_make_choice, ("options", "by")),
+    "regex": (_make_regex, ("pattern",)),
+    "code": (make_code_grader, ("tests", "allow_unsandboxed")),
 }
 """name: (its maker, its settings)."""
 GRADER_NAMES = tuple(_MAKERS)

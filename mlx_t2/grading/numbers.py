@@ -44,7 +44,7 @@ _SPELLINGS = [
         (r"\\[,;: ]|~|\\q?quad\b", " "),
         (r"\\(?:left|right)\b", ""),
         (r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it)|mbox) ?\{([^{}]{0,200})\}", r" \1 "),
-        (r"\\[dtc]frac\b", r"\\frac"),
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (r"\^ ?(?:\\circ|\{ ?\\circ ?\})|°", " degrees"),
         (r"\\([%$#])", r"\1"),
         (r"(?<![0-9])[$€£¥] ?(?=[-+.0-9\\])", ""),
@@ -98,7 +98,7 @@ _AROUND = re.compile(
 )
 _AFTER = re.compile(
     r"[ ,]*(?:%|percent\b)?[\s)\]\"'”.,;:!]*"
-    r"(?:[A-Za-z][A-Za-z'’/.-]*(?:\^?\{?[23²³]\}?)?[\s)\].,;:!²³]*){0,8}"
+    r"(?:[A-Za-z][A-Za-z'’/.-]*(?: ?\^ ?\{?[23]\}?|[23²³])?[\s)\].,;:!²³]*){0,8}"
 )
 """What may follow a number that is the whole text: up to eight words, the first a unit."""
 _TO_NINETEEN = (

@@ -25,6 +25,8 @@ from .numbers import (
 
 _SPAN = 300
 """Longest span that is read for its number [characters]."""
+_TAIL = 4000
+"""Characters at the end that are searched for the last number, before all are."""
 _PARENTHESES = re.compile(r"\([^()\n]{0,200}\)")
 _MARKER = re.compile(
     r"^ {0,8}(?:[0-9]{1,2}[.)]|[-*#]+|step [0-9]{1,2}[:.]?) +(?=\S)", re.M | re.I
@@ -59,7 +61,7 @@ def grade_number(completion: str, answer: str, form: str = "any") -> Grade:
     if stated is not None and stated[1] is None:
         shown = "a box that is not closed" if stated[0].text is None else repr(stated[0].text)
         return wrong(mismatch(shown, str(expected)))
-    got = stated[1] if stated is not None else parse_number(text) or _last_number(text)
+    got = stated[1] if stated is not None else parse_number(text) or find_last_number(text)
     if got is None:
         return wrong(mismatch("no number", str(expected)))
     is_exact = is_same_number(got, expected)
@@ -129,11 +131,17 @@ def _read_stated(text: str) -> Number | None:
     return found[-1].number if found else None
 
 
-def _last_number(text: str) -> Number | None:
-    text = spell(text)
-    for candidate in (_PARENTHESES.sub(" ", _MARKER.sub("", text)), text):
-        if found := deque(find_numbers(candidate), maxlen=1):
-            return found[0].number
+def find_last_number(text: str) -> Number | None:
+    """The last number of a text; in parentheses and of list markers only where it has no other.
+
+    >>> str(find_last_number("18 eggs (not 20)"))
+    '18'
+    """
+    for part in (text[-_TAIL:], text):
+        spelt = spell(part)
+        for candidate in (_PARENTHESES.sub(" ", _MARKER.sub("", spelt)), spelt):
+            if found := deque(find_numbers(candidate), maxlen=1):
+                return found[0].number
     return None
 
 

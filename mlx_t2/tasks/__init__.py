@@ -4,6 +4,15 @@ Knows where questions come from, how they are worded and which completions are r
 know models, tokens or training: pure Python, without MLX.
 """
 
+from .checking import GradedExample as GradedExample
+from .checking import Verification as Verification
+from .checking import grade_examples as grade_examples
+from .checking import grade_one as grade_one
+from .checking import verify_all as verify_all
+from .checking import verify_references as verify_references
+from .cls import CLS as CLS
+from .cls import category_message as category_message
+from .cls import make_cls as make_cls
 from .dataset import DatasetTask as DatasetTask
 from .dataset import Row as Row
 from .generated import count_requests as count_requests
@@ -13,6 +22,7 @@ from .generated import shared_prompt as shared_prompt
 from .generated import system_messages as system_messages
 from .public_sets import public_requests as public_requests
 from .registry import get_task as get_task
+from .registry import is_path as is_path
 from .registry import task_names as task_names
 from .source import read_rows as read_rows
 from .splitting import PublicSet as PublicSet

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from mlx_t2.errors import TaskDataError
-from mlx_t2.grading import Attempt, Grade, Grader, grade_text
+from mlx_t2.grading import Attempt, Grade, Grader, grade_text, make_grader
 
 from .dataset import DatasetTask
 from .splitting import PublicSet, Row
@@ -39,8 +39,10 @@ def options_of(row: Row) -> tuple[dict[str, str], str]:
     >>> options_of(row)
     ({'A': 'iron', 'B': 'wood'}, 'B')
     """
-    texts, labels = row["choices"]["text"], row["choices"]["label"]
-    if row["answerKey"] not in labels or not len(texts) == len(labels) <= len(_LETTERS):
+    texts, labels = (list(row["choices"].get(key) or []) for key in ("text", "label"))
+    is_whole = all(isinstance(text, str) for text in texts)
+    is_whole = is_whole and 2 <= len(texts) == len(labels) <= len(_LETTERS)
+    if not is_whole or row["answerKey"] not in labels:
         raise TaskDataError(
             f"arc: {row['question'][:40]!r}: got answerKey {row['answerKey']!r} with "
             f"{len(texts)} options, expected one of its labels, got {labels}"
@@ -72,7 +74,7 @@ def _make_letter(name: str) -> DatasetTask:
         rows=_rows(name).rows,
         source=_rows(name).source(),
         template=partial(_ask_letter, name),
-        grader=Grader(grade=_grade_text, rule="1 for the letter of the right option, else 0"),
+        grader=make_grader("choice"),
         max_tokens=8,
         prompt=_LETTER_PROMPT,
         has_all=True,
@@ -84,7 +86,7 @@ def _rows(name: str) -> PublicSet:
         hub_id="allenai/ai2_arc",
         config=_CONFIGS[name],
         question=lambda row: row["question"],
-        columns=("question", "choices", "answerKey"),
+        columns={"question": str, "choices": dict, "answerKey": str},
         published=("train", "validation", "test"),
     )
 

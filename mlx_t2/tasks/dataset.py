@@ -96,6 +96,12 @@ class DatasetTask:
     def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
         return self.grader.grade([Attempt(p.id, p.answer, text, p.row) for p, text in attempts])
 
+    def begin(
+        self, attempts: Sequence[tuple[Problem, str]]
+    ) -> Callable[[], list[Grade]] | None:
+        begin = self.grader.begin
+        return begin and begin([Attempt(p.id, p.answer, text, p.row) for p, text in attempts])
+
     def _ask(self, question: Question) -> Problem:
         return ask(question, self.prompt, self.domain)
 

@@ -8,28 +8,31 @@ Does not know what the rows mean.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlx_t2.errors import TaskDataError
 from mlx_t2.files import find_kind
 
-from .json_lines import read_json_lines
+from .json_lines import name_kind, read_json_lines
 
 VARIABLE = "MLX_T2_DATA"
+_ANY: Mapping[str, type] = {}
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+
+_KINDS: dict[type, str] = {str: "a text", dict: "an object", list: "a list", int: "a number"}
 
 Config = str | Sequence[str] | None
 """The hub's name for a part of a data set; several: their rows one after another."""
 
 
 def read_rows(
-    hub_id: str, config: Config, split: str, columns: Sequence[str] = ()
+    hub_id: str, config: Config, split: str, columns: Mapping[str, type] = _ANY
 ) -> list[dict[str, Any]]:
     """The rows of one split of a data set, as the hub has them.
 
-    columns: what every row must have.
+    columns: what every row must have, and the kind of it.
     Raises: TaskDataError where neither the mirror nor the hub has them, or a line of the mirror
         is no row.
     """
@@ -93,16 +96,23 @@ def _each(config: Config) -> Sequence[str | None]:
     return [config] if config is None or isinstance(config, str) else config
 
 
-def _lacking(columns: Sequence[str]) -> Any:
+def _lacking(columns: Mapping[str, type]) -> Callable[[dict[str, Any]], str | None]:
+    """What a row lacks of these columns."""
+
     def find_fault(row: dict[str, Any]) -> str | None:
         missing = [column for column in columns if column not in row]
-        return f"lacks {', '.join(missing)}" if missing else None
+        if missing:
+            return f"lacks {', '.join(missing)}"
+        for column, kind in columns.items():
+            if not isinstance(row[column], kind):
+                return f"{column}: got {name_kind(row[column])}, expected {_KINDS[kind]}"
+        return None
 
     return find_fault
 
 
 def _download(
-    hub_id: str, config: str | None, split: str, columns: Sequence[str]
+    hub_id: str, config: str | None, split: str, columns: Mapping[str, type]
 ) -> list[dict[str, Any]]:
     """Through the hub's library, which keeps what it has downloaded."""
     where = f"{hub_id}{f' ({config})' if config else ''}, {split}"

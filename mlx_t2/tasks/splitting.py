@@ -1,8 +1,6 @@
 """Rows in splits that share no question: as published, else cut by a hash of the question.
 
 Knows questions as texts, and nothing else of a row.
-
-Differs (14): see `task.py`.
 """
 
 import hashlib
@@ -77,8 +75,8 @@ class PublicSet:
     config: Config
     question: Callable[[Row], str]
     """What makes two rows ask the same."""
-    columns: tuple[str, ...]
-    """What every row must have."""
+    columns: Mapping[str, type]
+    """What every row must have, and the kind of it."""
     published: tuple[str, ...]
     """The parts on the hub."""
     splits: tuple[str, ...] = SPLITS

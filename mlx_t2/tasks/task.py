@@ -21,6 +21,11 @@ Message = dict[str, str]
 OTHER = "other"
 """The domain of what no expert answers: requests outside all domains. The base model does."""
 
+REFERENCE = "reference solution"
+"""Where a question's row keeps a whole right completion, the answer not being one; empty where
+none is known.
+"""
+
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 ALL = "all"

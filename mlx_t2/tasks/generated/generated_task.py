@@ -41,9 +41,7 @@ class GeneratedTask:
     stages: tuple[tuple[Prompt, ...], ...]
     """Those of training problems, per part of a training."""
     splits: tuple[str, ...] = SPLITS
-    source: str = (
-        "generated, split by a hash of the question: 60 % train, 15 % validation, 25 % test"
-    )
+    source: str = "generated; by a hash, 60 % train, 15 % validation, 25 % test"
     file: str = ""
 
     @property
