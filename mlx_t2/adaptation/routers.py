@@ -4,7 +4,7 @@ A router lies beside the experts and is a model's by its fingerprint, whatever i
 is called. Knows libraries, tasks and routers; shows nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,8 +24,6 @@ from mlx_t2.tasks import Task, get_task
 
 from .matching import is_trained_on
 from .strategy import check_labels
-
-HOW = "t2 router trains one"
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ def find_router(
         raise faults[0]
     reasons = "".join(f"\npassed over: {error}" for error in faults)
     raise ExpertFileError(
-        f"library: no router of {model.name}, expected one beside its experts; {HOW}" + reasons
+        f"library: no router of {model.name}, expected one beside its experts. "
+        "Train one: t2 router" + reasons
     )
 
 
@@ -83,7 +82,8 @@ def name_unknown(router: HeadRouter, experts: dict[str, Expert]) -> list[PassedO
             why = f"the router knows it by the task {router.tasks[name]}, not {expert.task}"
         else:
             continue
-        unknown.append(PassedOver(name, f"expert {name!r}: {why}; {HOW} that knows it"))
+        advice = "Wear it by name (--expert), or train a router that knows it: t2 router"
+        unknown.append(PassedOver(name, f"expert {name!r}: {why}. {advice}"))
     return unknown
 
 
@@ -146,27 +146,31 @@ class RouterTraining:
 
 
 def plan_router(
-    model: SVFModel, library: Library | None = None, seed: int = 0, with_public: bool = True
+    model: SVFModel,
+    library: Library | None = None,
+    seed: int = 0,
+    with_public: bool = True,
+    names: Collection[str] | None = None,
 ) -> RouterTraining:
-    """A router for all experts of the model in the library, from the problems that they were
+    """A router for the experts of the model in the library, from the problems that they were
     trained and validated on; nothing is computed yet. The seed says which.
 
     with_public: see `router_examples`.
-
+    names: of the experts that it shall know; None is all that have a task at hand.
     Raises: ConfigError where no expert of the model can be told from the others.
     """
     library = library or Library()
     tasks: dict[str, Task] = {}
     passed_over = [PassedOver(path.stem, str(error)) for error, path in library.find_damaged()]
-    names: dict[str, str] = {}
+    task_names: dict[str, str] = {}
     for expert, _ in library.experts():
-        if not is_trained_on(model, expert):
+        if not is_trained_on(model, expert) or (names is not None and expert.name not in names):
             continue
         try:
             check_labels({expert.name: expert})
             task = _task_of(expert)
             _check_new(task, tasks)
-            tasks[expert.name], names[expert.name] = task, expert.task
+            tasks[expert.name], task_names[expert.name] = task, expert.task
         except T2Error as error:
             passed_over.append(PassedOver(expert.name, f"expert {expert.name!r}: {error}"))
     if not tasks:
@@ -178,13 +182,19 @@ def plan_router(
     examples, held_out = (
         router_examples(tasks, split, seed, with_public) for split in ("train", "validation")
     )
-    return RouterTraining(model, names, tuple(passed_over), examples, held_out)
+    return RouterTraining(model, task_names, tuple(passed_over), examples, held_out)
 
 
 def _task_of(expert: Expert) -> Task:
-    """The task that it was trained on, its problems at hand. Raises TaskDataError."""
+    """The task that it was trained on, its problems at hand. Raises TaskDataError.
+
+    An expert may be a stranger's: with another grader, no code of its task's file is run.
+    """
     file = expert.config.get("task_file")
-    task = get_task(file if isinstance(file, str) and file else expert.task)
+    if isinstance(file, str) and file:
+        task = get_task(file, grader="exact")
+    else:
+        task = get_task(expert.task)
     for split in ("train", "validation"):
         task.problems(split, 1)
     return task

@@ -23,6 +23,8 @@ from .provenance import describe_source
 from .results_page import DATA
 
 MODEL = "smollm2-135m"
+EXPERTS = ("expression", "kind", "largest")
+"""Those of the generated domains: no public data are needed to train it."""
 
 
 def build_router(runs: Path) -> Iterator[str]:
@@ -44,7 +46,8 @@ def build_router(runs: Path) -> Iterator[str]:
 def train_bundled(model: SVFModel, bundle: Path) -> HeadRouter:
     """The linear head that the classifier and mixture strategies read, beside the experts."""
     library = Library(bundle, bundled=None)
-    router = plan_router(model, library, with_public=False).finish()
+    training = plan_router(model, library, with_public=False, names=EXPERTS)
+    router = training.finish()
     router.save(bundle / "router.safetensors")
     return router
 

@@ -260,7 +260,7 @@ def test_what_does_not_fit_is_passed_over_by_name(tiny_model, library, router, e
     assert "burnt.safetensors: not usable" in why["burnt"]
     assert "up_proj: got 7 singular-value scales" in why["misfit"]
     assert why["poetry"].startswith("expert 'poetry': the router knows expression, kind,")
-    assert why["poetry"].endswith("; t2 router trains one that knows it")
+    assert why["poetry"].endswith("or train a router that knows it: t2 router")
 
 
 def test_experts_of_other_models_are_worn_only_where_transfer_is_allowed(

@@ -65,8 +65,8 @@ def test_extended_it_knows_an_expert_that_was_added(tiny_model, library, make_ex
     preparation = prepare_strategy(tiny_model, library, adaptation="auto")
     (unknown,) = preparation.passed_over
     assert unknown.why == (
-        "expert 'formulas': the router knows numbers, things, other; t2 router trains one that "
-        "knows it"
+        "expert 'formulas': the router knows numbers, things, other. Wear it by name "
+        "(--expert), or train a router that knows it: t2 router"
     )
     extended, again = extend_router(tiny_model, library)
     assert (extended.labels, again) == (("formulas", "numbers", "things", "other"), path)

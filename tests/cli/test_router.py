@@ -62,8 +62,8 @@ def test_show_says_the_same_and_which_experts_it_does_not_know(t2, folder):
         assert shown[key] == made[key]
     (unknown,) = shown["unknown"]
     assert unknown["why"] == (
-        "expert 'gamma': the router knows alpha, beta, other; t2 router trains one that knows "
-        "it"
+        "expert 'gamma': the router knows alpha, beta, other. Wear it by name (--expert), or "
+        "train a router that knows it: t2 router"
     )
 
 
@@ -116,7 +116,7 @@ def test_a_chat_chooses_at_the_first_turn_or_at_each(t2, folder, every):
         ("router --model other --experts routed", 1, "no expert of other with a task"),
         ("router --experts nowhere --model tiny", 1, "nowhere: no such folder"),
         ("router --out taken/router.safetensors", 1, "taken"),
-        ("router show --model tiny --experts routed", 1, "t2 router trains one"),
+        ("router show --model tiny --experts routed", 1, "t2 router makes one"),
         ("router --seed 3 show", 2, "options go after the subcommand"),
         ("router --out ''", 2, "--out: got ''"),
         (
