@@ -32,13 +32,12 @@ def build_router(runs: Path) -> Iterator[str]:
 
     runs: not used: it takes minutes.
     """
+    source, start = describe_source("make router"), time.perf_counter()
     model, bundle = load(MODEL), BUNDLED / MODEL
-    start = time.perf_counter()
     router = train_bundled(model, bundle)
     seconds = time.perf_counter() - start
     yield f"router: threshold {router.threshold:.3f}, {router.metrics}"
-    found = measure(router)
-    found |= {"seconds": round(seconds, 1)} | describe_source("make router")
+    found = measure(router) | {"seconds": round(seconds, 1)} | source
     write_whole(DATA / "router.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     yield f"wrote {DATA / 'router.json'}"
 

@@ -26,7 +26,7 @@ _BATCH = 32
 _BEGINNING = 16
 """Prompts that begin with the same tokens are read together [tokens]."""
 _PENALTIES = (0.01, 0.03, 0.1)
-"""Penalties on the weights, see `fit_head`; which, and which blocks, is chosen on validation."""
+"""Penalties on the weights, see `fit_head`; which, and which blocks: chosen on validation."""
 _TARGETS = "mlp"
 """The weights whose fingerprint stands for the whole model."""
 

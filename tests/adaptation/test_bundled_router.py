@@ -2,11 +2,12 @@
 
 import pytest
 
-from mlx_t2.adaptation import find_router, name_unknown
+from mlx_t2.adaptation import find_router, name_unknown, prepare_strategy
 from mlx_t2.experts import BUNDLED, Library
 from mlx_t2.models import load
 from mlx_t2.routing import decide
 from mlx_t2.routing.head import in_order, read_states
+from mlx_t2.sampling import SamplingConfig, stream
 from mlx_t2.tasks import OTHER, get_task, ordinary_requests, question_of
 
 TYPED = (
@@ -53,7 +54,19 @@ def test_bare_questions_go_to_their_expert(router):
     assert right >= 34, labels
 
 
-def test_it_knows_the_bundled_experts(router):
+def test_it_knows_the_bundled_experts_of_the_generated_domains(router):
     experts = {e.name: e for e, _ in Library(BUNDLED / "smollm2-135m", bundled=None).experts()}
-    assert name_unknown(router, experts) == []
+    assert [one.name for one in name_unknown(router, experts)] == ["arc-easy"]
     assert router.metrics["adapted"] / router.metrics["ordinary"] <= 0.01
+
+
+def test_what_is_left_alone_is_answered_token_for_token_as_by_the_base_model(router):
+    model = router.model
+    prompt = model.encode([{"role": "user", "content": "my cat is sick"}])
+    config = SamplingConfig(temperature=0, max_tokens=8)
+    plain = [token.id for token in stream(model, prompt, config)]
+    strategy = prepare_strategy(model, adaptation="auto").finish()
+    (adapted,) = strategy.adapt([[{"role": "user", "content": "my cat is sick"}]])
+    assert (adapted.label, adapted.scales, adapted.prompt) == (OTHER, {}, ())
+    with model.using(adapted.scales):
+        assert [token.id for token in stream(model, prompt, config)] == plain
