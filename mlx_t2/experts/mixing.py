@@ -58,13 +58,13 @@ def acts_on_of(experts: Sequence[Expert]) -> ActsOn:
 
     Raises: ConfigError for experts of both kinds: no wearing would be right for all of them.
     """
-    kinds = {expert.acts_on: expert.name for expert in experts}
+    kinds: dict[ActsOn, str] = {expert.acts_on: expert.name for expert in experts}
     if len(kinds) > 1:
         raise ConfigError(
-            f"mix: {kinds['answer']!r} acts on the answer alone and {kinds['all']!r} on all of a "
-            "conversation, expected experts of one kind"
+            f"mix: {kinds['answer']!r} acts on the answer alone and {kinds['all']!r} on all "
+            "of a conversation, expected experts of one kind"
         )
-    return next(iter(kinds), "all")
+    return experts[0].acts_on if experts else "all"
 
 
 def _mix_one(terms: list[tuple[mx.array, float]]) -> mx.array:

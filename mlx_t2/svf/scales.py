@@ -21,8 +21,8 @@ Shapes = dict[str, tuple[int, ...]]
 """{module path: shape of z for one row}."""
 
 ActsOn = Literal["all", "answer"]
-"""What is read under scales: `all` of a conversation, or the `answer` alone. Then every prompt is
-read under the base weights up to its last token, and that one and what follows under the scales.
+"""What is read under scales: `all` of a conversation, or the `answer` alone. Then a prompt is
+read under the base weights up to its last token; that one and what follows, under the scales.
 """
 
 BASE: Scales = {}
