@@ -61,7 +61,8 @@ def sample(
     keys = row_keys(config.seed, [(i, k) for i in numbers for k in range(group)])
     fitted = [_fit(model, prompt, config) for prompt in prompts]
     rows = [
-        Row(i, key, fitted[i // group], model.worn, i // group) for i, key in enumerate(keys)
+        Row(i, key, fitted[i // group], model.worn, i // group, model.acts_on)
+        for i, key in enumerate(keys)
     ]
     groups = [rows[i : i + group] for i in range(0, len(rows), group)]
     batches = together(model, prompts)
@@ -93,7 +94,7 @@ def _draw_together(
 ) -> None:
     """Rows of any length in one batch, those that are read together after one another."""
     engine = Engine(model, max_rows, _is_ahead())
-    for batch in plan_prefill(prompts, [model.worn] * len(prompts)):
+    for batch in plan_prefill(prompts, [model.prompt_scales] * len(prompts)):
         for i in batch:
             engine.put(prompts[i], groups[i])
     while engine.step():
