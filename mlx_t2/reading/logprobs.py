@@ -96,6 +96,8 @@ def _logits_together(
         scores of  a  b  c  -            `at` leaves out what stands over padding
     """
     rows = prefill(model, prompts)
+    if model.acts_on == "answer":
+        mx.eval([cache.state for cache in rows.caches])  # has no gradient: its graph may go
     rows.repeat([len(group) for group in completions])
     flat = [list(completion) for group in completions for completion in group]
     longest = max(len(completion) for completion in flat)

@@ -53,6 +53,7 @@ class Objective:
 
     def __init__(self, model: SVFModel, parametrisation: Parametrisation, config: TrainConfig):
         self._model, self.parametrisation = model, parametrisation
+        self.acts_on = config.acts_on
         self._temperature = config.temperature or 1.0  # greedy ones are scored as sampled ones
         self._sequences = config.prompts * config.group
         self._kl = 0.0 if config.kl_form == "k1" else config.kl
@@ -152,7 +153,7 @@ class Objective:
         return found
 
     def _read(self, read: Callable, part: list[AdvantageGroup], scales: Scales) -> mx.array:
-        with self._model.using(scales):
+        with self._model.using(scales, acts_on=self.acts_on):
             prompts, completions = [g.prompt for g in part], [g.completions for g in part]
             return read(self._model, prompts, completions, self._temperature)
 
