@@ -52,6 +52,8 @@ _ROUTED: dict[str, tuple[Callable[[SVFModel, Library, Experts], Router], Combine
 }
 """Name → who gives the posterior, and what is made of it."""
 
+_ACTS_ON = {"all": "all of a conversation", "answer": "the answer alone"}
+
 ADAPTATIONS = (*_ROUTED, "sum", "none")
 """The strategies over all experts of a model, by name."""
 
@@ -129,10 +131,10 @@ def prepare_strategy(
         return Preparation(model, Fixed.base())
     found, passed_over = _experts_of(model, library, allow_transfer)
     if adaptation == "sum":
-        known, make = found, Fixed.sum
+        known, others, make = *_keep_one_kind(found), Fixed.sum
     else:
-        known, unknown, make = _route(model, library, found, adaptation)
-        passed_over += unknown
+        known, others, make = _route(model, library, found, adaptation)
+    passed_over += others
     matched = match_experts(model, known, basis_bits)
     return Preparation(
         model,
@@ -221,10 +223,29 @@ def _route(
     known = {name: expert for name, expert in experts.items() if name in router.labels}
     if not known:
         check_known(experts, router)
+    alike, others = _keep_one_kind(known)
     labels = ", ".join(router.labels)
     unknown = [
         PassedOver(name, f"expert {name!r}: the router knows {labels}. Train a router anew")
         for name in experts
         if name not in known
     ]
-    return known, unknown, lambda matched: combine(adaptation, router, matched)
+    return alike, unknown + others, lambda matched: combine(adaptation, router, matched)
+
+
+def _keep_one_kind(experts: Experts) -> tuple[dict[str, Expert], list[PassedOver]]:
+    """Those that act on what most of them do, or on the answer where as many do either; and the
+    others, which one prompt cannot be read for together with these.
+    """
+    kinds = [expert.acts_on for expert in experts.values()]
+    kept = max(("answer", "all"), key=kinds.count)
+    others = [
+        PassedOver(
+            name,
+            f"expert {name!r}: acts on {_ACTS_ON[expert.acts_on]}, those that are chosen from "
+            f"on {_ACTS_ON[kept]}. Wear it by its name (--expert {name})",
+        )
+        for name, expert in experts.items()
+        if expert.acts_on != kept
+    ]
+    return {name: e for name, e in experts.items() if e.acts_on == kept}, others

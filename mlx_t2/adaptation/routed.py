@@ -12,10 +12,11 @@ import mlx.core as mx
 from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.experts import add
+from mlx_t2.experts import acts_on_of, add
 from mlx_t2.models import explain_scores
+from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation, Router
-from mlx_t2.svf import stack_rows
+from mlx_t2.svf import ActsOn, stack_rows
 
 from .strategy import Adapted, Experts, LazyNumbers, check_labels, shared_prompt_of
 
@@ -36,15 +37,18 @@ class Chosen:
     def __init__(self, name: str, router: Router, experts: Experts):
         check_known(experts, router)
         self.name = name
+        self.acts_on: ActsOn = acts_on_of(list(experts.values()))
         self._router = router
         self._experts = dict(experts)
 
-    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
+    def adapt(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[Adapted]:
         """The most probable label's expert for each conversation.
 
         Raises: ScoresError for a posterior that is NaN.
         """
-        posterior: Any = self._router.posterior(conversations).tolist()
+        posterior: Any = self._router.posterior(conversations, read).tolist()
         if not all(map(isfinite, chain.from_iterable(posterior))):
             raise explain_scores(self._router.model, {})
         labels = self._router.labels
@@ -54,8 +58,9 @@ class Chosen:
         label = max(scores, key=scores.__getitem__)
         expert = self._experts.get(label)
         if expert is None:
-            return Adapted({}, {}, label, scores)
-        return Adapted(expert.scales, {label: 1.0}, label, scores, expert.prompt)
+            return Adapted({}, {}, label, scores, acts_on=self.acts_on)
+        shares = {label: 1.0}
+        return Adapted(expert.scales, shares, label, scores, expert.prompt, self.acts_on)
 
 
 class Mixed:
@@ -83,14 +88,17 @@ class Mixed:
         self._router = router
         self._labels = tuple(sorted(experts))
         chosen = [experts[label] for label in self._labels]
+        self.acts_on: ActsOn = acts_on_of(chosen)
         add(chosen)  # refuses experts of different models or shapes
         self._columns = mx.array([router.labels.index(label) for label in self._labels])
         self._stacked = stack_rows([expert.scales for expert in chosen])
         self._prompt = shared_prompt_of(chosen)
 
-    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
+    def adapt(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[Adapted]:
         """A mixture for each conversation; no label, since none is chosen."""
-        posterior = self._router.posterior(conversations)
+        posterior = self._router.posterior(conversations, read)
         coefficients = posterior[:, self._columns]
         rows = {path: mix_rows(coefficients, z) for path, z in self._stacked.items()}
         return [
@@ -100,6 +108,7 @@ class Mixed:
                 None,
                 LazyNumbers(self._router.labels, posterior[b]),
                 self._prompt,
+                self.acts_on,
             )
             for b in range(len(conversations))
         ]

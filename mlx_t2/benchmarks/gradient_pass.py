@@ -1,4 +1,5 @@
-"""The gradient of one step: prompts shared, each row on its own, and mlx-lm's LoRA.
+"""The gradient of one step: prompts shared, each row on its own, and mlx-lm's LoRA; and acting
+on the answer alone beside acting on all.
 
 Completions and advantages are drawn from a seed, the same for every side; no model samples
 them.
@@ -17,7 +18,7 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.reading import completion_logprobs
-from mlx_t2.svf import Arrays, Scales, Shapes
+from mlx_t2.svf import ActsOn, Arrays, Scales, Shapes
 from mlx_t2.tasks import get_task
 from mlx_t2.training import policy_loss
 
@@ -29,6 +30,8 @@ _LORA = {
     "dropout": 0.0,
     "keys": ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
 }
+PROMPT_LENGTHS = (64, 256, 1024)
+"""Of prompts behind which both kinds are measured [tokens]."""
 _SIDES = ("prepare_svf_pass", "prepare_lora_pass")
 _THIS = "from mlx_t2.benchmarks import gradient_pass as g"
 
@@ -68,13 +71,15 @@ def draw_scales(shapes: Shapes, seed: int = 0) -> Scales:
     return {path: mx.array(random.normal(1, 0.02, shape)) for path, shape in shapes.items()}
 
 
-def shared_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Arrays:
+def shared_gradient(
+    model: SVFModel, batch: Batch, scales: Scales, acts_on: ActsOn = "all"
+) -> Arrays:
     """The gradient as training computes it: one reading per prompt, for all its completions."""
     length = len(batch.completions_P_G[0][0])
     advantages = mx.repeat(mx.array(batch.advantages_PG), length)
 
     def loss(scales: Scales) -> mx.array:
-        with model.using(scales):
+        with model.using(scales, acts_on=acts_on):
             logprobs = completion_logprobs(model, batch.prompts, batch.completions_P_G)
         return policy_loss(logprobs, None, advantages, len(batch.rows), 0.0)
 
@@ -130,11 +135,50 @@ def measure(runs: int) -> Iterator[Measurement]:
     yield Measurement(name, *interleave(ours, other, runs), against, target="≥ 3")
     error = difference(gradients["ours"], gradients["other"])
     yield Measurement(f"{name}, difference", error, None, against, "relative error", "≤ 1e-5")
-    if sys.platform != "linux":
-        return  # the peak of a process's memory is read from /proc
-    mine, theirs = (peak_mb(f"{_THIS}\nrun = g.{side}()", "run()") for side in _SIDES)
-    against = "mlx-lm's LoRA and loss, same layers and rows"
-    yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
+    if is_peak_known := sys.platform == "linux":  # a process's peak is read from /proc
+        mine, theirs = (peak_mb(f"{_THIS}\nrun = g.{side}()", "run()") for side in _SIDES)
+        against = "mlx-lm's LoRA and loss, same layers and rows"
+        yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
+    yield from _measure_kinds(model, runs, is_peak_known)
+
+
+def _measure_kinds(model: SVFModel, runs: int, is_peak_known: bool) -> Iterator[Measurement]:
+    """Acting on the answer alone beside acting on all, by the length of the prompts."""
+    scales, against = draw_scales(model.shapes), "acting on all"
+    for length in PROMPT_LENGTHS:
+        batch = batch_of_length(model, length)
+
+        def answer(batch: Batch = batch) -> None:
+            shared_gradient(model, batch, scales, "answer")
+
+        def everything(batch: Batch = batch) -> None:
+            shared_gradient(model, batch, scales)
+
+        name = f"gradient pass, acting on the answer, 2 prompts of {length} tokens × 8 × 12"
+        target = "≥ 3" if length == 256 else ""
+        yield Measurement(name, *interleave(answer, everything, runs), against, target=target)
+        if is_peak_known:
+            mine, theirs = (
+                peak_mb(f"{_THIS}\nrun = g.prepare_kind({length}, {kind!r})", "run()")
+                for kind in ("answer", "all")
+            )
+            yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB")
+
+
+def batch_of_length(model: SVFModel, length: int) -> Batch:
+    """8 completions of 12 tokens of each of 2 prompts of that many tokens, alike in none."""
+    random = np.random.default_rng(0)
+    prompts = random.integers(0, model.tokenizer.vocab_size, (2, length)).tolist()
+    return draw_batch(prompts, 8, 12, model.tokenizer.vocab_size)
+
+
+def prepare_kind(length: int, acts_on: ActsOn) -> Callable[[], object]:
+    """Our gradient pass behind prompts of that many tokens, ready to run."""
+    model = decompose(load())
+    batch, scales = batch_of_length(model, length), draw_scales(model.shapes)
+    with model.using(scales):
+        mx.eval(model.network(mx.array([[0]])))  # the bases are read from disk here
+    return lambda: shared_gradient(model, batch, scales, acts_on)
 
 
 def prepare_svf_pass() -> Callable[[], object]:

@@ -59,9 +59,11 @@ def evaluate(
     with ExitStack() as worn:
         if strategy.is_fixed:
             scales = strategy.adapt([problems[0].messages])[0].scales
-            tokens = len(problems) * len(model.encode(problems[0].messages))
+            is_all = strategy.acts_on == "all"
+            longest = len(model.encode(problems[0].messages)) if is_all else 1
             steps = -(-len(problems) // batch) * task.max_tokens
-            worn.enter_context(model.using(scales, form=model.form_for(scales, tokens, steps)))
+            form = model.form_for(scales, len(problems) * longest, steps)
+            worn.enter_context(model.using(scales, form=form, acts_on=strategy.acts_on))
         for start in range(0, len(problems), batch):
             yield from answer(model, task, strategy, problems[start : start + batch])
 
@@ -83,7 +85,8 @@ def _answer_adapted(
     adapted = strategy.adapt([problem.messages for problem in problems])
     graded: dict[int, GradedItem] = {}
     for rows, scales in _rows_alike([a.scales for a in adapted]):
-        with model.using(scales), naming_experts(adapted[rows[0]]):
+        worn = model.using(scales, acts_on=strategy.acts_on)
+        with worn, naming_experts(adapted[rows[0]]):
             done = _rollouts(model, task, [problems[row] for row in rows])
         graded |= {row: _grade_item(adapted[row], r) for row, r in zip(rows, done, strict=True)}
     return [graded[row] for row in range(len(problems))]

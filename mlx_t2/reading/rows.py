@@ -82,18 +82,21 @@ def _read_tails(model: SVFModel, tails: list[Sequence[int]], rows: Rows) -> None
         cache.finalize()
 
 
-def read_alone(model: SVFModel, prompt: Sequence[int]) -> OwnedCache:
+def read_alone(
+    model: SVFModel, prompt: Sequence[int], scales: Scales | None = None
+) -> OwnedCache:
     """Read all of a prompt but its last token through mlx-lm's own caches, which serve every
-    architecture. The last one is to be read under what the model wears. A long prompt is read
-    piece by piece; not differentiable then.
+    architecture. A long prompt is read piece by piece; not differentiable then.
+
+    scales: as in `prefill`.
     """
-    caches = model.new_cache(model.prompt_scales)
+    caches = model.new_cache(model.prompt_scales if scales is None else scales)
     for start in range(0, len(prompt) - 1, CHUNK):
         end = min(start + CHUNK, len(prompt) - 1)
         model.extend(mx.array([list(prompt[start:end])]), caches)
         if end < len(prompt) - 1:
             mx.eval([cache.state for cache in caches])  # bounds the memory of a piece
-    return model.own(caches)
+    return model.own(caches, scales)
 
 
 def plan_prefill(

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.models import SVFModel, explain_scores
-from mlx_t2.reading import last_hidden
+from mlx_t2.reading import BasePrompt, last_hidden
 from mlx_t2.tasks import OTHER, Problem
 
 from .head_file import read_head, write_head
@@ -80,8 +80,14 @@ class HeadRouter:
         head, metrics = _fit_and_measure(states, classes, len(labels), seed)
         return cls(model, labels, head, model.name, model.fingerprint(_TARGETS), seed, metrics)
 
-    def posterior(self, conversations: Sequence[Conversation]) -> Float[mx.array, "B K"]:
-        """The probability of each label, lazily."""
+    def posterior(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> Float[mx.array, "B K"]:
+        """The probability of each label, lazily; of prompts that are read already, from their
+        last states.
+        """
+        if read:
+            return self.head.posterior(mx.stack([prompt.state for prompt in read]))
         prompts = [self.model.encode(conversation) for conversation in conversations]
         with self.model.using({}):
             return self.head.posterior(last_hidden(self.model, prompts))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
-from mlx_t2.models import SVFModel, check_tokens, fit_answer, limited_memory
+from mlx_t2.models import OwnedCache, SVFModel, check_tokens, fit_answer, limited_memory
 from mlx_t2.reading import batching, plan_prefill, prefill, read_alone, together
 
 from .continuous import Engine
@@ -146,9 +146,17 @@ def _completion(model: SVFModel, row: Row) -> Completion:
     return Completion(tuple(row.tokens), model.decode(row.tokens), is_finished)
 
 
-def stream(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> Iterator[Token]:
+def stream(
+    model: SVFModel,
+    prompt: Sequence[int],
+    config: SamplingConfig,
+    read: OwnedCache | None = None,
+) -> Iterator[Token]:
     """One completion, token by token as it is drawn: what `sample` draws for this prompt alone,
     under the scales that the model wears at the first token. Raises as `sample` does.
+
+    read: caches that hold all of the prompt but its last token already, see `BasePrompt`. They
+        are used up.
     """
     check_tokens(model, [prompt])
     (key,) = row_keys(config.seed, [(0, 0)])
@@ -156,7 +164,7 @@ def stream(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> It
     text = model.tokenizer.detokenizer
     with limited_memory():
         decoder = Decoder(model, is_ahead=True)
-        decoder.join([row], read_alone(model, prompt), prompt[-1:])
+        decoder.join([row], read_alone(model, prompt) if read is None else read, prompt[-1:])
         while row.finish_reason is None:
             decoder.step()
             if row.finish_reason != "stop":

@@ -16,7 +16,7 @@ import mlx.core as mx
 
 from mlx_t2.models import SVFModel
 from mlx_t2.reading import completion_distributions, completion_logprobs, recompute_blocks
-from mlx_t2.svf import Arrays, Scales
+from mlx_t2.svf import ActsOn, Arrays, Scales
 
 from .config import TrainConfig
 from .parametrisation import Parametrisation
@@ -53,7 +53,7 @@ class Objective:
 
     def __init__(self, model: SVFModel, parametrisation: Parametrisation, config: TrainConfig):
         self._model, self.parametrisation = model, parametrisation
-        self.acts_on = config.acts_on
+        self.acts_on: ActsOn = config.acts_on
         self._temperature = config.temperature or 1.0  # greedy ones are scored as sampled ones
         self._sequences = config.prompts * config.group
         self._kl = 0.0 if config.kl_form == "k1" else config.kl

@@ -55,7 +55,8 @@ class ByQuestion:
     name = "by question"
     is_fixed = False
 
-    def __init__(self, model, distinct):
+    def __init__(self, model, distinct, acts_on="all"):
+        self.acts_on = acts_on
         self.model = model
         self.experts = [
             {},
@@ -72,6 +73,7 @@ class OfItsOwn:
 
     name = "of its own"
     is_fixed = False
+    acts_on = "all"
 
     def __init__(self, model):
         self.shapes = model.shapes
@@ -89,7 +91,8 @@ class Everywhere:
     name = "everywhere"
     is_fixed = True
 
-    def __init__(self, model):
+    def __init__(self, model, acts_on="all"):
+        self.acts_on = acts_on
         self.scales = random_scales(model.shapes, 1, spread=0.5)
 
     def adapt(self, conversations):
@@ -102,6 +105,8 @@ def strategies(model):
         Everywhere(model),
         ByQuestion(model, 2),
         ByQuestion(model, 3),
+        Everywhere(model, "answer"),
+        ByQuestion(model, 3, "answer"),
         OfItsOwn(model),
     ]
 
@@ -110,12 +115,12 @@ def one_by_one(model, strategy, problems):
     """The plain way: adapt, wear, decode, one problem after another."""
     for problem in problems:
         (adapted,) = strategy.adapt([problem.messages])
-        with model.using(adapted.scales):
+        with model.using(adapted.scales, acts_on=strategy.acts_on):
             config = SamplingConfig(temperature=0, max_tokens=EvenLength.max_tokens)
             yield adapted, sample(model, [model.encode(problem.messages)], config)[0][0]
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(7))
 @pytest.mark.parametrize("batch", [1, 8])
 def test_batches_answer_what_each_problem_alone_would_get(tiny_model, index, batch):
     strategy, task = strategies(tiny_model)[index], EvenLength()
@@ -135,9 +140,10 @@ def test_batches_answer_what_each_problem_alone_would_get(tiny_model, index, bat
     assert tiny_model.worn == {}
 
 
-def test_folding_for_many_problems_changes_no_answer(tiny_model):
+@pytest.mark.parametrize("acts_on", ["all", "answer"])
+def test_folding_for_many_problems_changes_no_answer(tiny_model, acts_on):
     """40 problems are answered folded, 12 live."""
-    strategy = Everywhere(tiny_model)
+    strategy = Everywhere(tiny_model, acts_on)
     many = list(evaluate(tiny_model, EvenLength(), strategy, limit=40))
     few = list(evaluate(tiny_model, EvenLength(), strategy, limit=12))
     assert many[:12] == few
