@@ -31,7 +31,7 @@ _LORA = {
     "keys": ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
 }
 PROMPT_LENGTHS = (64, 256, 1024)
-"""Of prompts behind which both kinds are measured [tokens]."""
+"""The tokens of prompts behind which both kinds are measured."""
 _SIDES = ("prepare_svf_pass", "prepare_lora_pass")
 _THIS = "from mlx_t2.benchmarks import gradient_pass as g"
 

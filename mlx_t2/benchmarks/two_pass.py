@@ -16,7 +16,7 @@ from mlx_t2.tasks import Message, Problem, get_task
 from .measurement import Measurement, interleave
 
 _LENGTHS = (80, 512)
-"""Of the prompts, at least [tokens]."""
+"""The least tokens of a prompt, measured one after the other."""
 _PLAIN = "one plain prefill, to the first token"
 
 

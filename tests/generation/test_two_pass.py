@@ -292,7 +292,7 @@ def read(monkeypatch, tiny_model) -> list[int]:
 
 
 def test_an_expert_of_the_answer_is_worn_from_the_last_token_on(tiny_model, read):
-    expert = make_expert(tiny_model, acts_on="answer")
+    expert = make_expert(tiny_model, 5, acts_on="answer")
     request = AdaptiveGenerator(tiny_model, expert).stream(CHAT, GREEDY)
     next(request)
     length = len(tiny_model.encode(CHAT))
