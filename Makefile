@@ -36,10 +36,13 @@ bench: setup
 experts: setup
 	$(BIN)/python -m mlx_t2_cli.recipes experts
 
+arc: setup
+	$(BIN)/python -m mlx_t2_cli.recipes arc
+
 study: setup
 	$(BIN)/python -m mlx_t2_cli.recipes study
 
 models results: setup
 	$(BIN)/python -m mlx_t2_cli.recipes $@
 
-.PHONY: setup demo test slow check format bench experts study models results
+.PHONY: setup demo test slow check format bench experts arc study models results

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mlx_t2.tasks import Task
 
 DOMAINS = ("largest", "expression", "kind")
+PUBLIC = "arc-easy"
+"""A bundled expert on a public set, whose questions do not come with the program."""
+_PUBLIC_LIMIT = 100
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ def demo(
     strategies = _open_strategies(model)
     result["domains"] = [_measure(model, domain, strategies, limit) for domain in DOMAINS]
     result["questions"] = _ask_examples(model, strategies)
+    note(f"4. an expert on a public set, {PUBLIC}: options are scored, and the best one chosen")
+    result["public"] = _measure_public(model, min(limit, _PUBLIC_LIMIT))
     if json:
         emit(result)
     else:
@@ -75,7 +80,7 @@ def _train_live(
     from mlx_t2.training import TrainConfig, watch_training
 
     rewards, samples = [], []
-    config = TrainConfig(steps=steps, seed=seed, test=limit)
+    config = TrainConfig(steps=steps, seed=seed, test=limit, probe=False)
     display = TrainingDisplay(f"{task.name}, live", config)
     with TemporaryDirectory() as folder, display:
         out = Path(folder) / task.name
@@ -123,6 +128,30 @@ def _measure(
         row[what] = {"accuracy": report.accuracy, "interval": report.interval}
         if strategy is strategies.adaptive:
             row["chosen"] = confusion((domain, i.label or OTHER) for i in items)[domain]
+    return row
+
+
+def _measure_public(model: "SVFModel", limit: int) -> dict[str, Any] | None:
+    """Base beside expert on questions that it was not trained on; None where the data set is
+    not at hand.
+    """
+    from mlx_t2.adaptation import Fixed
+    from mlx_t2.errors import TaskDataError
+    from mlx_t2.experts import BUNDLED
+    from mlx_t2.tasks import get_task
+
+    task = get_task(PUBLIC)
+    try:
+        limit = task.available("test", limit)
+    except TaskDataError as error:
+        note(f"   passed over: {error}")
+        return None
+    row: dict[str, Any] = {"task": task.name, "n": limit, "source": task.source}
+    expert = open_strategy(model, expert=PUBLIC, folder=BUNDLED / model.name)
+    for what, strategy in (("base", Fixed.base()), ("expert", expert)):
+        title = f"{task.name}, {what}"
+        _, report = evaluate_with_bar(model, task, strategy, "test", limit, title=title)
+        row[what] = {"accuracy": report.accuracy, "interval": report.interval}
     return row
 
 
@@ -175,12 +204,9 @@ def _show_live(live: dict) -> None:
 
 
 def _show_adaptive(result: dict) -> None:
-    def cell(share: dict) -> str:
-        return f"{percent(share['accuracy'])} ({interval(share['interval'])})"
-
     columns = ("test problems", "base", "its expert", "self-adaptive")
     rows = [
-        (row["domain"], *[cell(row[what]) for what in ("base", "expert", "adaptive")])
+        (row["domain"], *[_share_cell(row[what]) for what in ("base", "expert", "adaptive")])
         for row in result["domains"]
     ]
     n = result["domains"][0]["n"]
@@ -201,4 +227,15 @@ def _show_adaptive(result: dict) -> None:
         say(f"  base      {asked['before']!r}")
         say(f"  adaptive  {asked['after']!r}")
         say(f"            {asked['route']}", style="dim")
+    if public := result["public"]:
+        table(
+            f"{public['task']}, {public['n']} test problems never seen (95 % interval)",
+            ("base", "its expert"),
+            [(_share_cell(public["base"]), _share_cell(public["expert"]))],
+        )
+        say(public["source"], style="dim")
     say("\nnext: t2 chat, or t2 train --help")
+
+
+def _share_cell(share: dict) -> str:
+    return f"{percent(share['accuracy'])} ({interval(share['interval'])})"

@@ -35,7 +35,6 @@ def _examine() -> dict[str, Any]:
     from mlx_t2.blas import BLAS, choose_threads
     from mlx_t2.folders import cache_dir, data_dir
     from mlx_t2.models import find_gguf
-    from mlx_t2.sandbox import sandbox_level
 
     import mlx.core as mx  # isort: skip  after mlx_t2, for the sake of BLAS
 
@@ -44,6 +43,7 @@ def _examine() -> dict[str, Any]:
     is_writable = existing.is_dir() and os.access(existing, os.W_OK)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     threads = choose_threads(0.2)
+    sandbox, sandbox_remedies = _examine_sandbox()
     problems = {
         f"BLAS is the slow reference one, some 70 times slower in float32: {BLAS.remedy}": (
             BLAS.remedy is not None
@@ -52,9 +52,7 @@ def _examine() -> dict[str, Any]:
             find_gguf() is None
         ),
         f"{cache} cannot be written: set MLX_T2_CACHE to a folder that can": not is_writable,
-        "code is held by resource limits alone: install bubblewrap (bwrap)": (
-            sandbox_level() == "rlimits"
-        ),
+        **dict.fromkeys(sandbox_remedies, True),
     }
     return {
         "platform": f"{platform.system()} {platform.machine()}",
@@ -66,7 +64,7 @@ def _examine() -> dict[str, Any]:
         "blas_threads": threads.count,
         "blas_threads_why": threads.why,
         "memory_gb": round(memory, 1),
-        "sandbox": sandbox_level(),
+        **sandbox,
         "default_model": "embedded" if find_gguf() else "hub",
         "cache": str(cache),
         "cache_writable": is_writable,
@@ -75,3 +73,24 @@ def _examine() -> dict[str, Any]:
         "ok": BLAS.remedy is None and is_writable,
         "remedies": [remedy for remedy, is_needed in problems.items() if is_needed],
     }
+
+
+def _examine_sandbox() -> tuple[dict[str, Any], list[str]]:
+    """What holds untrusted code on this machine, and how to have it held better."""
+    from mlx_t2.errors import SandboxError
+    from mlx_t2.sandbox import CANNOT_STOP, NUMBERS, REMEDIES, examine_sandbox
+
+    try:
+        found = examine_sandbox()
+    except SandboxError as error:
+        return {"sandbox": "none", "sandbox_level": 0}, [str(error)]
+    facts = {
+        "sandbox": found.level,
+        "sandbox_level": NUMBERS[found.level],
+        "sandbox_cannot_stop": CANNOT_STOP[found.level],
+    }
+    remedies = [
+        f"for sandbox level {NUMBERS[level]}, {level} ({reason}): {REMEDIES[level]}"
+        for level, reason in found.refused.items()
+    ]
+    return facts, remedies

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-WEIGHTS, ANSWER = "Weights", "Answer"
+WEIGHTS, ANSWER, TASK = "Weights", "Answer", "Task"
 """Groups of options in the help."""
 
 Json = Annotated[
@@ -21,6 +21,7 @@ Model = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Shown = Annotated[int, typer.Option(min=0, help="Fixed and broken problems that are listed.")]
 ExpertName = Annotated[
     str | None,
     typer.Option(
@@ -73,6 +74,48 @@ Targets = Annotated[
 Rank = Annotated[
     int | None,
     typer.Option(min=1, help="Singular values scaled per weight, largest first; default all."),
+]
+
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A task's name (`t2 tasks` lists them), or your own .jsonl or .yaml file.",
+    ),
+]
+GraderName = Annotated[
+    str | None,
+    typer.Option(
+        "--grader",
+        help="How rows of your own are graded: exact, contains, number, choice, regex or code; "
+        "guessed from the answers by default.",
+        rich_help_panel=TASK,
+    ),
+]
+Reward = Annotated[
+    str | None,
+    typer.Option(
+        help="Python function that grades instead, called with prompt, completion and row: "
+        "file.py:function.",
+        rich_help_panel=TASK,
+    ),
+]
+LongestAnswer = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        min=1,
+        help="Longest completion [tokens]; the task's own by default.",
+        rich_help_panel=TASK,
+    ),
+]
+TaskExperts = Annotated[
+    Path | None,
+    typer.Option(
+        "--experts",
+        help="For the task cls: the folder of experts to tell apart, instead of the library.",
+        rich_help_panel=TASK,
+    ),
 ]
 
 MaxTokens = Annotated[

@@ -9,6 +9,7 @@ from . import (
     bench,
     cache,
     chat,
+    compare,
     decompose,
     demo,
     doctor,
@@ -29,6 +30,7 @@ app.command(rich_help_panel=FIRST)(doctor.doctor)
 app.add_typer(tasks.app, name="tasks", rich_help_panel=MAKE)
 app.command(rich_help_panel=MAKE)(train.train)
 app.command("eval", rich_help_panel=MAKE)(eval.evaluate)
+app.command(rich_help_panel=MAKE)(compare.compare)
 app.command(rich_help_panel=USE, cls=QuestionCommand)(generate.generate)
 app.command(rich_help_panel=USE)(chat.chat)
 app.add_typer(experts.app, name="experts", rich_help_panel=USE)

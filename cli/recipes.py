@@ -1,5 +1,5 @@
-"""`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, the comparison of
-settings, and the two pages of documentation; no commands of `t2`.
+"""`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, the one on a public set
+among them, the comparison of settings, and the two pages of documentation; no commands of `t2`.
 """
 
 from pathlib import Path
@@ -12,9 +12,9 @@ from .render import say
 
 def recipes(
     name: Annotated[
-        Literal["experts", "study", "models", "results"],
+        Literal["experts", "arc", "study", "models", "results"],
         typer.Argument(
-            help="experts and study train for hours; models and results write pages."
+            help="experts, arc and study train for hours; models and results write pages."
         ),
     ],
 ) -> None:
@@ -25,10 +25,11 @@ def recipes(
         build_bundle,
         render_models,
         render_results,
+        run_arc,
         run_study,
     )
 
-    train = {"experts": build_bundle, "study": run_study}.get(name)
+    train = {"experts": build_bundle, "arc": run_arc, "study": run_study}.get(name)
     if train:
         for line in train(Path("runs") / name):
             say(line)

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DEFAULT_MODEL, Json, Model
+from .options import (
+    DEFAULT_MODEL,
+    GraderName,
+    Json,
+    LongestAnswer,
+    Model,
+    Reward,
+    TaskExperts,
+    TaskName,
+)
 from .render import complain, emit, facts, note, percent, say, size, stderr
 from .session import decompose_with_bar, open_model
+from .task_choice import open_task, task_words
 from .train_options import with_train_options
 from .training_display import TrainingDisplay, show_phases
 
@@ -23,7 +33,11 @@ if TYPE_CHECKING:
 
 @with_train_options
 def train(
-    task: Annotated[str, typer.Argument(help="A task's name; `t2 tasks` lists them.")],
+    task: TaskName,
+    grader: GraderName = None,
+    reward: Reward = None,
+    max_tokens: LongestAnswer = None,
+    experts: TaskExperts = None,
     model: Model = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/expert"),
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
@@ -47,13 +61,14 @@ def train(
     """
     from mlx_t2.models import check_conversations
     from mlx_t2.reading import batching
-    from mlx_t2.tasks import get_task
     from mlx_t2.training import check_task, open_tracker, read_config, watch_planning
 
     flags = {name: value for name, value in settings.items() if value is not None}
-    chosen = get_task(task)
-    read = read_config(flags, config, out if resume else None)
+    given = (task, grader, reward, max_tokens, experts)
+    chosen = open_task(*given)
+    read = read_config(flags, config, out if resume else None, chosen)
     check_task(chosen, read)  # known before the model is loaded
+    _describe_data(chosen, read)
     _begin(f"loading {model}")
     worn = open_model(model)
     first = chosen.step(read.prompts, read.seed)
@@ -68,12 +83,26 @@ def train(
         return
     send = open_tracker(report_to, project_name, out, read) if report_to else _send_nowhere
     start = time.perf_counter()
-    expert = _train_to_the_end(worn, chosen, read, out, resume, send)
+    words = task_words(*given)
+    expert = _train_to_the_end(worn, chosen, words, read, out, resume, send)
     if expert is None:
         return
-    _show_result(task, out, expert, time.perf_counter() - start, json)
+    _show_result(chosen, out, expert, time.perf_counter() - start, json)
     if not json:
-        _show_next(chosen, model, out)
+        _show_next(chosen, words, model, out)
+
+
+def _describe_data(task: "Task", config: "TrainConfig") -> None:
+    """Where its problems are from, and where fewer are held out than are by default."""
+    from mlx_t2.training import TrainConfig
+
+    note(f"{task.name}: {task.source}")
+    for split, count, default in (
+        ("validation", config.validation, TrainConfig.validation),
+        ("test", config.test, TrainConfig.test),
+    ):
+        if 0 < count < default and count == task.available(split, default):
+            note(f"{split}: {count} problems, all that there are")
 
 
 def _begin(phase: str) -> None:
@@ -109,6 +138,7 @@ def _send_nowhere(_: "StepReport") -> None:
 def _train_to_the_end(
     model: "SVFModel",
     task: "Task",
+    words: list[str],
     config: "TrainConfig",
     out: Path,
     resume: bool,
@@ -116,6 +146,8 @@ def _train_to_the_end(
 ) -> "Expert | None":
     """The expert, trained with a display; Ctrl-C says how to go on. None where another machine
     has the files.
+
+    words: what named the task.
     """
     from mlx_t2.errors import T2Error
     from mlx_t2.experts import Expert
@@ -126,7 +158,7 @@ def _train_to_the_end(
         _show_steps(model, task, config, out, resume, send if is_first else _send_nowhere)
     except KeyboardInterrupt:
         if is_first:
-            _say_how_to_go_on(model, task, out)
+            _say_how_to_go_on(model, words, out)
         raise typer.Exit(130) from None
     if not is_first:
         return None
@@ -160,18 +192,19 @@ def _show_steps(
                 send = _send_nowhere
 
 
-def _say_how_to_go_on(model: "SVFModel", task: "Task", out: Path) -> None:
+def _say_how_to_go_on(model: "SVFModel", named: list[str], out: Path) -> None:
     if not (out / "config.json").exists():
         complain("stopped before the run began; nothing was written")
         return
-    words = ["t2", "train", task.name, "--model", model.source, "--out", str(out), "--resume"]
+    words = ["t2", "train", *named, "--model", model.source, "--out", str(out), "--resume"]
     complain(f"stopped; every finished step is kept. To go on: {shlex.join(words)}")
 
 
-def _show_result(task: str, out: Path, expert: "Expert", seconds: float, json: bool) -> None:
+def _show_result(task: "Task", out: Path, expert: "Expert", seconds: float, json: bool) -> None:
     metrics: dict[str, Any] = expert.metrics
     result = {
-        "task": task,
+        "task": task.name,
+        "source": task.source,
         "steps": metrics["steps"],
         "base_accuracy": metrics.get("base_accuracy", metrics["base_validation"]),
         "final_accuracy": metrics.get("final_accuracy", metrics["best_validation"]),
@@ -179,19 +212,21 @@ def _show_result(task: str, out: Path, expert: "Expert", seconds: float, json: b
         "expert": str(out / "expert.safetensors"),
         "seconds": round(seconds, 1),
         "skipped_steps": metrics["skipped_steps"],
+        "signal": metrics.get("signal"),
     }
     if json:
         emit(result)
         return
     split = "test" if "n_eval" in metrics else "validation"
     say(
-        f"{task}: {percent(result['base_accuracy'])} → {percent(result['final_accuracy'])} "
-        f"of {result['n_eval']} {split} problems, {result['steps']} steps in {seconds:.0f} s"
+        f"{task.name}: {percent(result['base_accuracy'])} → "
+        f"{percent(result['final_accuracy'])} of {result['n_eval']} {split} problems, "
+        f"{result['steps']} steps in {seconds:.0f} s"
     )
     say(f"expert: {result['expert']}")
 
 
-def _show_next(task: "Task", model: str, out: Path) -> None:
+def _show_next(task: "Task", named: list[str], model: str, out: Path) -> None:
     """Three commands that go on from here. Nothing is asked: another command may be waiting."""
     from mlx_t2.tasks import question_of
 
@@ -200,7 +235,7 @@ def _show_next(task: "Task", model: str, out: Path) -> None:
     question = question_of(task.problems("validation", 1)[0])["content"]
     asked = ["--", question] if question.startswith("-") else [question]
     note("next:")
-    for words in (["eval", task.name, *worn], ["chat", *worn], ["generate", *worn, *asked]):
+    for words in (["eval", *named, *worn], ["chat", *worn], ["generate", *worn, *asked]):
         note(f"  {shlex.join(['t2', *words])}")
 
 

@@ -30,7 +30,7 @@ _PANELS = {
     "Update": ("mode", "lr", "warmup", "schedule", "optimizer", "clip", "kl", "kl_form"),
     "What is trained": ("acts_on", "targets", "rank", "init", "parametrisation", "bands"),
     "Memory": ("memory_gb", "rows"),
-    "On or off": ("balanced", "checkpointing"),
+    "On or off": ("balanced", "probe", "checkpointing"),
 }
 """Where the help shows each field. A panel is as wide as its longest flag: two-sided ones
 have one of their own.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import RenderableType
 from rich.live import Live
@@ -123,6 +123,8 @@ class TrainingDisplay:
         """A part of the work has begun, or has got on."""
         is_new = self._line.show(phase)
         self._left.see_phase(phase)
+        if phase.found and self._is_shown:
+            note(phase.found)
         is_known = phase.name in ("sampling", "gradient") and self._rewards
         # named once in a log: a night's is long enough
         if is_new and not is_known and self._is_shown and not self._is_live:
@@ -163,10 +165,8 @@ class TrainingDisplay:
             return drawn
         for name, value in self._facts(report):
             drawn.add_row(name, draw(value))
-        texts, are_right = report.example["completions"], report.example["is_right"]
-        for text, is_right in list(zip(texts, are_right, strict=True))[:_COMPLETIONS]:
-            mark = Text("✓ ", style="green") if is_right else Text("✗ ", style="red")
-            drawn.add_row("", mark + draw(_shorten(text)))
+        for line in _draw_completions(report.example):
+            drawn.add_row("", line)
         if report.warning:
             drawn.add_row("", draw(report.warning, style="yellow"))
         return drawn
@@ -187,20 +187,40 @@ class TrainingDisplay:
             ),
             ("KL from the base", "" if self._kl is None else f"{self._kl:.3f} nats"),
             ("problems with signal", f"{report.signal_groups} of {report.groups}"),
-            (
-                "most common answer",
-                f"{_shorten(report.commonest)!r}, "
-                f"{percent(report.commonest_share)} of completions",
-            ),
-            ("cut off", f"{report.truncated} completions"),
-            (
-                "speed",
-                f"{report.tokens / report.sampling_seconds:.0f} tokens/s sampled, "
-                f"{report.seconds:.1f} s per step, {report.peak_gb:.1f} GB at most",
-            ),
+            *self._sampling_facts(report),
             ("mean |z - 1|", f"{report.change:.4f}"),
             ("question", _shorten(report.example["question"])),
         ]
+
+    def _sampling_facts(self, report: "StepReport") -> list[tuple[str, str]]:
+        """Options are scored, not written: none is cut off."""
+        is_choice = "probabilities" in report.example
+        of, done = ("the policy", "scored") if is_choice else ("completions", "sampled")
+        answer = f"{_shorten(report.commonest)!r}, {percent(report.commonest_share)} of {of}"
+        cut_off = [("cut off", f"{report.truncated} completions")]
+        return [
+            ("most common answer", answer),
+            *([] if is_choice else cut_off),
+            (
+                "speed",
+                f"{report.tokens / report.sampling_seconds:.0f} tokens/s {done}, "
+                f"{report.seconds:.1f} s per step, {report.peak_gb:.1f} GB at most",
+            ),
+        ]
+
+
+def _draw_completions(example: dict[str, Any]) -> list[Text]:
+    """The first completions of the example; options with their probabilities."""
+    texts, are_right = example["completions"], example["is_right"]
+    shares = example.get("probabilities")
+    before = [f"{percent(share)} " for share in shares] if shares else [""] * len(texts)
+    lines = []
+    for share, text, is_right in list(zip(before, texts, are_right, strict=True))[
+        :_COMPLETIONS
+    ]:
+        mark = Text("✓ ", style="green") if is_right else Text("✗ ", style="red")
+        lines.append(mark + draw(share + _shorten(text)))
+    return lines
 
 
 def _shorten(text: str) -> str:

@@ -41,7 +41,8 @@ class TimeLeft:
         """A step is done."""
         self._phase, self._step = None, report.step
         self._steps.append(report.sampling_seconds + report.gradient_seconds)
-        self._sampled += self._config.prompts * self._config.group
+        is_choice = "probabilities" in report.example  # scored once, whatever the group
+        self._sampled += self._config.prompts * (1 if is_choice else self._config.group)
         self._sampling += report.sampling_seconds
 
     def seconds(self) -> float | None:

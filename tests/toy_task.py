@@ -42,9 +42,14 @@ class StartHigh:
     pays: bool = True
     rule: str = "1 for a high first token, else 0"
     worst_reward: float = 0.0
+    source: str = "made up"
+    file: str = ""
 
     def problems(self, split, n, seed=0):
         return [self._problem(f"{split} {i}") for i in range(n)]
+
+    def available(self, split, n):
+        return n
 
     def step(self, n, seed, balanced=True, progress=0.0):
         return [self._problem(f"train {seed} {i}") for i in range(n)]

@@ -226,7 +226,11 @@ def _route(
     alike, others = _keep_one_kind(known)
     labels = ", ".join(router.labels)
     unknown = [
-        PassedOver(name, f"expert {name!r}: the router knows {labels}. Train a router anew")
+        PassedOver(
+            name,
+            f"expert {name!r}: the router knows {labels}. Wear it by name (--expert), or train "
+            "a router that knows it",
+        )
         for name in experts
         if name not in known
     ]

@@ -6,7 +6,8 @@ bundled experts were made, nor what was measured before.
 
 from collections.abc import Callable, Iterator
 
-from . import decode, decompose, switch, train_step, two_pass
+from . import decode, decompose, programs, switch, train_step, two_pass
+from .measurement import DEFAULT_MODEL as DEFAULT_MODEL
 from .measurement import Measurement as Measurement
 
 SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
@@ -15,5 +16,12 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
     "decode": decode.measure,
     "two-pass": two_pass.measure,
     "train-step": train_step.measure,
+    "programs": programs.measure,
 }
 """Name of a suite → what measures it, given the number of runs of each side."""
+
+ON_ANY_MODEL: dict[str, Callable[[int, str], Iterator[Measurement]]] = {
+    "decode": decode.measure,
+    "train-step": train_step.measure,
+}
+"""The suites that take the name of a model, too."""

@@ -2,36 +2,33 @@
 not begin alike, beside mlx-lm's own batches.
 """
 
-import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from statistics import median
 
 import mlx.core as mx
 import mlx_lm
 from mlx_lm.generate import batch_generate
 
-from mlx_t2.experts import Library
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
 from mlx_t2.svf import Form, Scales
-from mlx_t2.tasks import other_questions
 
-from .measurement import Measurement
+from .gradient_pass import draw_scales
+from .measurement import DEFAULT_MODEL, Measurement
+from .questions import ask_questions
 
 _CONFIG = SamplingConfig(temperature=0, max_tokens=32)
 _ROWS = 32
 _QUESTION = {"role": "user", "content": "Tell me a long story about a sailor and the sea."}
 
 
-def measure(runs: int = 5) -> Iterator[Measurement]:
-    """Every row, one after another."""
-    model, plain = decompose(load()), load()
-    scales = Library().find("largest").scales
-    yield from _alone(model, plain, scales, runs)
-    yield from _experts(model, scales, runs)
+def measure(runs: int, model: str = DEFAULT_MODEL) -> Iterator[Measurement]:
+    """Each measurement as it is made, on the model of that name."""
+    worn, plain = decompose(load(model)), load(model)
+    scales = draw_scales(worn.shapes)
+    yield from _alone(worn, plain, scales, runs)
+    yield from _experts(worn, scales, runs)
     yield from _unlike(plain, runs)
 
 
@@ -82,8 +79,7 @@ def _experts(model: SVFModel, scales: Scales, runs: int) -> Iterator[Measurement
 def _unlike(model: SVFModel, runs: int) -> Iterator[Measurement]:
     """Prompts of unlike beginnings and lengths, from reading them to their last tokens."""
     for count in (8, 32):
-        source, questions = _questions(count)
-        prompts = [model.encode([{"role": "user", "content": q}]) for q in questions]
+        source, prompts = ask_questions(model, count)
         rates = _in_turn(
             lambda prompts=prompts: _whole_rate(lambda: _ours(model, prompts)),
             lambda prompts=prompts: _whole_rate(lambda: _theirs(model, prompts)),
@@ -91,19 +87,6 @@ def _unlike(model: SVFModel, runs: int) -> Iterator[Measurement]:
         )
         name = f"{count} prompts of unlike beginnings ({source})"
         yield Measurement(name, *rates, "mlx-lm's batch_generate", "tokens/s", "≥ 1.0")
-
-
-def _questions(count: int) -> tuple[str, list[str]]:
-    """What the questions are, and `count` of them: gsm8k's where a mirror of it is at hand,
-    else small talk, one to six lines of it.
-    """
-    folder = os.environ.get("MLX_T2_DATA")
-    mirror = Path(folder or "", "openai--gsm8k", "test.jsonl")
-    if folder and mirror.exists():
-        lines = mirror.read_text(encoding="utf-8").splitlines()[:count]
-        return "gsm8k", [json.loads(line)["question"] for line in lines]
-    said = [problem.messages[-1]["content"] for problem in other_questions("train", 6 * count)]
-    return "small talk", [" ".join(said[6 * k : 6 * k + 1 + k % 6]) for k in range(count)]
 
 
 def _ours(model: SVFModel, prompts: list[list[int]]) -> int:

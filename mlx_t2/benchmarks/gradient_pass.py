@@ -22,7 +22,8 @@ from mlx_t2.svf import ActsOn, Arrays, Scales, Shapes
 from mlx_t2.tasks import get_task
 from mlx_t2.training import policy_loss
 
-from .measurement import Measurement, interleave, peak_mb
+from .measurement import DEFAULT_MODEL, Measurement, interleave, peak_mb
+from .questions import ask_questions
 
 _LORA = {
     "rank": 8,
@@ -119,10 +120,22 @@ def difference(got: Arrays, expected: Arrays) -> float:
     return ratio
 
 
-def measure(runs: int) -> Iterator[Measurement]:
-    """Seconds, exactness and memory of the default model's gradient pass, 8 × 8 × 12 tokens."""
-    model = decompose(load())
-    batch, scales = _batch(model), draw_scales(model.shapes)
+def measure(runs: int, name: str = DEFAULT_MODEL) -> Iterator[Measurement]:
+    """Seconds and exactness of a gradient pass, 8 × 8 × 12 tokens, and of one over real prompts
+    that do not begin alike.
+    """
+    model = decompose(load(name))
+    title = "gradient pass, 8 problems × 8 × 12 tokens"
+    yield from _compare(model, title, _batch(model), runs)
+    source, prompts = ask_questions(model, 8)
+    title = f"gradient pass, 8 prompts of unlike beginnings ({source}) × 4 × 64 tokens"
+    vocabulary = model.tokenizer.vocab_size
+    yield from _compare(model, title, draw_batch(prompts, 4, 64, vocabulary), runs)
+
+
+def _compare(model: SVFModel, name: str, batch: Batch, runs: int) -> Iterator[Measurement]:
+    """The shared reading beside each row on its own: seconds, and the same gradient."""
+    scales = draw_scales(model.shapes)
     gradients: dict[str, Arrays] = {}
 
     def ours() -> None:
@@ -131,19 +144,26 @@ def measure(runs: int) -> Iterator[Measurement]:
     def other() -> None:
         gradients["other"] = separate_gradient(model, batch, scales)
 
-    name, against = "gradient pass, 8 problems × 8 × 12 tokens", "each row on its own"
-    yield Measurement(name, *interleave(ours, other, runs), against, target="≥ 3")
+    against, group = "each row on its own", len(batch.completions_P_G[0])
+    target = "≥ 3" if group == 8 else ""
+    yield Measurement(name, *interleave(ours, other, runs), against, target=target)
     error = difference(gradients["ours"], gradients["other"])
     yield Measurement(f"{name}, difference", error, None, against, "relative error", "≤ 1e-5")
-    if is_peak_known := sys.platform == "linux":  # a process's peak is read from /proc
-        mine, theirs = (peak_mb(f"{_THIS}\nrun = g.{side}()", "run()") for side in _SIDES)
-        against = "mlx-lm's LoRA and loss, same layers and rows"
-        yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
-    yield from _measure_kinds(model, runs, is_peak_known)
 
 
-def _measure_kinds(model: SVFModel, runs: int, is_peak_known: bool) -> Iterator[Measurement]:
+def measure_memory() -> Iterator[Measurement]:
+    """The peak of the default model's gradient pass, 8 × 8 × 12 tokens, beside LoRA's."""
+    if sys.platform != "linux":
+        return  # the peak of a process's memory is read from /proc
+    name = "gradient pass, 8 problems × 8 × 12 tokens"
+    mine, theirs = (peak_mb(f"{_THIS}\nrun = g.{side}()", "run()") for side in _SIDES)
+    against = "mlx-lm's LoRA and loss, same layers and rows"
+    yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
+
+
+def measure_kinds(runs: int) -> Iterator[Measurement]:
     """Acting on the answer alone beside acting on all, by the length of the prompts."""
+    model = decompose(load())
     scales, against = draw_scales(model.shapes), "acting on all"
     for length in PROMPT_LENGTHS:
         batch = batch_of_length(model, length)
@@ -157,7 +177,7 @@ def _measure_kinds(model: SVFModel, runs: int, is_peak_known: bool) -> Iterator[
         name = f"gradient pass, acting on the answer, 2 prompts of {length} tokens × 8 × 12"
         target = "≥ 3" if length == 256 else ""
         yield Measurement(name, *interleave(answer, everything, runs), against, target=target)
-        if is_peak_known:
+        if sys.platform == "linux":  # the peak of a process's memory is read from /proc
             mine, theirs = (
                 peak_mb(f"{_THIS}\nrun = g.prepare_kind({length}, {kind!r})", "run()")
                 for kind in ("answer", "all")

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+DEFAULT_MODEL = "smollm2-135m"
+"""The model that suites measure unless told another."""
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -18,7 +18,7 @@ from mlx_t2.tasks import get_task
 from mlx_t2.training import StepReport, TrainConfig, train
 
 from . import gradient_pass
-from .measurement import Measurement, interleave
+from .measurement import DEFAULT_MODEL, Measurement, interleave
 
 _NAME = "training step, 64 completions"
 _REFERENCE = "the reference's algorithm in PyTorch, 64 problems × 1"
@@ -26,9 +26,13 @@ _GRPO = "mlx-lm-lora's GRPO, LoRA rank 8, 8 problems × 8"
 _TARGET = "≥ 6"
 
 
-def measure(runs: int = 5) -> Iterator[Measurement]:
-    """Each measurement as it is made."""
-    yield from gradient_pass.measure(runs)
+def measure(runs: int, model: str = DEFAULT_MODEL) -> Iterator[Measurement]:
+    """Each measurement as it is made; the other trainers know the default model alone."""
+    yield from gradient_pass.measure(runs, model)
+    if model != DEFAULT_MODEL:
+        return
+    yield from gradient_pass.measure_memory()
+    yield from gradient_pass.measure_kinds(runs)
     yield _against_reference(runs)
     yield _against_grpo(runs)
 

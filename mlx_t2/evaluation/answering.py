@@ -1,40 +1,55 @@
 """Answer the problems of a task under a strategy. Knows no training, no files, no reports."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+
+import mlx.core as mx
+import numpy as np
 
 from mlx_t2.adaptation import Adapted, Strategy, naming_experts
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel, check_conversations
-from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
-from mlx_t2.svf import Form, Scales, stack_rows
+from mlx_t2.sampling import Rollout, SamplingConfig, finished_rollouts, rollouts
+from mlx_t2.svf import Scales, stack_rows
 from mlx_t2.tasks import Problem, Task, question_of
 
+from .items import GradedItem
 
-@dataclass(frozen=True)
-class GradedItem:
-    """One problem, answered and graded."""
+_PASSES = 4
+"""Batches of problems that one first pass is for, and that are then answered together."""
 
-    id: str
-    question: str
-    answer: str
-    """A right answer."""
-    completion: str
-    reward: float
-    is_right: bool
-    reason: str
-    """Why it is right or wrong, in a few words."""
-    is_finished: bool
-    """It ended by itself, not by the limit."""
-    label: str | None
-    """What the first pass chose."""
-    coefficients: dict[str, float]
-    """{expert: its share in the scales}; those missing have none."""
-    kind: str
-    """Class or position of the right answer."""
-    form: Form = "live"
-    """How the scales were worn."""
+Numbered = Sequence[tuple[int, Problem]]
+"""Problems with their places among all that are evaluated: samples are drawn by place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which problems are answered, and how."""
+
+    split: str = "test"
+    limit: int = 400
+    """Problems."""
+    seed: int = 0
+    """It orders the problems and draws the samples."""
+    samples: int = 1
+    """Answers to each problem."""
+    temperature: float = 0.0
+    """0 is greedy."""
+    batch: int = 64
+    """Answers decoded at a time."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.batch < 1 or self.samples < 1:
+            raise ConfigError(
+                f"evaluate: got limit {self.limit}, batch {self.batch} and samples "
+                f"{self.samples}, expected 1 or more"
+            )
+        if self.samples > 1 and not self.temperature > 0:
+            raise ConfigError(
+                f"evaluate: got {self.samples} samples at temperature {self.temperature:g}, "
+                "expected more than 0: greedy answers are all alike"
+            )
 
 
 def evaluate(
@@ -45,51 +60,150 @@ def evaluate(
     limit: int = 400,
     seed: int = 0,
     batch: int = 64,
+    samples: int = 1,
+    temperature: float = 0.0,
 ) -> Iterator[GradedItem]:
-    """Answer `limit` problems of a split greedily; yield them in order, batch by batch.
+    """Answer `limit` problems of a split, greedily unless told otherwise; yields them in the
+    task's order, each as soon as it and all before it are answered.
 
     Scales that are the same for all problems are worn from the first item to the last, folded
     where that pays. The model is the base model again when the iterator is exhausted or closed.
     """
-    if limit < 1 or batch < 1:
-        raise ConfigError(f"evaluate: got limit {limit} and batch {batch}, expected 1 or more")
-    problems = task.problems(split, limit, seed)
-    check_conversations(model, [problem.messages for problem in problems])
-    answer = _answer_fixed if strategy.is_fixed else _answer_adapted
-    with ExitStack() as worn:
-        if strategy.is_fixed:
-            scales = strategy.adapt([problems[0].messages])[0].scales
-            is_all = strategy.acts_on == "all"
-            longest = len(model.encode(problems[0].messages)) if is_all else 1
-            steps = -(-len(problems) // batch) * task.max_tokens
-            form = model.form_for(scales, len(problems) * longest, steps)
-            worn.enter_context(model.using(scales, form=form, acts_on=strategy.acts_on))
+    asked = Asked(
+        split=split,
+        limit=limit,
+        seed=seed,
+        samples=samples,
+        temperature=temperature,
+        batch=batch,
+    )
+    yield from evaluate_all(model, task, strategy, asked)
+
+
+def evaluate_all(
+    model: SVFModel, task: Task, strategy: Strategy, asked: Asked
+) -> Iterator[GradedItem]:
+    """`evaluate`, with its settings in one."""
+    problems = list(enumerate(task.problems(asked.split, asked.limit, asked.seed)))
+    waiting, due = {}, 0
+    for place, items in answer_problems(model, task, strategy, problems, asked):
+        waiting[place] = items
+        while due in waiting:
+            yield from waiting.pop(due)
+            due += 1
+
+
+def answer_problems(
+    model: SVFModel,
+    task: Task,
+    strategy: Strategy,
+    problems: Numbered,
+    asked: Asked,
+    fingerprint: str = "",
+) -> Iterator[tuple[int, list[GradedItem]]]:
+    """(place, the problem's items) as they are answered: the shorter, the sooner."""
+    check_conversations(model, [problem.messages for _, problem in problems])
+    work = _Work(model, task, strategy, asked, fingerprint)
+    for has_options in (False, True):
+        if part := [one for one in problems if bool(one[1].options) == has_options]:
+            yield from (work.answer_fixed if strategy.is_fixed else work.answer_adapted)(part)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all problems of an evaluation are answered by."""
+
+    model: SVFModel
+    task: Task
+    strategy: Strategy
+    asked: Asked
+    fingerprint: str
+
+    def answer_fixed(self, problems: Numbered) -> Iterator[tuple[int, list[GradedItem]]]:
+        """Answer all under one set of scales."""
+        model, batch, messages = self.model, self.asked.batch, problems[0][1].messages
+        adapted = self.strategy.adapt([messages])[0]
+        is_all = adapted.acts_on == "all"
+        tokens = len(problems) * (len(model.encode(messages)) if is_all else 1)
+        steps = -(-len(problems) * self.asked.samples // batch) * self.task.max_tokens
+        form = model.form_for(adapted.scales, tokens, steps)
+        worn = model.using(adapted.scales, form=form, acts_on=adapted.acts_on)
+        with worn, naming_experts(adapted):
+            for place, rollout in self._answer(problems):
+                yield place, self._items(adapted, rollout)
+
+    def answer_adapted(self, problems: Numbered) -> Iterator[tuple[int, list[GradedItem]]]:
+        """One first pass for many, then a second for each set that can share it. Options are
+        scored row by row under the scales of the rows, so all rows of a set are one batch.
+        """
+        step = self.asked.batch * (1 if problems[0][1].options else _PASSES)
+        for start in range(0, len(problems), step):
+            part = problems[start : start + step]
+            adapted = self.strategy.adapt([problem.messages for _, problem in part])
+            by_place = {place: one for (place, _), one in zip(part, adapted, strict=True)}
+            for rows, scales in _rows_alike([one.scales for one in adapted]):
+                worn = self.model.using(scales, acts_on=self.strategy.acts_on)
+                with worn, naming_experts(adapted[rows[0]]):
+                    for place, rollout in self._answer([part[row] for row in rows]):
+                        yield place, self._items(by_place[place], rollout)
+
+    def _answer(self, problems: Numbered) -> Iterator[tuple[int, Rollout]]:
+        """Answer under what is worn: options batch after batch, texts as rows that make room
+        for one another.
+        """
+        asked, batch = self.asked, self.asked.batch
+        drawing = SamplingConfig(
+            temperature=asked.temperature,
+            max_tokens=self.task.max_tokens,
+            seed=asked.seed,
+            max_rows=batch,
+        )
+        how = asked.samples, drawing
+        if not problems[0][1].options:
+            places, texts = zip(*problems, strict=True)
+            for i, rollout in finished_rollouts(self.model, self.task, texts, *how, places):
+                yield places[i], rollout
+            return
         for start in range(0, len(problems), batch):
-            yield from answer(model, task, strategy, problems[start : start + batch])
+            places, part = zip(*problems[start : start + batch], strict=True)
+            done = rollouts(self.model, self.task, part, *how, places)
+            yield from zip(places, done, strict=True)
 
-
-def _answer_fixed(
-    model: SVFModel, task: Task, strategy: Strategy, problems: Sequence[Problem]
-) -> list[GradedItem]:
-    """Answer under the scales that the model wears already."""
-    adapted = strategy.adapt([problem.messages for problem in problems])
-    with naming_experts(adapted[0]):
-        done = _rollouts(model, task, problems)
-    return [_grade_item(a, r, model.form) for a, r in zip(adapted, done, strict=True)]
-
-
-def _answer_adapted(
-    model: SVFModel, task: Task, strategy: Strategy, problems: Sequence[Problem]
-) -> list[GradedItem]:
-    """One first pass for all, then a second per set of problems that can share it."""
-    adapted = strategy.adapt([problem.messages for problem in problems])
-    graded: dict[int, GradedItem] = {}
-    for rows, scales in _rows_alike([a.scales for a in adapted]):
-        worn = model.using(scales, acts_on=strategy.acts_on)
-        with worn, naming_experts(adapted[rows[0]]):
-            done = _rollouts(model, task, [problems[row] for row in rows])
-        graded |= {row: _grade_item(adapted[row], r) for row, r in zip(rows, done, strict=True)}
-    return [graded[row] for row in range(len(problems))]
+    def _items(self, adapted: Adapted, rollout: Rollout) -> list[GradedItem]:
+        problem, asked = rollout.problem, self.asked
+        return [
+            GradedItem(
+                id=problem.id,
+                question=question_of(problem)["content"],
+                answer=problem.answer,
+                completion=completion.text,
+                reward=float(grade.reward),
+                is_right=grade.is_right,
+                reason=grade.reason,
+                is_finished=completion.is_finished,
+                label=adapted.label,
+                coefficients=dict(adapted.coefficients),
+                kind=problem.kind,
+                form=self.model.form,
+                is_strict=grade.is_strict,
+                is_lenient=grade.is_lenient,
+                prompt=problem.messages,
+                cluster=problem.cluster,
+                sample=sample,
+                samples=asked.samples,
+                temperature=asked.temperature,
+                max_tokens=self.task.max_tokens,
+                seed=asked.seed,
+                task=self.task.name,
+                split=asked.split,
+                model=self.model.name,
+                strategy=self.strategy.name,
+                fingerprint=self.fingerprint,
+            )
+            for sample, (completion, grade) in enumerate(
+                zip(rollout.completions, rollout.grades, strict=True)
+            )
+        ]
 
 
 def _rows_alike(scales: Sequence[Scales]) -> list[tuple[list[int], Scales]]:
@@ -107,24 +221,14 @@ def _rows_alike(scales: Sequence[Scales]) -> list[tuple[list[int], Scales]]:
     return [(rows, scales[rows[0]]) for rows in alike.values()]
 
 
-def _rollouts(model: SVFModel, task: Task, problems: Sequence[Problem]) -> list[Rollout]:
-    greedy = SamplingConfig(temperature=0, max_tokens=task.max_tokens)
-    return rollouts(model, task, problems, 1, greedy)
-
-
-def _grade_item(adapted: Adapted, rollout: Rollout, form: Form = "live") -> GradedItem:
-    completion, grade, problem = rollout.completions[0], rollout.grades[0], rollout.problem
-    return GradedItem(
-        id=problem.id,
-        question=question_of(problem)["content"],
-        answer=problem.answer,
-        completion=completion.text,
-        reward=float(grade.reward),
-        is_right=grade.is_right,
-        reason=grade.reason,
-        is_finished=completion.is_finished,
-        label=adapted.label,
-        coefficients=dict(adapted.coefficients),
-        kind=problem.kind,
-        form=form,
-    )
+def hash_weights(model: SVFModel, strategy: Strategy, first: Problem) -> str:
+    """What tells whether two evaluations had the same weights: the model's targeted ones, and
+    the scales of the first problem. Scales that are mixed anew for each request differ in their
+    last bits from run to run, so of those only the strategy's name is told apart.
+    """
+    digest = hashlib.sha256(model.fingerprint(model.targets or "mlp").encode())
+    (adapted,) = strategy.adapt([first.messages])
+    if strategy.is_fixed or adapted.label is not None:
+        for path, z in sorted(adapted.scales.items()):
+            digest.update(path.encode() + np.array(z.astype(mx.float32)).tobytes())
+    return digest.hexdigest()[:16]

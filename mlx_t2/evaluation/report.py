@@ -1,33 +1,50 @@
-"""Graded items → a report, a table, a comparison, a JSONL file and back. Knows no models."""
+"""Graded items → a report and tables. Knows no models and no files."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mlx_t2.errors import ConfigError, TaskDataError
-from mlx_t2.files import write_whole
+from mlx_t2.errors import ConfigError
 
-from .answering import GradedItem
-from .scores import Paired, bootstrap, mcnemar, wilson
+from .items import GradedItem
+from .scores import bootstrap_mean, clustered_wilson, pass_at
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The outcome of one evaluation."""
+    """The outcome of one evaluation. Shares are of all answers."""
 
     task: str
     model: str
     split: str
     n: int
+    """Problems."""
+    samples: int
+    """Answers to each problem."""
+    clusters: int
+    """Problems that share nothing, and sets of those that do."""
     correct: int
+    """Answers that are right: `accuracy` is their share."""
     accuracy: float
     interval: tuple[float, float]
-    """Wilson, 95 %."""
+    """Wilson, 95 %, clustered."""
+    strict: float
+    """Right, and in the form that was asked for."""
+    lenient: float
+    """Right, whatever the form and even if cut off."""
+    truncated: float
+    """Cut off by the limit."""
     seconds: float
     strategy: str
+    source: str = ""
+    """Where the problems are from."""
+    pass_at: dict[str, float] = field(default_factory=dict)
+    """{k: pass@k}, where there are several samples."""
+    pass_at_interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """{k: its 95 % bootstrap interval}, clusters drawn anew."""
+    sandbox: str | None = None
+    """The sandbox's level, where answers were run."""
 
     @classmethod
     def of(
@@ -39,26 +56,46 @@ class Report:
         split: str,
         seconds: float,
         strategy: str,
+        ks: Sequence[int] = (),
+        source: str = "",
+        sandbox: str | None = None,
     ) -> "Report":
-        """Counts, accuracy and interval of the items."""
+        """Counts, shares and intervals of the items.
+
+        ks: for pass@k; 1 and the number of samples where there are several and none is given.
+        Raises: ConfigError for no items, or k above the number of samples.
+        """
         if not items:
             raise ConfigError("report: got no items, expected at least one")
-        correct = sum(item.is_right for item in items)
+        shared, samples = [item.group for item in items], items[0].samples
+        ks = ks or ((1, samples) if samples > 1 else ())
+        at = {str(k): _pass_at(k, items) for k in ks}
+        correct, n = sum(item.is_right for item in items), len(items)
         return cls(
             task=task,
             model=model,
             split=split,
-            n=len(items),
+            n=n // samples,
+            samples=samples,
+            clusters=len(set(shared)),
             correct=correct,
-            accuracy=correct / len(items),
-            interval=wilson(correct, len(items)),
+            accuracy=correct / n,
+            interval=clustered_wilson([item.is_right for item in items], shared),
+            strict=sum(item.is_strict or False for item in items) / n,
+            lenient=sum(item.is_lenient or False for item in items) / n,
+            truncated=sum(not item.is_finished for item in items) / n,
             seconds=seconds,
             strategy=strategy,
+            source=source,
+            pass_at={k: share for k, (share, _) in at.items()},
+            pass_at_interval={k: bounds for k, (_, bounds) in at.items()},
+            sandbox=sandbox,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The keys that scripts rely on."""
-        return asdict(self) | {"interval": list(self.interval)}
+        """The keys that scripts rely on; those that say nothing here are left out."""
+        optional = ("pass_at", "pass_at_interval", "sandbox", "source")
+        return {k: v for k, v in asdict(self).items() if v or k not in optional}
 
 
 @dataclass(frozen=True)
@@ -74,17 +111,12 @@ class Share:
         return self.correct / self.n
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two evaluations of the same problems."""
-
-    n: int
-    before: float
-    """Accuracy of the first."""
-    after: float
-    paired: Paired
-    interval: tuple[float, float]
-    """Bootstrap interval of after − before, 95 %."""
+def _pass_at(k: int, items: Sequence[GradedItem]) -> tuple[float, tuple[float, float]]:
+    """pass@k over all problems, and its interval."""
+    groups = {item.id: item.group for item in items}
+    right = Counter(item.id for item in items if item.is_right)
+    chances = [pass_at(k, items[0].samples, right[id]) for id in groups]
+    return sum(chances) / len(chances), bootstrap_mean(chances, list(groups.values()))
 
 
 def by_kind(items: Sequence[GradedItem]) -> dict[str, Share]:
@@ -101,66 +133,3 @@ def commonest_answer(items: Sequence[GradedItem]) -> tuple[str, float]:
     """The completion given most often, and its share: near 1 where the model has collapsed."""
     answer, count = Counter(item.completion.strip() for item in items).most_common(1)[0]
     return answer, count / len(items)
-
-
-def compare(before: Sequence[GradedItem], after: Sequence[GradedItem]) -> Comparison:
-    """Pair two evaluations by problem. Raises ConfigError where the problems differ."""
-    first, second = ({item.id: item.is_right for item in items} for items in (before, after))
-    missing = first.keys() ^ second.keys()
-    if missing or not first:
-        raise ConfigError(
-            f"compare: got {len(first)} and {len(second)} problems, {len(missing)} of them "
-            f"only once ({', '.join(sorted(missing)[:3])}), expected the same. Evaluate with "
-            "equal split, limit and seed"
-        )
-    outcomes = list(first.values()), [second[id] for id in first]
-    n = len(first)
-    return Comparison(
-        n, sum(outcomes[0]) / n, sum(outcomes[1]) / n, mcnemar(*outcomes), bootstrap(*outcomes)
-    )
-
-
-def write_items(items: Iterable[GradedItem], path: Path | str) -> None:
-    """One JSON object per line, whole or not at all. Raises FileError where that fails."""
-    # ASCII alone: an answer may hold half of a surrogate pair, which UTF-8 has no bytes for.
-    write_whole(path, "".join(json.dumps(asdict(item)) + "\n" for item in items))
-
-
-def read_items(path: Path | str) -> list[GradedItem]:
-    """The items that `write_items` wrote. Raises TaskDataError naming each unusable line."""
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    except (OSError, ValueError) as error:
-        raise TaskDataError(f"{path}: the answers cannot be read ({error})") from error
-    names = [field.name for field in fields(GradedItem)]
-    items, faults = [], []
-    for number, line in enumerate(lines, 1):
-        try:
-            items.append(_item(json.loads(line)))
-        except (ValueError, TypeError, RecursionError) as error:
-            faults.append(f"line {number}: {error}")
-    if faults or not items:
-        raise TaskDataError(
-            f"{path}: expected lines with {', '.join(names)}\n"
-            + "\n".join(faults or ["got no line"])
-        )
-    return items
-
-
-_CHECKED = {
-    "id": (str, "text"),
-    "reward": (int | float, "a number"),
-    "is_right": (bool, "true or false"),
-}
-"""{field: (type, in words)} of what reports and comparisons read."""
-
-
-def _item(entry: Any) -> GradedItem:
-    """Raises TypeError for anything but the fields of an item."""
-    if not isinstance(entry, dict):
-        raise TypeError(f"got {entry!r}, expected an object")
-    for name, (kind, words) in _CHECKED.items():
-        if not isinstance(value := entry.get(name), kind):
-            raise TypeError(f"got {name} {value!r}, expected {words}")
-    return GradedItem(**entry)

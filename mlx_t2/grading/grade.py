@@ -104,6 +104,15 @@ class Grader:
     """The reward in words: "1 for the number alone, else 0"."""
     worst_reward: float = 0.0
     """The least that a wrong completion can earn."""
+    begin: Callable[[Sequence[Attempt]], Callable[[], list[Grade]]] | None = None
+    """Start grading and return at once; what it returns waits for the grades. For graders that
+    work outside this process, beside whatever is done meanwhile.
+    """
+    check: Callable[[str, Mapping[str, Any], str], None] = lambda answer, row, where: None
+    """Refuses a reference that no completion could equal: (answer, row, where it is).
+
+    Raises: TaskDataError.
+    """
 
 
 RIGHT = Grade(1.0, True, "right")

@@ -15,6 +15,7 @@ from .logprobs import completion_distributions as completion_distributions
 from .logprobs import completion_logprobs as completion_logprobs
 from .logprobs import last_hidden as last_hidden
 from .logprobs import score as score
+from .options import plan_options as plan_options
 from .recompute import recompute_blocks as recompute_blocks
 from .row_cache import merge_caches as merge_caches
 from .rows import Rows as Rows

@@ -17,7 +17,7 @@ from .row_cache import RowCache, batch_caches
 
 CHUNK = 2048
 """Columns that a prompt read alone is read in at a time, as mlx-lm does."""
-_PASS = 32
+PASS = 32
 """What a forward pass costs whatever it reads [tokens]."""
 
 
@@ -145,7 +145,7 @@ class _Batch:
         chosen = [prompts[i] for i in index]
         is_one = all(scales[i] is scales[index[0]] for i in index)
         shared, longest = common_prefix(chosen) if is_one else 0, max(map(len, chosen))
-        return cls(index, longest, _PASS + shared + len(index) * (longest - 1 - shared))
+        return cls(index, longest, PASS + shared + len(index) * (longest - 1 - shared))
 
 
 def _alike(prompts: Sequence[Sequence[int]], scales: Sequence[Scales]) -> list[list[int]]:

@@ -57,14 +57,17 @@ def build_bundle(runs: Path, workers: int = 2) -> Iterator[str]:
     yield from run_in_parallel(train_one, jobs, workers)
     chosen = {domain: _best_seed(runs, domain) for domain in DOMAINS}
     yield f"chosen on validation: {chosen}"
-    bundle = BUNDLED / MODEL
-    bundle.mkdir(parents=True, exist_ok=True)
+    made, bundle = _made(runs), BUNDLED / MODEL
+    for folder in (made, bundle):
+        folder.mkdir(parents=True, exist_ok=True)
     for domain, seed in chosen.items():
         expert = Expert.load(_folder(runs, domain, seed) / "expert.safetensors")
-        expert.save(bundle / f"{domain}.safetensors")
-    yield train_router(bundle)
+        expert.save(made / f"{domain}.safetensors")
+    yield train_router(made)
     yield from run_in_parallel(answer_one, _measurements(runs, chosen), workers)
     results = collect(runs, chosen)
+    for file in made.glob("*.safetensors"):
+        write_whole(bundle / file.name, file.read_bytes())
     write_whole(bundle / "results.json", json.dumps(results, indent=1) + "\n")
     yield f"wrote {bundle / 'results.json'}"
 
@@ -79,6 +82,11 @@ def run_in_parallel(work: Any, jobs: list[tuple], workers: int) -> Iterator[str]
     ) as pool:
         for done in [pool.submit(work, *job) for job in jobs]:
             yield done.result()
+
+
+def _made(runs: Path) -> Path:
+    """These experts and their router, without others that are bundled."""
+    return runs / "bundle"
 
 
 def _folder(runs: Path, domain: str, seed: int) -> Path:
@@ -139,7 +147,7 @@ def _measurements(runs: Path, chosen: dict[str, int]) -> list[tuple]:
 
 
 def _strategy(model: SVFModel, runs: Path, name: str) -> Strategy:
-    bundle = Library(BUNDLED / MODEL, bundled=None)
+    bundle = Library(_made(runs), bundled=None)
     if name in ADAPTATIONS:
         return prepare_strategy(model, bundle, adaptation=name).finish()
     if name == "average":

@@ -26,6 +26,7 @@ def render_results() -> str:
     bundles = [_read(path) for path in sorted(BUNDLED.glob("*/results.json"))]
     return RESULTS.fill(
         bundles="\n\n".join(map(_bundle_tables, bundles)),
+        arc=arc_section(_read(DATA / "arc.json")),
         study=study_section(_read(DATA / "study.json")),
         accuracy=_accuracy_table(_read(DATA / "accuracy.json")),
         speed=_speed_table(_read(DATA / "speed.json")),
@@ -76,6 +77,54 @@ def _strategy_cells(name: str, row: dict[str, Any], test: int) -> list[str]:
         *(percent(correct, test) for correct in row["by_domain"]),
         "" if name == "classifier" else "< 0.001" if p < 0.001 else f"{p:.2f}",
     ]
+
+
+# ARC by scored options
+
+
+def arc_section(arc: dict[str, Any]) -> str:
+    """The source of the numbers; one row per part and form of the prompt: accuracy of the base
+    model and of each seed; then each seed against the base model, problem by problem.
+    """
+    source = (
+        f"`{arc['command']}` on {arc['machine']}, commit {arc['commit']}, model "
+        f"{arc['model']}; rows: {'. '.join(dict.fromkeys(arc['sources'].values()))}."
+    )
+    groups: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+    for row in arc["rows"]:
+        key = (f"{row['task']} ({row['split']})", row["form"], str(row["n"]))
+        groups.setdefault(key, {})[row["name"]] = row
+    names = list(dict.fromkeys(row["name"] for row in arc["rows"]))
+    shares = join_table(
+        ("problems", "prompt", "n", *names),
+        [
+            [*key, *(_arc_share(rows.get(name), arc) for name in names)]
+            for key, rows in groups.items()
+        ],
+    )
+    pairs = join_table(
+        ("problems", "seed", "its prompt", "base model's prompt", "fixed", "broken", "p"),
+        [
+            [row["task"], row["name"], row["form"], form, *_pair_cells(pair)]
+            for row in arc["rows"]
+            for form, pair in row.get("against", {}).items()
+        ],
+    )
+    return f"{source}\n\n{shares}\n\nProblem by problem against the base model:\n\n{pairs}"
+
+
+def _arc_share(row: dict[str, Any] | None, arc: dict[str, Any]) -> str:
+    if row is None:
+        return NOT_RECORDED
+    share = percent(row["correct"], row["n"])
+    is_chosen = row["name"] == f"seed {arc['chosen']}"
+    return f"{f'**{share}**' if is_chosen else share} ({percent_interval(row['interval'])})"
+
+
+def _pair_cells(pair: dict[str, Any]) -> list[str]:
+    p = pair["p"]
+    shown = "< 1e-6" if p < 1e-6 else f"{p:.1g}" if p < 0.01 else f"{p:.2f}"
+    return [str(pair["fixed"]), str(pair["broken"]), shown]
 
 
 # What the settings are worth

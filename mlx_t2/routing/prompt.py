@@ -11,7 +11,7 @@ from jaxtyping import Float
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
 from mlx_t2.reading import BasePrompt, score
-from mlx_t2.tasks import OTHER, Message
+from mlx_t2.tasks import OTHER, Message, category_message
 
 from .router import Conversation, question_in
 
@@ -63,11 +63,7 @@ class PromptRouter:
 
 def category_prompt(labels: Sequence[str], question: str) -> list[Message]:
     """The chat prompt that asks for the category of `question`."""
-    categories = f"{', '.join(labels[:-1])} or {labels[-1]}"
-    return [
-        {"role": "system", "content": f"Classify the question. Answer {categories}."},
-        {"role": "user", "content": question},
-    ]
+    return [category_message(labels), {"role": "user", "content": question}]
 
 
 def whole_answer(model: SVFModel, label: str) -> list[int]:

@@ -1,7 +1,7 @@
 """Draw completions: many prompts at once, or one as a stream of text. Knows no rewards."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -43,6 +43,7 @@ def sample(
     config: SamplingConfig,
     group: int = 1,
     numbers: Sequence[int] | None = None,
+    on_end: Callable[[int, str], None] = lambda prompt, text: None,
 ) -> list[list[Completion]]:
     """`group` completions of every prompt, under the scales that the model wears.
 
@@ -53,9 +54,45 @@ def sample(
     numbers: of the prompts, 0, 1, … unless given. What is drawn depends on the seed, the
         prompt's number and which completion of it this is alone: a machine that samples some
         prompts of many gives each the number that it has among all.
+    on_end: told the place of the prompt and the text of each completion as it ends, while
+        others are drawn: what can be begun early is.
     Raises: ModelError for a prompt that the model cannot read; ScoresError where its scores
         are NaN or infinite.
     """
+    groups = _make_rows(model, prompts, config, group, numbers)
+    for row in _draw(model, prompts, groups, config):
+        on_end(row.number // group, model.decode(row.tokens))
+    return [[_completion(model, row) for row in rows] for rows in groups]
+
+
+def finished_completions(
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    config: SamplingConfig,
+    group: int = 1,
+    numbers: Sequence[int] | None = None,
+) -> Iterator[tuple[int, list[Completion]]]:
+    """What `sample` draws: (prompt, its completions) as soon as all of them have ended.
+
+    The scales worn at the first one have to be worn until the last.
+    """
+    groups = _make_rows(model, prompts, config, group, numbers)
+    going = [group] * len(groups)
+    for row in _draw(model, prompts, groups, config):
+        i = row.number // group
+        going[i] -= 1
+        if not going[i]:
+            yield i, [_completion(model, one) for one in groups[i]]
+
+
+def _make_rows(
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    config: SamplingConfig,
+    group: int,
+    numbers: Sequence[int] | None,
+) -> list[list[Row]]:
+    """`group` rows per prompt, numbered one after another."""
     check_tokens(model, prompts)
     numbers = range(len(prompts)) if numbers is None else numbers
     keys = row_keys(config.seed, [(i, k) for i in numbers for k in range(group)])
@@ -64,16 +101,26 @@ def sample(
         Row(i, key, fitted[i // group], model.worn, i // group, model.acts_on)
         for i, key in enumerate(keys)
     ]
-    groups = [rows[i : i + group] for i in range(0, len(rows), group)]
+    return [rows[i : i + group] for i in range(0, len(rows), group)]
+
+
+def _draw(
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    groups: Sequence[Sequence[Row]],
+    config: SamplingConfig,
+) -> Iterator[Row]:
+    """Draw all rows; yield each as it ends."""
+    count = sum(map(len, groups))
     batches = together(model, prompts)
-    mode = "single" if len(rows) == 1 and not model.has_rows else batching(model).mode
+    mode = "single" if count == 1 and not model.has_rows else batching(model).mode
     if mode == "padded":
-        _draw_together(model, prompts, groups, config.max_rows or len(rows))
-    else:
-        for batch in batches:
-            apart = _draw_alone if mode == "single" else _draw_equal
-            apart(model, [prompts[i] for i in batch], [groups[i] for i in batch], config)
-    return [[_completion(model, row) for row in group] for group in groups]
+        yield from _draw_together(model, prompts, groups, config.max_rows or count)
+        return
+    for batch in batches:
+        apart = _draw_alone if mode == "single" else _draw_equal
+        own = [groups[i] for i in batch]
+        yield from apart(model, [prompts[i] for i in batch], own, config)
 
 
 def _fit(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> SamplingConfig:
@@ -91,14 +138,13 @@ def _draw_together(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     max_rows: int,
-) -> None:
+) -> Iterator[Row]:
     """Rows of any length in one batch, those that are read together after one another."""
     engine = Engine(model, max_rows, _is_ahead())
     for batch in plan_prefill(prompts, [model.prompt_scales] * len(prompts)):
         for i in batch:
             engine.put(prompts[i], groups[i])
-    while engine.step():
-        pass
+    yield from _exhaust(engine.step)
 
 
 def _draw_equal(
@@ -106,7 +152,7 @@ def _draw_equal(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     config: SamplingConfig,
-) -> None:
+) -> Iterator[Row]:
     """Rows of equal length, `max_rows` after `max_rows`: one that joined would be shorter than
     those it joins.
     """
@@ -117,7 +163,7 @@ def _draw_equal(
         counts = Counter(i for i, _ in part)
         filled = prefill(model, [prompts[i] for i in counts])
         filled.repeat(list(counts.values()))
-        _drain(model, [row for _, row in part], filled.caches, filled.last)
+        yield from _drain(model, [row for _, row in part], filled.caches, filled.last)
 
 
 def _draw_alone(
@@ -125,20 +171,30 @@ def _draw_alone(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     _: SamplingConfig,
-) -> None:
+) -> Iterator[Row]:
     """One row after the other through mlx-lm's own caches, each prompt read once."""
     for prompt, group in zip(prompts, groups, strict=True):
         read = read_alone(model, prompt)
         mx.eval([cache.state for cache in read])  # once, not in the graph of every copy
         for row in group:
-            _drain(model, [row], deepcopy(list(read)), prompt[-1:])
+            yield from _drain(model, [row], deepcopy(list(read)), prompt[-1:])
 
 
-def _drain(model: SVFModel, rows: Sequence[Row], caches: list, last: Sequence[int]) -> None:
+def _drain(
+    model: SVFModel,
+    rows: Sequence[Row],
+    caches: list,
+    last: Sequence[int],
+) -> Iterator[Row]:
     decoder = Decoder(model, _is_ahead())
     decoder.join(rows, caches, last)
-    while decoder.step():
-        pass
+    yield from _exhaust(decoder.step)
+
+
+def _exhaust(step: Callable[[], Sequence[Row]]) -> Iterator[Row]:
+    """Draw until no row is left; yield each as it ends."""
+    while rows := step():
+        yield from (row for row in rows if row.finish_reason is not None)
 
 
 def _completion(model: SVFModel, row: Row) -> Completion:

@@ -2,9 +2,10 @@
 used for.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from mlx_t2.errors import TaskDataError
@@ -12,8 +13,10 @@ from mlx_t2.grading import Grade, cut_off, describe, read_number
 from mlx_t2.models import SVFModel
 from mlx_t2.tasks import Problem, Task
 
-from .completions import Completion, sample
-from .draw import SamplingConfig
+from .choices import Choice, score_options, wearing_rows, weigh
+from .completions import Completion, finished_completions, sample
+from .draw import SamplingConfig, row_keys, uniforms_at
+from .early_grading import EarlyGrading
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class Rollout:
     prompt: tuple[int, ...]
     completions: tuple[Completion, ...]
     grades: tuple[Grade, ...]
+    scores: tuple[float, ...] | None = None
+    """The score of each completion, where they are all of the problem's options, see `choices`;
+    None where they were drawn.
+    """
 
     @property
     def rewards(self) -> tuple[float, ...]:
@@ -39,34 +46,157 @@ def rollouts(
     config: SamplingConfig,
     numbers: Sequence[int] | None = None,
 ) -> list[Rollout]:
-    """`group` graded completions per problem.
+    """`group` graded completions per problem, drawn from the policy: of a problem with options
+    the one over its options, else the model's own.
 
     numbers: of the problems, see `sample`.
     Raises: what the task's grader raises; TaskDataError where there is not one grade for each
         completion, or one below the least that the task says it gives.
     """
+    return _rollouts(model, task, problems, group, config, numbers, _draw_options)
+
+
+def enumerate_rollouts(
+    model: SVFModel,
+    task: Task,
+    problems: Sequence[Problem],
+    group: int,
+    config: SamplingConfig,
+    numbers: Sequence[int] | None = None,
+) -> list[Rollout]:
+    """As `rollouts`, but a problem with options has each of them as a completion, once, with
+    its score, whatever the group: what an expectation over the policy needs.
+    """
+    return _rollouts(model, task, problems, group, config, numbers, _all_options)
+
+
+def _rollouts(
+    model: SVFModel,
+    task: Task,
+    problems: Sequence[Problem],
+    group: int,
+    config: SamplingConfig,
+    numbers: Sequence[int] | None,
+    choose: Callable[[Choice, int, SamplingConfig, int], "_Answers"],
+) -> list[Rollout]:
     prompts = [model.encode(problem.messages) for problem in problems]
-    completions_P_G = sample(model, prompts, config, group, numbers)
-    asked = [problem for problem in problems for _ in range(group)]
-    flat = [completion for completions in completions_P_G for completion in completions]
-    grades = grade_completions(task, list(zip(asked, flat, strict=True)))
+    numbers = range(len(problems)) if numbers is None else numbers
+    free = [i for i, problem in enumerate(problems) if not problem.options]
+    given = [i for i, problem in enumerate(problems) if problem.options]
+    answers: dict[int, _Answers] = {}
+    early = EarlyGrading(task)
+    if free:
+        with wearing_rows(model, free):
+            chosen, known = [prompts[i] for i in free], [numbers[i] for i in free]
+            drawn = sample(
+                *(model, chosen, config, group, known),
+                on_end=lambda i, text: early.begin(problems[free[i]], text),
+            )
+        answers |= {i: _Answers(tuple(own)) for i, own in zip(free, drawn, strict=True)}
+    if given:
+        options, names = [problems[i].options for i in given], [problems[i].id for i in given]
+        with wearing_rows(model, given):
+            choices = score_options(
+                model, [prompts[i] for i in given], options, names, config.max_rows
+            )
+        answers |= {
+            i: choose(choice, group, config, numbers[i])
+            for i, choice in zip(given, choices, strict=True)
+        }
+    asked = [(problems[i], one) for i in range(len(problems)) for one in answers[i].completions]
+    grades = iter(grade_completions(task, asked, early.grade))
     return [
-        Rollout(problem, tuple(prompt), tuple(completions), tuple(grades[i : i + group]))
-        for i, problem, prompt, completions in zip(
-            range(0, len(grades), group), problems, prompts, completions_P_G, strict=True
+        Rollout(
+            problems[i],
+            tuple(prompts[i]),
+            answers[i].completions,
+            tuple(next(grades) for _ in answers[i].completions),
+            answers[i].scores,
         )
+        for i in range(len(problems))
     ]
 
 
+def finished_rollouts(
+    model: SVFModel,
+    task: Task,
+    problems: Sequence[Problem],
+    group: int,
+    config: SamplingConfig,
+    numbers: Sequence[int] | None = None,
+    graded: int = 32,
+) -> Iterator[tuple[int, Rollout]]:
+    """What `rollouts` returns for problems without options: (problem, its rollout) as they end.
+    One that ends makes room for one that waits: none waits for the longest of a batch.
+
+    graded: problems that are graded at a time.
+    Raises: as `rollouts` does.
+    """
+    prompts = [model.encode(problem.messages) for problem in problems]
+    ended: list[tuple[int, list[Completion]]] = []
+    for one in finished_completions(model, prompts, config, group, numbers):
+        ended.append(one)
+        if len(ended) == graded:
+            yield from _grade_ended(task, problems, prompts, ended)
+            ended = []
+    yield from _grade_ended(task, problems, prompts, ended)
+
+
+def _grade_ended(
+    task: Task,
+    problems: Sequence[Problem],
+    prompts: Sequence[Sequence[int]],
+    ended: Sequence[tuple[int, list[Completion]]],
+) -> Iterator[tuple[int, Rollout]]:
+    attempts = [(problems[i], one) for i, completions in ended for one in completions]
+    grades = iter(grade_completions(task, attempts) if attempts else [])
+    for i, completions in ended:
+        earned = tuple(islice(grades, len(completions)))
+        yield i, Rollout(problems[i], tuple(prompts[i]), tuple(completions), earned)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The completions of one problem."""
+
+    completions: tuple[Completion, ...]
+    scores: tuple[float, ...] | None = None
+
+
+def _all_options(choice: Choice, group: int, config: SamplingConfig, number: int) -> _Answers:
+    every = tuple(_as_completion(choice, i) for i in range(len(choice.texts)))
+    return _Answers(every, choice.scores)
+
+
+def _draw_options(choice: Choice, group: int, config: SamplingConfig, number: int) -> _Answers:
+    """Some options, each drawn by a number of its own, as the tokens of a row are."""
+    if config.temperature == 0:
+        return _Answers((_as_completion(choice, choice.best),) * group)
+    keys = row_keys(config.seed, [(number, copy) for copy in range(group)])
+    uniforms: Any = uniforms_at(keys, [0] * group).tolist()
+    ends = list(accumulate(weigh(choice.scores, config.temperature)))
+    drawn = [bisect_right(ends, u * ends[-1]) for u in uniforms]
+    return _Answers(tuple(_as_completion(choice, min(i, len(ends) - 1)) for i in drawn))
+
+
+def _as_completion(choice: Choice, i: int) -> Completion:
+    """It ends where its text does: no limit cuts it off."""
+    return Completion(choice.tokens[i], choice.texts[i], is_finished=True)
+
+
 def grade_completions(
-    task: Task, attempts: Sequence[tuple[Problem, Completion]]
+    task: Task,
+    attempts: Sequence[tuple[Problem, Completion]],
+    ask: Callable[[Sequence[tuple[Problem, str]]], Any] | None = None,
 ) -> list[Grade]:
     """One grade per completion, in order. One that the limit ended has not answered: it is
     wrong and earns the least that a wrong answer can.
 
+    ask: gives the task's grades, where they were begun before.
     Raises: TaskDataError where the task gives anything else than a Grade for each completion.
     """
-    grades = _ask_grades(task, [(problem, completion.text) for problem, completion in attempts])
+    texts = [(problem, completion.text) for problem, completion in attempts]
+    grades = _ask_grades(task, texts, ask or task.grade)
     worst = read_number(task.worst_reward)
     if worst is None:
         raise TaskDataError(
@@ -85,13 +215,17 @@ def grade_completions(
     ]
 
 
-def _ask_grades(task: Task, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
+def _ask_grades(
+    task: Task,
+    attempts: Sequence[tuple[Problem, str]],
+    ask: Callable[[Sequence[tuple[Problem, str]]], Any],
+) -> list[Grade]:
     """The task's grades, as many as there are attempts. A task is other people's code: what it
     gives is looked at once, here, before anything is made of it.
     """
     where, n = task.name, len(attempts)
     try:
-        given: Any = task.grade(attempts)
+        given = ask(attempts)
     except TaskDataError as error:
         raise TaskDataError(f"{where}: one of {n} completions: {error}") from error
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):

@@ -4,12 +4,25 @@ Knows where questions come from, how they are worded and which completions are r
 know models, tokens or training: pure Python, without MLX.
 """
 
+from .checking import GradedExample as GradedExample
+from .checking import Verification as Verification
+from .checking import grade_examples as grade_examples
+from .checking import grade_one as grade_one
+from .checking import verify_all as verify_all
+from .checking import verify_references as verify_references
+from .cls import CLS as CLS
+from .cls import category_message as category_message
+from .cls import make_cls as make_cls
 from .dataset import DatasetTask as DatasetTask
 from .dataset import Row as Row
 from .generated import other_questions as other_questions
 from .generated import shared_prompt as shared_prompt
 from .registry import get_task as get_task
+from .registry import is_path as is_path
 from .registry import task_names as task_names
+from .source import read_rows as read_rows
+from .splitting import PublicSet as PublicSet
+from .task import ALL as ALL
 from .task import OTHER as OTHER
 from .task import SPLITS as SPLITS
 from .task import Message as Message

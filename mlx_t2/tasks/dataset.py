@@ -6,8 +6,9 @@ it as a question; everything else that a task needs is here, with its default.
 Does not know where rows are from, how they are graded, nor models.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import cycle, islice
 from random import Random
@@ -16,7 +17,17 @@ from typing import Any
 from mlx_t2.grading import Attempt, Grade, Grader
 
 from .balance import kinds_in_turn, pick_shuffled
-from .task import SPLITS, Message, Problem, Question, ask, bare_text, check_count, check_split
+from .task import (
+    ALL,
+    SPLITS,
+    Message,
+    Problem,
+    Question,
+    ask,
+    bare_text,
+    check_count,
+    check_split,
+)
 
 Row = Mapping[str, Any]
 
@@ -34,8 +45,14 @@ class DatasetTask:
     """A row in words, with its identity, right answer and kind."""
     grader: Grader
     max_tokens: int
+    source: str = "rows of one's own"
+    """Where the rows are from and how they were split, in a line."""
+    file: str = ""
+    """The task file of its maker, absolute; empty for a task that the program has."""
     prompt: tuple[Message, ...] = ()
     splits: tuple[str, ...] = SPLITS
+    has_all: bool = False
+    """Whether `rows` knows a split `all` too, which shares problems with the others."""
     extract: Callable[[str], str] = bare_text
     """What a completion answers, to notice when all answer alike."""
 
@@ -49,11 +66,13 @@ class DatasetTask:
 
     def problems(self, split: str, n: int, seed: int = 0) -> list[Problem]:
         """Kinds drawn at random: the accuracy on some estimates that on all."""
-        check_split(self.name, split)
         questions = self._questions(split)
         check_count(self.name, split, n, len(questions))
         order = Random(f"{self.name}/{split}/{seed}").sample(questions, len(questions))
         return [self._ask(question) for question in order[:n]]
+
+    def available(self, split: str, n: int) -> int:
+        return min(n, len(self._questions(split)))
 
     def step(
         self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
@@ -77,15 +96,35 @@ class DatasetTask:
     def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
         return self.grader.grade([Attempt(p.id, p.answer, text, p.row) for p, text in attempts])
 
+    def begin(
+        self, attempts: Sequence[tuple[Problem, str]]
+    ) -> Callable[[], list[Grade]] | None:
+        begin = self.grader.begin
+        return begin and begin([Attempt(p.id, p.answer, text, p.row) for p, text in attempts])
+
     def _ask(self, question: Question) -> Problem:
         return ask(question, self.prompt, self.domain)
 
     def _questions(self, split: str) -> list[Question]:
+        check_split(self.name, split, (*self.splits, *([ALL] if self.has_all else [])))
         if split not in self._read:
-            self._read[split] = [self.template(row) for row in self.rows(split)]
+            self._read[split] = _number([self.template(row) for row in self.rows(split)])
         return self._read[split]
 
     @cached_property
     def _read(self) -> dict[str, list[Question]]:
         """What has been read so far, by split."""
         return {}
+
+
+def _number(questions: Sequence[Question]) -> list[Question]:
+    """The questions with an identity each: what is asked again gets a number."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for question in questions:
+        seen[question.id] += 1
+        again = seen[question.id]
+        numbered.append(
+            question if again == 1 else replace(question, id=f"{question.id}-{again}")
+        )
+    return numbered

@@ -7,6 +7,7 @@ and selects its few-shot mixtures, on questions of the test sets.
 Does not know models or sampling.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -20,7 +21,17 @@ Message = dict[str, str]
 OTHER = "other"
 """The domain of what no expert answers: requests outside all domains. The base model does."""
 
+REFERENCE = "reference solution"
+"""Where a question's row keeps a whole right completion, the answer not being one; empty where
+none is known.
+"""
+
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
+
+ALL = "all"
+"""A split that some tasks have beside the others: every row of a published test part, for
+whoever never trained on any of it.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Question:
     """What it shares with other problems (a template, a passage); empty: nothing."""
     row: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """What it was made from, for graders that need more than the answer."""
+    before: tuple[Message, ...] = ()
+    """Earlier turns of its conversation."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,18 @@ class Task(Protocol):
     def description(self) -> str: ...
 
     @property
+    def source(self) -> str:
+        """Where its problems are from and how they were split, in a line. Whoever reports on
+        the task shows it, and the expert's file keeps it.
+        """
+        ...
+
+    @property
+    def file(self) -> str:
+        """The task file of its maker, absolute; empty for a task that the program has."""
+        ...
+
+    @property
     def splits(self) -> tuple[str, ...]: ...
 
     @property
@@ -107,6 +132,10 @@ class Task(Protocol):
         """
         ...
 
+    def available(self, split: str, n: int) -> int:
+        """n, or as many problems as the split has, if that is less."""
+        ...
+
     def step(
         self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
     ) -> list[Problem]:
@@ -134,7 +163,7 @@ class Task(Protocol):
 
 def ask(question: Question, prompt: Sequence[Message], domain: str) -> Problem:
     """The question as a problem, asked after the prompt's messages."""
-    messages = (*prompt, {"role": "user", "content": question.text})
+    messages = (*prompt, *question.before, {"role": "user", "content": question.text})
     return Problem(
         question.id,
         messages,
@@ -161,10 +190,21 @@ def bare_text(completion: str) -> str:
     return completion.strip().lower()
 
 
-def check_split(where: str, split: str) -> None:
+def name_question(task: str, *parts: str) -> str:
+    """An identity made of what is asked.
+
+    >>> name_question("gsm8k", "2 + 3?")
+    'gsm8k/c1f22f18a43e'
+    """
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return f"{task}/{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def check_split(where: str, split: str, known: Sequence[str] = SPLITS) -> None:
     """Raises: TaskDataError when there is no such split."""
-    if split not in SPLITS:
-        raise TaskDataError(f"{where}: unknown split {split!r}, expected one of {SPLITS}")
+    if split not in known:
+        expected = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
+        raise TaskDataError(f"{where}: unknown split {split!r}, expected {expected}")
 
 
 def check_count(where: str, split: str, n: int, most: int) -> None:

@@ -3,6 +3,7 @@
 A reward of None is left out: it has no advantage, and is in nobody's baseline.
 """
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -58,3 +59,53 @@ def overlong_penalty(length: int, longest: int, buffer: int) -> float:
     Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 13.
     """
     return -max(0, length - (longest - buffer)) / buffer if buffer else 0.0
+
+
+def of_options(
+    rewards_K: Sequence[float],
+    policy_K: Sequence[float],
+    base_K: Sequence[float] | None = None,
+    kl: float = 0.0,
+    is_forward: bool = True,
+) -> list[float]:
+    """The derivative of Σ_i π_i r_i − kl · KL by the score of each option, with π = softmax of
+    the scores; exactly zero where there is no penalty and all rewards agree.
+
+        A_i = π_i (r_i − Σ_j π_j r_j)        r_i − kl · log(π_i / π_base,i) in place of r_i
+                                             where the penalty is KL(π ‖ π_base),
+              less kl · (π_i − π_base,i)     where it is KL(π_base ‖ π)
+
+    Σ_i A_i ∇s_i = Σ_i π_i r_i ∇log π_i is REINFORCE with the expectation taken exactly: no
+    baseline makes a difference to it.
+
+    policy_K, base_K: log π and log π_base.
+    is_forward: which of the two divergences, as in the paper: KL(π ‖ π_base).
+
+    >>> of_options([1.0, 0.0], [math.log(0.5)] * 2)
+    [0.25, -0.25]
+    >>> of_options([0.0, 0.0], [math.log(0.5)] * 2)
+    [0.0, 0.0]
+    """
+    policy = [math.exp(log) for log in policy_K]
+    values = list(rewards_K)
+    if base_K is not None and is_forward:
+        values = [r - kl * (p - b) for r, p, b in zip(values, policy_K, base_K, strict=True)]
+    mean = math.fsum(p * value for p, value in zip(policy, values, strict=True))
+    is_even = len(set(values)) == 1  # exactly zero, whatever the sum rounds to
+    advantages = [
+        0.0 if is_even else p * (value - mean) for p, value in zip(policy, values, strict=True)
+    ]
+    if base_K is None or is_forward:
+        return advantages
+    return [
+        a - kl * (p - math.exp(b)) for a, p, b in zip(advantages, policy, base_K, strict=True)
+    ]
+
+
+def divergence_of_options(policy_K: Sequence[float], base_K: Sequence[float]) -> float:
+    """KL(π ‖ π_base) over options [nats], from their log-probabilities.
+
+    >>> divergence_of_options([math.log(0.5)] * 2, [math.log(0.5)] * 2)
+    0.0
+    """
+    return math.fsum(math.exp(p) * (p - b) for p, b in zip(policy_K, base_K, strict=True))

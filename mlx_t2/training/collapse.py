@@ -5,8 +5,7 @@ completions agree, and no baseline finds a gradient in them. The reward alone do
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 WINDOW = 3
@@ -21,8 +20,8 @@ _LITTLE_SIGNAL = 0.15
 class Signs:
     """What one step's completions were like."""
 
-    choices: Mapping[str, int]
-    """How often each class, position or text was chosen."""
+    choices: Mapping[str, float]
+    """How often each class, position or text was chosen; of options, how often expected."""
     wanted: Mapping[str, int]
     """How often each would have been right."""
     groups: int
@@ -39,7 +38,7 @@ class Signs:
     @property
     def commonest(self) -> tuple[str, float]:
         """The commonest choice, and its share."""
-        return _commonest(Counter(self.choices))
+        return _commonest(self.choices)
 
 
 def advise(recent: Sequence[Signs]) -> str | None:
@@ -47,8 +46,8 @@ def advise(recent: Sequence[Signs]) -> str | None:
     if len(recent) < WINDOW:
         return None
     last = recent[-WINDOW:]
-    choice, share = _commonest(sum((Counter(s.choices) for s in last), Counter()))
-    _, fair = _commonest(sum((Counter(s.wanted) for s in last), Counter()))
+    choice, share = _commonest(_add(s.choices for s in last))
+    _, fair = _commonest(_add(s.wanted for s in last))
     reward = sum(s.reward for s in last) / WINDOW
     signal = sum(s.signal_groups for s in last) / sum(s.groups for s in last)
     if share >= _COLLAPSED and share > fair + 0.3:
@@ -71,7 +70,15 @@ def advise(recent: Sequence[Signs]) -> str | None:
     )
 
 
-def _commonest(counts: Counter[str]) -> tuple[str, float]:
+def _add(counted: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for counts in counted:
+        for choice, n in counts.items():
+            total[choice] = total.get(choice, 0) + n
+    return total
+
+
+def _commonest(counts: Mapping[str, float]) -> tuple[str, float]:
     if not counts:
         return "", 0.0
     choice, n = max(sorted(counts.items()), key=lambda item: item[1])

@@ -91,6 +91,8 @@ class TrainConfig:
     """Most memory to plan for [GB]; the machine's by default."""
     rows: int | None = None
     """Completions per gradient pass; what fits by default. The gradient is the same."""
+    probe: bool = True
+    """Measure first, on 32 training problems, whether there is anything to learn."""
     checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, more time."""
 
@@ -153,8 +155,10 @@ def setting_types() -> dict[str, Any]:
 MOVE_WORK = ("rows", "memory_gb")
 """Settings of how much is done at once; the objective is the same."""
 
-MAY_CHANGE = (*MOVE_WORK, "steps", "patience")
-"""Settings that a resumed run may have otherwise: those, and when it is over."""
+MAY_CHANGE = (*MOVE_WORK, "steps", "patience", "probe")
+"""Settings that a resumed run may have otherwise: those, when it is over, and what comes before
+the first step.
+"""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "rloo": {},

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from mlx_t2.errors import CheckpointError, ConfigError
+from mlx_t2.tasks import Task
 
 from .config import MAY_CHANGE, PRESETS, TrainConfig, setting_types
 from .ranks import Ranks
@@ -27,29 +28,40 @@ _WORDS: dict[Any, str] = {
 
 
 def read_config(
-    flags: dict[str, Any], file: Path | None = None, resumed: Path | None = None
+    flags: dict[str, Any],
+    file: Path | None = None,
+    resumed: Path | None = None,
+    task: Task | None = None,
 ) -> TrainConfig:
     """The settings of a training: flags win over a YAML or JSON file, which wins over what the
     mode presets, which wins over the defaults.
 
     resumed: a run folder to go on with; its settings hold, and flags and file may only repeat
         them, but for memory_gb, rows, steps and patience.
+    task: where it has fewer held-out problems than the defaults ask for, all it has.
     Under `mlx.launch` the first machine's settings hold for all.
     Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a
     folder without a run, or one that another process trains in.
     """
-    return TrainConfig(**Ranks().from_first(_choose, flags, file, resumed))
+    return TrainConfig(**Ranks().from_first(_choose, flags, file, resumed, task))
 
 
-def _choose(flags: dict[str, Any], file: Path | None, resumed: Path | None) -> dict[str, Any]:
+def _choose(
+    flags: dict[str, Any], file: Path | None, resumed: Path | None, task: Task | None
+) -> dict[str, Any]:
     settings = (_read(file) if file else {}) | flags
     _check(settings, str(file or "flags"))
-    config = (
-        TrainConfig(**PRESETS.get(settings.get("mode", ""), {}) | settings)
-        if resumed is None
-        else _resume(resumed, settings)
-    )
+    if resumed is not None:
+        return dataclasses.asdict(_resume(resumed, settings))
+    held_out = _fit_held_out(task) if task is not None else {}
+    config = TrainConfig(**PRESETS.get(settings.get("mode", ""), {}) | held_out | settings)
     return dataclasses.asdict(config)
+
+
+def _fit_held_out(task: Task) -> dict[str, Any]:
+    """The defaults of how many held-out problems are answered, as far as the task has them."""
+    defaults = {"validation": TrainConfig.validation, "test": TrainConfig.test}
+    return {split: task.available(split, n) for split, n in defaults.items()}
 
 
 def _why(error: Exception) -> str:

@@ -8,14 +8,19 @@ it compiled for each of them for ever. Knows models and objectives; knows no tas
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 import mlx.core as mx
 
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import completion_distributions, completion_logprobs, recompute_blocks
+from mlx_t2.reading import (
+    completion_distributions,
+    completion_logprobs,
+    plan_options,
+    recompute_blocks,
+)
 from mlx_t2.svf import ActsOn, Arrays, Scales
 
 from .config import TrainConfig
@@ -33,6 +38,10 @@ class AdvantageGroup:
     prompt: Tokens
     completions: tuple[Tokens, ...]
     advantages: tuple[float, ...]
+    is_choice: bool = False
+    """The completions are options: each counts by the mean of its tokens' log-probabilities,
+    not by their sum, and the penalty is in the advantages.
+    """
 
     @property
     def has_signal(self) -> bool:
@@ -99,14 +108,20 @@ class Objective:
 
     def _loss(self, parameters: Arrays, part: list[AdvantageGroup]) -> mx.array:
         advantages = [
-            advantage
+            advantage / len(tokens) if group.is_choice else advantage
             for group in part
             for tokens, advantage in zip(group.completions, group.advantages, strict=True)
             for _ in tokens
         ]
-        return self._part_loss(
-            self.parametrisation.scales(parameters), part, mx.array(advantages)
-        )
+        part_loss = self._choice_loss if part[0].is_choice else self._part_loss
+        return part_loss(self.parametrisation.scales(parameters), part, mx.array(advantages))
+
+    def _choice_loss(
+        self, scales: Scales, part: list[AdvantageGroup], advantages: mx.array
+    ) -> mx.array:
+        """Options are scored at temperature 1, see `sampling.choices`."""
+        logprobs = self._read(completion_logprobs, part, scales, 1.0)
+        return policy_loss(logprobs, None, advantages, self._sequences, 0.0)
 
     def _sampled_loss(
         self, scales: Scales, part: list[AdvantageGroup], advantages: mx.array
@@ -152,18 +167,36 @@ class Objective:
         found: Any = mx.all(mx.isfinite(scores)).item()
         return found
 
-    def _read(self, read: Callable, part: list[AdvantageGroup], scales: Scales) -> mx.array:
+    def _read(
+        self,
+        read: Callable,
+        part: list[AdvantageGroup],
+        scales: Scales,
+        temperature: float | None = None,
+    ) -> mx.array:
         with self._model.using(scales, acts_on=self.acts_on):
             prompts, completions = [g.prompt for g in part], [g.completions for g in part]
-            return read(self._model, prompts, completions, self._temperature)
+            return read(self._model, prompts, completions, temperature or self._temperature)
 
 
 def cut_into_parts(
     groups: Sequence[AdvantageGroup], rows: int
 ) -> Iterator[list[AdvantageGroup]]:
     """Whole groups side by side while they have at most `rows` completions; larger groups
-    cut.
+    cut. Options and drawn completions are never in one part.
     """
+    drawn = [group for group in groups if not group.is_choice]
+    yield from _side_by_side(drawn, rows)
+    chosen = [piece for group in groups if group.is_choice for piece in _cut(group, rows)]
+    if chosen:
+        prompts, options = [g.prompt for g in chosen], [g.completions for g in chosen]
+        for part in plan_options(prompts, options, rows):
+            yield [chosen[i] for i in part]
+
+
+def _side_by_side(
+    groups: Sequence[AdvantageGroup], rows: int
+) -> Iterator[list[AdvantageGroup]]:
     held: list[AdvantageGroup] = []
     for piece in (piece for group in groups for piece in _cut(group, rows)):
         if held and sum(len(g.completions) for g in (*held, piece)) > rows:
@@ -177,4 +210,4 @@ def cut_into_parts(
 def _cut(group: AdvantageGroup, rows: int) -> Iterator[AdvantageGroup]:
     for start in range(0, len(group.completions), rows):
         at = slice(start, start + rows)
-        yield AdvantageGroup(group.prompt, group.completions[at], group.advantages[at])
+        yield replace(group, completions=group.completions[at], advantages=group.advantages[at])

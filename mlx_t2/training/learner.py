@@ -5,7 +5,7 @@ Knows models and tasks; knows no files and no evaluation.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -15,11 +15,25 @@ import mlx.optimizers as optim
 from mlx_t2.errors import ConfigError, TrainingError
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import Rollout, SamplingConfig, rollouts
+from mlx_t2.sampling import (
+    Rollout,
+    SamplingConfig,
+    enumerate_rollouts,
+    log_weigh,
+    score_options,
+)
 from mlx_t2.svf import Arrays, Scales, check_trainable
 from mlx_t2.tasks import Task
 
-from .advantages import Rewards, against_batch, by_group, overlong_penalty, without_baseline
+from .advantages import (
+    Rewards,
+    against_batch,
+    by_group,
+    divergence_of_options,
+    of_options,
+    overlong_penalty,
+    without_baseline,
+)
 from .checkpoint import State
 from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
@@ -105,6 +119,7 @@ class Learner:
         self.objective, self.limits = objective, limits
         self.optimizer = Optimizer(config)
         self._advantages = _ADVANTAGES[config.mode]
+        self._temperature = config.temperature or 1.0
         self._is_kl_in_reward = config.kl > 0 and config.kl_form == "k1"
 
     def scales(self, parameters: Arrays) -> Scales:
@@ -128,20 +143,53 @@ class Learner:
         )
         numbers, mine = self.ranks.mine(range(config.prompts)), self.ranks.mine(problems)
         with self.model.using(self.scales(state.parameters), acts_on=config.acts_on):
-            return rollouts(self.model, self.task, mine, config.group, sampling, numbers)
+            return enumerate_rollouts(
+                self.model, self.task, mine, config.group, sampling, numbers
+            )
 
     def measure_kl(self, state: State, sampled: Sequence[Rollout]) -> float:
         """An estimate of KL(policy ‖ base) of a whole completion [nats]: the mean log-ratio
-        over the first completions of every problem, drawn from the policy.
+        over the first completions of every problem, drawn from the policy; over options, the
+        divergence itself.
         """
-        mine = self._log_ratios(state, sampled, min(_MEASURED, self.config.group))
+        first = min(_MEASURED, self.config.group)
+        drawn = iter(self._log_ratios(state, [r for r in sampled if not r.scores], first))
+        bases = iter(self._base_policies(sampled))
+        mine = [
+            [divergence_of_options(self._policy(rollout.scores), next(bases))] * first
+            if rollout.scores
+            else next(drawn)
+            for rollout in sampled
+        ]
         ratios = list(chain.from_iterable(self.ranks.gather(mine)))
         return sum(ratios) / len(ratios)
+
+    def _policy(self, scores: Sequence[float]) -> list[float]:
+        """log π over options."""
+        return log_weigh(scores, self._temperature)
+
+    def _base_policies(self, sampled: Sequence[Rollout]) -> list[list[float]]:
+        """log π_base over the options of those that have some, in turn."""
+        return self.ranks.on_all(self._rate_by_base, [r for r in sampled if r.scores])
+
+    def _rate_by_base(self, chosen: Sequence[Rollout]) -> list[list[float]]:
+        if not chosen:
+            return []
+        with self.model.using({}):
+            choices = score_options(
+                self.model, [r.prompt for r in chosen], [r.problem.options for r in chosen]
+            )
+        return [self._policy(choice.scores) for choice in choices]
 
     def assign_advantages(
         self, state: State, sampled: Sequence[Rollout]
     ) -> list[AdvantageGroup]:
         """The completions with their advantages, which compare the rewards of all machines."""
+        drawn = iter(self._compare_drawn(state, [r for r in sampled if not r.scores]))
+        chosen = iter(self._weigh_options([r for r in sampled if r.scores]))
+        return [next(chosen) if rollout.scores else next(drawn) for rollout in sampled]
+
+    def _compare_drawn(self, state: State, sampled: Sequence[Rollout]) -> list[AdvantageGroup]:
         rewards = [self._shape_rewards(rollout) for rollout in sampled]
         if self._is_kl_in_reward:
             kl, ratios_P_G = self.config.kl, self._log_ratios(state, sampled, self.config.group)
@@ -151,6 +199,29 @@ class Learner:
             ]
         advantages = self.ranks.mine(self._advantages(self.ranks.gather(rewards)))
         return [_join(r, a) for r, a in zip(sampled, advantages, strict=True)]
+
+    def _weigh_options(self, sampled: Sequence[Rollout]) -> list[AdvantageGroup]:
+        """All options with their share in the gradient of the expected reward, less the
+        penalty. A problem counts as much as one whose completions were drawn, as a group.
+        """
+        config = self.config
+        kl, is_forward = config.kl, config.kl_form != "reference"
+        bases = self._base_policies(sampled) if kl else [None] * len(sampled)
+        size = config.group / self._temperature
+        groups = []
+        for rollout, base in zip(sampled, bases, strict=True):
+            assert rollout.scores is not None
+            policy = self._policy(rollout.scores)
+            advantages = of_options(self._count_rewards(rollout), policy, base, kl, is_forward)
+            group = _join(rollout, [size * advantage for advantage in advantages])
+            groups.append(replace(group, is_choice=True))
+        return groups
+
+    def _count_rewards(self, rollout: Rollout) -> list[float]:
+        """Rewards, ±1 in mode paper."""
+        if self.config.mode == "paper":
+            return [1.0 if grade.is_right else -1.0 for grade in rollout.grades]
+        return list(rollout.rewards)
 
     def _log_ratios(
         self, state: State, sampled: Sequence[Rollout], first: int
@@ -164,9 +235,7 @@ class Learner:
     def _shape_rewards(self, rollout: Rollout) -> Rewards:
         """Rewards, ±1 in mode paper, with the penalty for length; None for what is masked."""
         config, longest = self.config, self.task.max_tokens
-        rewards = rollout.rewards
-        if config.mode == "paper":
-            rewards = [1.0 if grade.is_right else -1.0 for grade in rollout.grades]
+        rewards = self._count_rewards(rollout)
         return [
             None
             if config.truncated == "masked" and not c.is_finished
@@ -179,7 +248,8 @@ class Learner:
 
         Raises: TrainingError for a loss, gradient or model that is NaN or infinite.
         """
-        used = [g for g in groups if g.has_signal or self.objective.is_penalised]
+        is_penalised = self.objective.is_penalised
+        used = [g for g in groups if g.has_signal or (is_penalised and not g.is_choice)]
         limit, step = self.limits.rows, state.step + 1
         mine = yield from self.ranks.watch_on_all(
             self.objective.watch_gradient(state.parameters, used, limit, step)

@@ -174,7 +174,7 @@ def _draw(run: Run, state: State) -> _Drawn:
     kl = learner.measure_kl(state, sampled) if run.is_evaluation(state.step + 1) else None
     mine = learner.assign_advantages(state, sampled)
     described = [
-        asdict(describe_group(run.task, rollout, group))
+        asdict(describe_group(run.task, rollout, group, run.config.temperature or 1.0))
         for rollout, group in zip(sampled, mine, strict=True)
     ]
     groups = [GradedGroup(**one) for one in run.ranks.gather(described)]

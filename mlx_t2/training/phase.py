@@ -23,6 +23,8 @@ class Phase:
     """Passes, completions or problems; 0 where they are not counted."""
     step: int = 0
     """The step that it belongs to; 0 before the first one and after the last."""
+    found: str = ""
+    """What it has found, in words, where that is worth a note."""
 
 
 Watched = Generator[Phase, None, T]

@@ -12,14 +12,15 @@ from mlx.utils import tree_flatten
 
 from mlx_t2 import blas
 from mlx_t2.models import SVFModel
-from mlx_t2.sampling import SamplingConfig, sample
+from mlx_t2.sampling import SamplingConfig, sample, score_options
 from mlx_t2.svf import Arrays
-from mlx_t2.tasks import Task
+from mlx_t2.tasks import Problem, Task
 
 from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
 from .learner import check_model, check_task, parametrise, start_scales
 from .phase import Phase, Watched, finish
+from .probe import PROBLEMS, SAMPLES
 from .row_limits import RowLimits, measure_costs, plan_memory
 
 
@@ -76,15 +77,24 @@ def _measure(
     objective, parameters = Objective(model, trained, config), trained.initial
     costs = yield from measure_costs(model, objective, parameters)
     memory = plan_memory(model, task, costs, config)
-    prompts = [model.encode(p.messages) for p in task.step(config.prompts, config.seed)]
+    problems = task.step(config.prompts, config.seed)
+    free = [model.encode(p.messages) for p in problems if not p.options]
+    given = [p for p in problems if p.options]
     yield Phase("timing sampling")
-    sampling = _time_sampling(model, prompts, task.max_tokens, config, memory.limits)
-    completions, rows = config.prompts * config.group, min(memory.limits.rows, config.group)
+    drawing = _time_sampling(model, free, task.max_tokens, config, memory.limits)
+    scoring, groups = _time_scoring(model, given)
     yield Phase("timing the gradient")
-    step = sampling + completions * _time_gradient(
-        objective, parameters, prompts[0], task.max_tokens, rows
-    )
-    evaluations = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
+    step = drawing + scoring + _time_gradient(objective, parameters, groups, memory.limits.rows)
+    if free:
+        rows = min(memory.limits.rows, config.group)
+        answers = ((1,) * task.max_tokens,) * rows
+        group = AdvantageGroup(tuple(free[0]), answers, (1.0,) * rows)
+        seconds = _time_gradient(objective, parameters, [group], rows)
+        step += len(free) * config.group * seconds / rows
+    answered = (config.steps // config.eval_every + 1) * config.validation + 2 * config.test
+    answering = (drawing / config.group + scoring) / config.prompts
+    probed = PROBLEMS if config.probe else 0
+    probing = (SAMPLES * drawing / config.group + scoring) / config.prompts
     return TrainPlan(
         weights=_total_bytes(model.network.parameters()),
         bases=model.basis_bytes,
@@ -94,9 +104,9 @@ def _measure(
         limit=memory.limit_bytes,
         rows=memory.limits.rows,
         decoded=memory.limits.decoded,
-        completions=completions,
+        completions=len(free) * config.group + sum(len(g.completions) for g in groups),
         step_seconds=step,
-        total_seconds=config.steps * step + sampling * evaluations / completions,
+        total_seconds=config.steps * step + answering * answered + probing * probed,
         threads=threads.count,
         threads_why=threads.why,
     )
@@ -108,16 +118,35 @@ def _total_bytes(tree: Any) -> int:
 
 
 def _time_gradient(
-    objective: Objective, parameters: Arrays, prompt: list[int], longest: int, rows: int
+    objective: Objective, parameters: Arrays, groups: list[AdvantageGroup], rows: int
 ) -> float:
-    """Seconds per completion in a gradient pass."""
-    group = AdvantageGroup(tuple(prompt), ((1,) * longest,) * rows, (1.0,) * rows)
+    """Seconds for the gradient of these groups."""
+    if not groups:
+        return 0.0
 
     def work() -> Any:
-        return objective.gradient(parameters, [group], rows)
+        return objective.gradient(parameters, groups, rows)
 
     work()  # warm
-    return _seconds(work) / rows
+    return _seconds(work)
+
+
+def _time_scoring(
+    model: SVFModel, problems: list[Problem]
+) -> tuple[float, list[AdvantageGroup]]:
+    """Seconds for the scores of all options, and the options as their gradient reads them."""
+    if not problems:
+        return 0.0, []
+    prompts = [model.encode(problem.messages) for problem in problems]
+
+    def work() -> Any:
+        return score_options(model, prompts, [problem.options for problem in problems])
+
+    groups = [
+        AdvantageGroup(tuple(prompt), choice.tokens, (1.0,) * len(choice.tokens), True)
+        for prompt, choice in zip(prompts, work(), strict=True)
+    ]
+    return _seconds(work), groups
 
 
 def _time_sampling(
@@ -128,6 +157,8 @@ def _time_sampling(
     limits: RowLimits,
 ) -> float:
     """Seconds for the completions of a step, from the time for two tokens and for four."""
+    if not prompts:
+        return 0.0
 
     def draw(tokens: int) -> Callable[[], Any]:
         drawing = SamplingConfig(

@@ -13,6 +13,7 @@ import mlx.core as mx
 
 from mlx_t2.errors import TrainingError
 from mlx_t2.models import SVFModel, memory_bytes
+from mlx_t2.sampling import encode_options
 from mlx_t2.svf import Arrays
 from mlx_t2.tasks import Task
 
@@ -61,9 +62,11 @@ class Costs:
         each = completion * self.completion_token + prompt * self.copied_token
         return _MARGIN * (self.fixed + prompts + rows * each)
 
-    def row_bytes(self, tokens: int) -> float:
-        """A row of that many tokens while it is decoded."""
-        return tokens * self.copied_token + self.scores
+    def row_bytes(self, tokens: int, scored: int = 1) -> float:
+        """A row of that many tokens while it is decoded; `scored` of them have scores at a
+        time.
+        """
+        return tokens * self.copied_token + scored * self.scores
 
 
 @dataclass(frozen=True)
@@ -102,30 +105,44 @@ def plan_memory(model: SVFModel, task: Task, costs: Costs, config: TrainConfig) 
     """
     mx.eval(model.network.parameters())
     limit, held = limit_bytes(config), mx.get_active_memory()
-    prompt, most = _longest_prompt(model, task, config), config.prompts * config.group
+    largest = find_largest(model, task, config)
+    group, prompt, completion = largest.group, largest.prompt, largest.completion
+    most = config.prompts * group
 
     def needed(rows: int) -> float:
-        return costs.pass_bytes(rows, config.group, prompt, task.max_tokens)
+        return costs.pass_bytes(rows, group, prompt, completion)
 
     least = config.rows or 1
     if held + needed(least) > limit:
         raise TrainingError(
             f"memory: {held / 1e9:.1f} GB for the model and {needed(least) / 1e9:.1f} GB "
-            f"for {least} completion(s) of {task.max_tokens} tokens at once, "
+            f"for {least} completion(s) of {completion} tokens at once, "
             f"available are {limit / 1e9:.1f} GB. Take a quantised or smaller model, fewer "
             "--targets, a lower --rank, --checkpointing, or fewer --rows"
         )
     rows = next(k for k in range(most, 0, -1) if k == 1 or held + needed(k) <= limit)
-    rows = rows // config.group * config.group if rows >= config.group else rows
+    rows = rows // group * group if rows >= group else rows
     rows = config.rows or rows
-    row = costs.row_bytes(prompt + task.max_tokens)
+    row = costs.row_bytes(prompt + completion, largest.scored)
     decoded = max(1, min(most, int((limit - held) / max(_MARGIN * row, 1))))
     return MemoryPlan(RowLimits(rows, decoded), int(needed(rows)), int(decoded * row), limit)
 
 
-def _longest_prompt(model: SVFModel, task: Task, config: TrainConfig) -> int:
-    """The most tokens [tokens] in the prompts of some steps at the beginning and at the end of
-    a training, which may differ.
+@dataclass(frozen=True)
+class Largest:
+    """The largest problem of a training, part by part; lengths in tokens."""
+
+    prompt: int
+    completion: int
+    group: int
+    """Completions: of a problem with options, these."""
+    scored: int
+    """Tokens of a completion that have scores at a time: of an option, all of them."""
+
+
+def find_largest(model: SVFModel, task: Task, config: TrainConfig) -> Largest:
+    """Looked for in some steps at the beginning and at the end of a training, which may
+    differ.
     """
     problems = [
         problem
@@ -133,7 +150,17 @@ def _longest_prompt(model: SVFModel, task: Task, config: TrainConfig) -> int:
         for step in (1, 2)
         for problem in task.step(config.prompts, config.seed + step, config.balanced, progress)
     ]
-    return max(len(model.encode(problem.messages)) for problem in problems)
+    prompt, completion, group, scored = 0, 0, 0, 1
+    for problem in problems:
+        tokens = model.encode(problem.messages)
+        prompt = max(prompt, len(tokens))
+        if problem.options:
+            longest = max(map(len, encode_options(model, tokens, problem.options)))
+            scored, completion = max(scored, longest), max(completion, longest)
+            group = max(group, len(problem.options))
+        else:
+            completion, group = max(completion, task.max_tokens), max(group, config.group)
+    return Largest(prompt, completion, group, scored)
 
 
 def limit_bytes(config: TrainConfig) -> int:

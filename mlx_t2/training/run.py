@@ -22,6 +22,7 @@ from .config import MOVE_WORK, TrainConfig
 from .gradient import Objective
 from .learner import Learner, check_model, parametrise, start_scales
 from .phase import Phase, Watched
+from .probe import watch_probe
 from .ranks import Ranks
 from .row_limits import RowLimits, find_row_limits, limit_bytes, smallest
 from .run_folder import RunFolder
@@ -50,6 +51,8 @@ class Run:
     """BLAS's, on each machine: with another number, sums are rounded otherwise."""
     model_name: str
     """What the model was called when the run began."""
+    signal: dict[str, Any] | None = None
+    """What there was to learn, see `probe`; None where that was not measured."""
 
     def settings(self) -> dict[str, Any]:
         """What config.json keeps."""
@@ -58,6 +61,7 @@ class Run:
             "fitted": vars(self.learner.limits),
             "blas_threads": list(self.threads),
             "form": "live",
+            "signal": self.signal,
         }
 
     def first_state(self) -> Watched[State]:
@@ -140,6 +144,7 @@ class Run:
             "steps": state.step,
             "skipped_steps": state.skipped,
         }
+        metrics |= {"signal": self.signal} if self.signal else {}
         longest = max(z.shape[-1] for z in state.best.values())
         is_full = self.config.rank is None or self.config.rank > longest
         init = self.config.init and name_of(Path(self.config.init))  # paths are the maker's own
@@ -153,7 +158,8 @@ class Run:
             task=self.task.name,
             seed=self.config.seed,
             config=dataclasses.asdict(self.config)
-            | {"init": init, "prompt": list(self.task.prompt)},
+            | {"init": init, "prompt": list(self.task.prompt), "source": self.task.source}
+            | ({"task_file": self.task.file} if self.task.file else {}),
             metrics=metrics | result,
             acts_on=self.config.acts_on,
         )
@@ -171,6 +177,10 @@ def start_run(
     ranks.on_first(folder.check_free)
     start = start_scales(model, config)
     run = yield from _make_run(model, task, config, ranks, folder, start, model.name)
+    if config.probe:
+        limits = run.learner.limits
+        signal = yield from watch_probe(model, start, task, config, ranks, limits)
+        run = dataclasses.replace(run, signal=signal.to_json())
     notes = ranks.on_first(folder.open, run.settings())
     return run, (yield from run.first_state()), notes or []
 
@@ -196,6 +206,8 @@ def resume_run(
     former = _former_limits(folder, config, stored)
     name = str(stored.get("model", model.name))
     run = yield from _make_run(model, task, config, ranks, folder, start, name, former)
+    signal = stored.get("signal")
+    run = dataclasses.replace(run, signal=signal if isinstance(signal, dict) else None)
     state, faults = found or ((yield from run.first_state()), [])
     notes += faults + _describe_extension(stored, config, state)
     if state.step < config.steps != stored.get("steps") and run.is_over(state):
@@ -295,7 +307,8 @@ def _take_threads(ranks: Ranks, stored: dict[str, Any]) -> list[str]:
 def _identity(model: SVFModel, task: Task, config: TrainConfig) -> dict[str, Any]:
     """What has to stay the same from the first step of a run to the last."""
     of_model = {"model": model.name, "fingerprint": model.fingerprint(config.targets)}
-    return of_model | {"task": task.name} | dataclasses.asdict(config)
+    of_task = {"task": task.name, "source": task.source, "rule": task.rule}
+    return of_model | of_task | dataclasses.asdict(config)
 
 
 def _former_limits(

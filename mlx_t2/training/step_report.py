@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlx_t2.sampling import Rollout
+from mlx_t2.sampling import Rollout, weigh
 from mlx_t2.tasks import Task, question_of
 
 from .collapse import Signs
@@ -82,15 +82,32 @@ class GradedGroup:
     """What each completion chose: a class, a position, or its text."""
     wanted: str
     """The choice that would have been right."""
+    probabilities: list[float] | None = None
+    """The policy over the completions, where they are all of the problem's options; None where
+    they were drawn.
+    """
+
+    @property
+    def weights(self) -> list[float]:
+        """What each completion counts for: drawn ones 1; options as much as if as many had been
+        drawn.
+        """
+        if self.probabilities is None:
+            return [1] * len(self.completions)
+        return [len(self.probabilities) * p for p in self.probabilities]
 
     def line(self, step: int) -> dict[str, Any]:
         """A line of samples.jsonl."""
-        left_out = ("has_signal", "tokens", "choices", "wanted")
+        left_out = ["has_signal", "tokens", "choices", "wanted"]
+        if self.probabilities is None:
+            left_out.append("probabilities")
         kept = {name: value for name, value in vars(self).items() if name not in left_out}
         return {"step": step} | kept
 
 
-def describe_group(task: Task, rollout: Rollout, group: AdvantageGroup) -> GradedGroup:
+def describe_group(
+    task: Task, rollout: Rollout, group: AdvantageGroup, temperature: float = 1.0
+) -> GradedGroup:
     """What is kept of a problem's completions once they have rewards and advantages."""
     problem, texts = rollout.problem, [c.text for c in rollout.completions]
     return GradedGroup(
@@ -105,16 +122,24 @@ def describe_group(task: Task, rollout: Rollout, group: AdvantageGroup) -> Grade
         tokens=sum(len(c.tokens) for c in rollout.completions),
         choices=[task.choice(problem, text) for text in texts],
         wanted=task.choice(problem, problem.answer),
+        probabilities=weigh(rollout.scores, temperature) if rollout.scores else None,
     )
 
 
 def find_signs(groups: Sequence[GradedGroup]) -> Signs:
     """What the completions of a step were like."""
-    rewards = [reward for group in groups for reward in group.rewards]
+    choices: dict[str, float] = {}
+    total, count = 0.0, 0.0
+    for group in groups:
+        for choice, reward, weight in zip(
+            group.choices, group.rewards, group.weights, strict=True
+        ):
+            choices[choice] = choices.get(choice, 0) + weight
+            total, count = total + weight * reward, count + weight
     return Signs(
-        choices=dict(Counter(choice for group in groups for choice in group.choices)),
+        choices=choices,
         wanted=dict(Counter(group.wanted for group in groups)),
         groups=len(groups),
         signal_groups=sum(group.has_signal for group in groups),
-        reward=sum(rewards) / len(rewards),
+        reward=total / count,
     )

@@ -121,6 +121,7 @@ CANNOT_BE_DONE = [  # command, what stderr says
 WRONG_USAGE = [  # command, what stderr says
     ("decompose tiny --precision half", "expected one of float64, float32"),
     ("bench speed", "expected one of decompose, switch"),
+    ("bench switch --model other", "expected a suite that takes another model"),
     ("nonsense", "No such command 'nonsense'"),
     ("tasks nonsense", "No such command 'nonsense'"),
     ("train", "Missing argument"),
@@ -165,7 +166,13 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(t2, furnished, line, te
     ran = t2(line)
     assert (ran.code, ran.stdout) == (1, "")
     assert text in ran.said
-    phases = ("loading ", "decomposing", "measuring memory")  # what was under way before
+    phases = (
+        "largest: ",
+        "loading ",
+        "decomposing",
+        "probing ",
+        "measuring memory",
+    )  # before it
     message = [line for line in ran.stderr.splitlines() if not line.startswith(phases)]
     assert len(message) <= 3
     assert "Traceback" not in ran.stderr

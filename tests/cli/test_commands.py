@@ -12,7 +12,7 @@ import pytest
 
 COMMANDS = [
     *("demo", "doctor", "decompose", "tasks", "train", "eval", "generate", "chat", "experts"),
-    *("export", "bench", "cache"),
+    *("export", "bench", "cache", "compare"),
 ]
 RUN = {
     ".lock",
@@ -176,8 +176,16 @@ def test_training_tells_what_came_of_it(trained):
     result = trained.result
     assert result.keys() == {
         *("task", "steps", "base_accuracy", "final_accuracy", "n_eval", "expert", "seconds"),
-        "skipped_steps",
+        *("skipped_steps", "signal"),
     }
+    assert result["signal"] == {
+        "problems": 32,
+        "samples": 8,
+        "pass_at": {"1": 0.0, "8": 0.0},
+        "varied": 0.0,
+        "verdict": "no signal",
+    }
+    assert "no signal: on 32 training problems the model is right in 0.0 %" in trained.said
     told = {key: result[key] for key in ("task", "steps", "n_eval", "expert", "skipped_steps")}
     assert told == {
         "task": "largest",
@@ -334,7 +342,7 @@ def test_every_strategy_is_evaluated(t2, trained, experts, tmp_path, flags, stra
     result = ran.result
     assert result.keys() == {
         *("task", "model", "split", "n", "correct", "accuracy", "interval", "seconds"),
-        "strategy",
+        *("strategy", "strict", "lenient", "truncated", "samples", "clusters", "source"),
     }
     assert (result["task"], result["model"]) == ("largest", "tiny")
     assert (result["split"], result["n"], result["correct"]) == ("test", 3, 0)

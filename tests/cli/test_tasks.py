@@ -11,7 +11,6 @@ def test_the_rule_shown_is_the_tasks_own(t2, monkeypatch):
     toy = StartHigh(rule="2 for the moon, -1 for cheese", worst_reward=-1.0)
     monkeypatch.setitem(registry._MAKERS, "toy", lambda: toy)
     told = " ".join(t2("tasks show toy --limit 1").stdout.split())
-    get_task.cache_clear()
     assert "the reward is 2 for the moon, -1 for cheese" in told
     assert "does not end within 6 tokens is wrong and earns -1" in told
 
@@ -29,7 +28,7 @@ def test_an_answers_file_says_what_was_right_and_why(t2, tmp_path):
     problems = get_task("largest").problems("test", 3)
     assert [item["answer"] for item in answered] == [problem.answer for problem in problems]
     for item in answered:
-        assert set(item) == {
+        assert set(item) >= {
             *("id", "question", "answer", "completion", "reward", "is_right", "reason"),
             *("is_finished", "label", "coefficients", "kind", "form"),
         }

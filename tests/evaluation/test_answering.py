@@ -2,101 +2,13 @@
 
 import mlx.core as mx
 import pytest
-from helpers import random_scales
+from even_length import ByQuestion, EvenLength, Everywhere, OfItsOwn
 
-from mlx_t2.adaptation import Adapted, Fixed
+from mlx_t2.adaptation import Fixed
 from mlx_t2.errors import ConfigError
 from mlx_t2.evaluation import evaluate
-from mlx_t2.grading import RIGHT, wrong
+from mlx_t2.grading import Grade
 from mlx_t2.sampling import SamplingConfig, sample
-from mlx_t2.tasks import Problem
-
-
-class EvenLength:
-    """Right is an answer of an even number of characters."""
-
-    name = domain = "even"
-    splits = ("test",)
-    max_tokens = 6
-    description = "answers of even length"
-    prompt = ()
-    rule = "1 for an even number of characters, else 0"
-    worst_reward = 0.0
-
-    def problems(self, split, n, seed=0):
-        return [
-            Problem(
-                id=f"even/{seed}-{i}",
-                messages=(
-                    {"role": "user", "content": "example"},
-                    {"role": "assistant", "content": "ok"},
-                    {"role": "user", "content": f"{'x' * (i % 5)} question {i * 7} of {split}"},
-                ),
-                answer="aa",
-                kind="abc"[i % 3],
-                domain="even",
-            )
-            for i in range(n)
-        ]
-
-    def choice(self, problem, completion):
-        return completion
-
-    def step(self, n, seed, balanced=True, progress=0.0):
-        return self.problems("train", n, seed)
-
-    def grade(self, attempts):
-        return [wrong("odd") if len(text) % 2 else RIGHT for _, text in attempts]
-
-
-class ByQuestion:
-    """Scales by the length of the question: the base model's, or one of a few experts'."""
-
-    name = "by question"
-    is_fixed = False
-
-    def __init__(self, model, distinct, acts_on="all"):
-        self.acts_on = acts_on
-        self.model = model
-        self.experts = [
-            {},
-            *(random_scales(model.shapes, seed, spread=0.5) for seed in range(1, distinct)),
-        ]
-
-    def adapt(self, conversations):
-        indices = [len(chat[-1]["content"]) % len(self.experts) for chat in conversations]
-        return [Adapted(self.experts[i], {str(i): 1.0} if i else {}, str(i)) for i in indices]
-
-
-class OfItsOwn:
-    """A mixture: new arrays for each conversation."""
-
-    name = "of its own"
-    is_fixed = False
-    acts_on = "all"
-
-    def __init__(self, model):
-        self.shapes = model.shapes
-
-    def adapt(self, conversations):
-        return [
-            Adapted(random_scales(self.shapes, len(chat[-1]["content"])), {"x": 0.5})
-            for chat in conversations
-        ]
-
-
-class Everywhere:
-    """The same scales for all."""
-
-    name = "everywhere"
-    is_fixed = True
-
-    def __init__(self, model, acts_on="all"):
-        self.acts_on = acts_on
-        self.scales = random_scales(model.shapes, 1, spread=0.5)
-
-    def adapt(self, conversations):
-        return [Adapted(self.scales, {"x": 1.0}, "x")] * len(conversations)
 
 
 def strategies(model):
@@ -165,6 +77,74 @@ def test_the_question_is_the_last_message_only(tiny_model):
     assert (item.id, item.question) == ("even/3-0", " question 0 of test")
 
 
-def test_nothing_to_do_is_an_error(tiny_model):
-    with pytest.raises(ConfigError, match="got limit 0 and batch 64"):
-        next(evaluate(tiny_model, EvenLength(), Fixed.base(), limit=0))
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"limit": 0}, "got limit 0, batch 64 and samples 1, expected 1 or more"),
+        ({"samples": 0}, "and samples 0, expected 1 or more"),
+        (
+            {"samples": 2},
+            "got 2 samples at temperature 0, expected more than 0: greedy",
+        ),
+    ],
+)
+def test_nothing_to_do_is_an_error(tiny_model, settings, fault):
+    with pytest.raises(ConfigError, match=fault):
+        next(evaluate(tiny_model, EvenLength(), Fixed.base(), **settings))
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_each_sample_is_the_one_that_its_problem_alone_would_get(tiny_model, index):
+    strategy, task = strategies(tiny_model)[index], EvenLength()
+    asked = {"limit": 7, "samples": 3, "temperature": 1.0, "seed": 5}
+    items = list(evaluate(tiny_model, task, strategy, batch=4, **asked))
+    assert [(item.id, item.sample) for item in items] == [
+        (problem.id, k) for problem in task.problems("test", 7, 5) for k in range(3)
+    ]
+    config = SamplingConfig(temperature=1.0, max_tokens=task.max_tokens, seed=5)
+    for place, problem in enumerate(task.problems("test", 7, 5)):
+        (adapted,) = strategy.adapt([problem.messages])
+        with tiny_model.using(adapted.scales):
+            prompt = tiny_model.encode(problem.messages)
+            (alone,) = sample(tiny_model, [prompt], config, 3, [place])
+        texts = [item.completion for item in items[3 * place : 3 * place + 3]]
+        assert texts == [completion.text for completion in alone]
+
+
+def test_an_item_says_what_it_was_made_by(tiny_model):
+    (item,) = evaluate(
+        tiny_model, EvenLength(), Everywhere(tiny_model), split="validation", limit=1, seed=3
+    )
+    assert (item.task, item.split, item.seed) == ("even", "validation", 3)
+    assert (item.model, item.strategy) == (tiny_model.name, "everywhere")
+    assert (item.samples, item.temperature, item.max_tokens) == (1, 0.0, 6)
+    assert item.prompt == EvenLength().problems("validation", 1, 3)[0].messages
+
+
+def test_verdicts_are_those_of_the_grade(tiny_model):
+    class Loose(EvenLength):
+        def grade(self, attempts):
+            return [Grade(0.5, True, "loose", is_strict=False) for _ in attempts]
+
+    items = list(evaluate(tiny_model, Loose(), Fixed.base(), limit=6))
+    for item in items:
+        assert item.is_strict is False
+        assert item.is_right == item.is_finished
+        assert item.is_lenient is True  # even where the limit cut it off
+
+
+def test_no_more_answers_are_decoded_at_a_time_than_the_batch_has_room_for(
+    tiny_model, monkeypatch
+):
+    from mlx_t2.sampling.rows import Decoder
+
+    most, join = [], Decoder.join
+
+    def watch(self, *args):
+        join(self, *args)
+        most.append(self.count)
+
+    monkeypatch.setattr(Decoder, "join", watch)
+    items = list(evaluate(tiny_model, EvenLength(), Fixed.base(), limit=30, batch=4))
+    assert len(items) == 30
+    assert max(most) == 4

@@ -46,7 +46,7 @@ CASES: list[Case] = [
     *(
         Case(kind=_SILENT, words=f"{_TRAIN} {flags}", code=0, said=said, printed=printed)
         for flags, said, printed in (
-            ("--test 3", "measuring memory validation before, 3 problems sampling, step 1", ""),
+            ("--test 3", "measuring memory probing for a signal", ""),
             ("--test 3", "test before, 3 problems test after, 3 problems", "expert: new/"),
             ("--test 0 --dry-run", "measuring memory timing sampling timing the gradient", ""),
             ("--test 0", "next: t2 eval largest --expert new/expert.safetensors --model", ""),

@@ -1,6 +1,5 @@
 """Grading expressions: what is the same, what is refused, and that nothing gets out."""
 
-import json
 import re
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 
 from mlx_t2.errors import SandboxError
 from mlx_t2.grading import RIGHT, Attempt, wrong
-from mlx_t2.sandbox import SandboxResult
 from mlx_t2.tasks import get_task
 from mlx_t2.tasks.generated import expressions
 from mlx_t2.tasks.generated.expressions import grade_expressions, is_allowed
@@ -141,7 +139,7 @@ def test_tampering_earns_nothing(text):
     "text", ["n**9", "xs.pop()", "open('a')", "xs.__len__()", "1000", "'%9d' % n"]
 )
 def test_what_is_not_listed_never_runs(text, monkeypatch):
-    monkeypatch.setattr(expressions, "run_python", forbidden)
+    monkeypatch.setattr(expressions, "run_programs", forbidden)
     assert not is_allowed(text)
     assert grade("n > 5", text) == wrong("not an allowed expression")
 
@@ -182,6 +180,11 @@ def test_a_long_value_is_shortened_in_the_reason():
     assert re.fullmatch(r"got \[.{38}…, expected \[.{38}…", grade("xs", "sorted(xs)").reason)
 
 
+def test_a_value_that_is_too_large_to_carry_is_wrong():
+    found = grade("sum(xs)", "xs * 99 * 99")
+    assert re.fullmatch(r"got <a value of over 1 MB>, expected -?\d+", found.reason)
+
+
 @given(st.text() | st.lists(st.sampled_from(TOKENS)).map("".join))
 def test_any_text_can_be_refused(text):
     assert is_allowed(text) in (True, False)
@@ -207,10 +210,10 @@ def attempts(*texts, answer="sum(xs)"):
 
 
 def altered(monkeypatch, change):
-    """The worker with a line before its functions."""
-    worker = expressions._WORKER.replace("def late", f"{change}\ndef late")
-    worker = worker.replace("ITIMER_VIRTUAL, 1.0", "ITIMER_VIRTUAL, 0.2")
-    monkeypatch.setattr(expressions, "_WORKER", worker)
+    """The program around the expressions with a line before its functions."""
+    source = expressions._SOURCE.replace("def late", f"{change}\ndef late")
+    source = source.replace("ITIMER_VIRTUAL, 1.0", "ITIMER_VIRTUAL, 0.2")
+    monkeypatch.setattr(expressions, "_SOURCE", source)
 
 
 def test_a_hanging_item_does_not_cost_its_neighbours(monkeypatch):
@@ -227,10 +230,13 @@ def test_an_item_that_kills_the_process_does_not_cost_its_neighbours(monkeypatch
     assert grades == [RIGHT, wrong("gave no value"), RIGHT]
 
 
-@pytest.mark.parametrize("fault", ["raise OSError('no room')", "import os; os._exit(3)"])
-def test_a_grader_that_does_not_start_raises_and_grades_nothing(monkeypatch, fault):
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("raise OSError('no room')", "OSError: no room"), ("import os; os._exit(3)", r".*exit 3")],
+)
+def test_answers_that_do_not_run_raise_and_grade_nothing(monkeypatch, fault, reason):
     altered(monkeypatch, fault)
-    with pytest.raises(SandboxError, match=r"the grader did not start .*\(exit [13]\)"):
+    with pytest.raises(SandboxError, match=rf"the answers have no values at .*\({reason}"):
         grade("sum(xs)", "max(xs)")
 
 
@@ -241,41 +247,39 @@ def test_an_answer_without_a_value_is_no_fault_of_the_completion(monkeypatch, fa
         grade("sum(xs)", "max(xs)")
 
 
-def said(*lines):
-    """A sandbox that prints these lines, {nonce} filled in."""
+def count_programs(monkeypatch) -> list[int]:
+    """The numbers of calls of the programs that are run from now on."""
+    sizes = []
 
-    def run(source, *, stdin, **limits):
-        nonce = json.loads(stdin)["nonce"]
-        text = "".join(line.format(nonce=nonce) for line in lines)
-        return SandboxResult(text, "", 0, False, "rlimits")
+    def counted(programs, **settings):
+        sizes.extend(len(program.calls) for program in programs)
+        return run(programs, **settings)
 
-    return run
-
-
-def test_a_verdict_without_the_nonce_is_not_believed(monkeypatch):
-    forged = said("{nonce} []\n", '[0, "equal", "", ""]\n', ' deadbeef [0, "equal", "", ""]\n')
-    monkeypatch.setattr(expressions, "run_python", forged)
-    assert not equal("sum(xs)", "max(xs)")
-
-
-def test_a_verdict_that_is_cut_short_is_none(monkeypatch):
-    monkeypatch.setattr(expressions, "run_python", said("{nonce} []\n", '{nonce} [0, "eq'))
-    assert grade("sum(xs)", "max(xs)") == wrong("gave no value")
+    run = expressions.run_programs
+    monkeypatch.setattr(expressions, "run_programs", counted)
+    return sizes
 
 
 def test_equal_attempts_are_run_once(monkeypatch):
-    sizes = []
-
-    def counted(source, *, stdin, **limits):
-        sizes.append(len(json.loads(stdin)["items"]))
-        return run(source, stdin=stdin, **limits)
-
-    run = expressions.run_python
-    monkeypatch.setattr(expressions, "run_python", counted)
+    sizes = count_programs(monkeypatch)
     assert grade_expressions(attempts("sum(xs)") * 50) == [RIGHT] * 50
-    assert sizes == [1]
+    assert sizes == [1, 1]  # the answer, the completion
+
+
+def test_the_answers_are_not_in_the_program_of_the_completions(monkeypatch):
+    seen = []
+
+    def spied(programs, **settings):
+        seen.extend(programs)
+        return run(programs, **settings)
+
+    run = expressions.run_programs
+    monkeypatch.setattr(expressions, "run_programs", spied)
+    assert grade("max(xs)", "sorted(xs)[-1]").is_right
+    assert ["max(xs)" in program.calls[0] for program in seen] == [True, False]
+    assert ["sorted(xs)" in program.calls[0] for program in seen] == [False, True]
 
 
 def test_no_attempts_need_no_sandbox(monkeypatch):
-    monkeypatch.setattr(expressions, "run_python", forbidden)
+    monkeypatch.setattr(expressions, "run_programs", forbidden)
     assert grade_expressions([]) == []

@@ -11,12 +11,14 @@ from toy_task import StartHigh
 from mlx_t2.errors import TaskDataError
 from mlx_t2.grading import RIGHT, wrong
 from mlx_t2.tasks import SPLITS, get_task, question_of, registry, shared_prompt, task_names
+from mlx_t2.tasks.generated import generated_tasks
 from mlx_t2.tasks.generated.domain import split_of
 from mlx_t2.tasks.generated.kind import nouns_of
 from mlx_t2.tasks.generated.largest import _triples
 from mlx_t2.tasks.generated.words import LISTS, NOUNS, NUMBERS, STRINGS
 
 DOMAINS = ("largest", "expression", "kind")
+GENERATED = sorted(generated_tasks())
 CHANCE = {"largest": 1 / 3, "expression": 1 / 20, "kind": 1 / 7}
 
 
@@ -31,9 +33,8 @@ def score(task, problems, completion):
 
 def test_every_domain_is_asked_behind_four_choices_of_prompts():
     endings = ("", "-shared", "-both", "-curriculum")
-    assert set(task_names()) == {
-        f"{domain}{ending}" for domain in DOMAINS for ending in endings
-    }
+    assert set(GENERATED) == {f"{domain}{ending}" for domain in DOMAINS for ending in endings}
+    assert set(GENERATED) <= set(task_names())
     assert all(get_task(name).name == name for name in task_names())
 
 
@@ -42,9 +43,8 @@ def test_a_task_is_made_when_it_is_first_asked_for(monkeypatch):
     monkeypatch.setitem(registry._MAKERS, "toy", lambda: made.append(0) or StartHigh())
     assert "toy" in task_names()
     assert made == []
-    assert get_task("toy") is get_task("toy")
+    assert get_task("toy").name == "start-high"
     assert made == [0]
-    get_task.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_example_words_are_never_asked():
     assert not any((11, 14, 20) in triples for triples in _triples().values())
 
 
-@pytest.mark.parametrize("name", task_names())
+@pytest.mark.parametrize("name", GENERATED)
 def test_every_reference_answer_earns_the_reward(name):
     task = get_task(name)
     for split in SPLITS:
@@ -138,7 +138,7 @@ def test_every_reference_answer_earns_the_reward(name):
         assert score(task, problems, lambda p: f" {p.answer}\n") == 1.0
 
 
-@pytest.mark.parametrize("name", task_names())
+@pytest.mark.parametrize("name", GENERATED)
 def test_problems_depend_on_the_seed_alone(name):
     task = get_task(name)
     assert task.problems("test", 40, seed=3) == task.problems("test", 40, seed=3)
@@ -147,7 +147,7 @@ def test_problems_depend_on_the_seed_alone(name):
     assert task.step(8, seed=3) != task.step(8, seed=4)
 
 
-@pytest.mark.parametrize("name", task_names())
+@pytest.mark.parametrize("name", GENERATED)
 def test_fewer_problems_are_the_first_of_more(name):
     task = get_task(name)
     few, many = task.problems("test", 40), task.problems("test", 100)
@@ -230,7 +230,7 @@ def test_a_choice_is_a_position_in_largest_and_the_text_elsewhere():
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.sampled_from(task_names()), st.integers(1, 40), st.integers(0, 10**6))
+@given(st.sampled_from(GENERATED), st.integers(1, 40), st.integers(0, 10**6))
 def test_a_step_is_balanced_over_kinds(name, n, seed):
     task = get_task(name)
     counts = Counter(p.kind for p in task.step(n, seed))
@@ -254,7 +254,7 @@ def is_for_training(problem):
         "kind": lambda: text.split()[-1],
         "expression": lambda: text,
     }
-    salt = get_task(problem.domain).source.salt
+    salt = get_task(problem.domain).asker.salt
     return split_of(salt, identities[problem.domain]()) == "train"
 
 

@@ -20,10 +20,10 @@ def test_every_part_of_the_work_is_named(model, tmp_path):
     found = names(watch_training(model, StartHigh(), CONFIG, tmp_path / "run"))
     assert found[:5] == [
         "measuring memory",
+        "probing for a signal",
         "validation before",
         "sampling",
         "gradient",
-        "step 1",
     ]
     at = found.index("step 2")
     assert found[at - 3 : at] == ["sampling", "gradient", "validation"]

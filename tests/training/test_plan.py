@@ -80,7 +80,7 @@ def test_memory_that_mlx_does_not_get_is_one_clear_error(model, tmp_path, monkey
     def refused(*_: object):
         raise RuntimeError("[malloc] Unable to allocate 9 bytes")
 
-    monkeypatch.setattr("mlx_t2.training.learner.rollouts", refused)
+    monkeypatch.setattr("mlx_t2.training.learner.enumerate_rollouts", refused)
     with pytest.raises(TrainingError, match=r"memory: MLX got none .* --resume"):
         next(running)
 

@@ -62,7 +62,11 @@ def _questions(split: str) -> dict[str, list[Question]]:
         texts = [(question.format(v=v, c=c), v, c) for v in names for c in constants]
         pools[kind] = [
             Question(
-                f"expression/{text.replace(' ', '-')}", text, answer.format(v=v, c=c), kind
+                f"expression/{text.replace(' ', '-')}",
+                text,
+                answer.format(v=v, c=c),
+                kind,
+                cluster=f"expression/{kind}",
             )
             for text, v, c in texts
             if split_of(_SALT, text) == split

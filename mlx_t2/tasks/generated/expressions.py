@@ -3,7 +3,7 @@
 An expression is first parsed and must consist of listed nodes, names, methods and builtins,
 with small constants: arithmetic, indexing and calls on the bound variables, nothing that
 reaches a file, an attribute of a class or an unbounded computation. What passes runs in the
-sandbox. The list admits no input or output, so the sandbox level `rlimits` is enough here.
+sandbox. The list admits no input or output, so any level of the sandbox is enough here.
 
 Value and type have to agree on three environments. Each name's value depends on the question
 alone; a number is once equal to, once above and once below the constant of the question, which
@@ -13,9 +13,7 @@ Does not know how the questions are worded.
 """
 
 import ast
-import json
 import re
-import secrets
 import warnings
 from collections.abc import Sequence
 from random import Random
@@ -23,7 +21,7 @@ from string import ascii_letters
 
 from mlx_t2.errors import SandboxError
 from mlx_t2.grading import RIGHT, Attempt, Grade, mismatch, wrong
-from mlx_t2.sandbox import run_python
+from mlx_t2.sandbox import Opaque, Program, Value, run_programs, show
 
 from .words import LISTS, NUMBERS, STRINGS
 
@@ -52,18 +50,15 @@ _NODES = (
 _BIT_OPERATORS = (ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr, ast.BitXor, ast.MatMult)
 _MAX_PRODUCTS = 2
 
-_SHOWN = 50
-"""Longest value that the worker prints [characters]; a reason quotes fewer."""
-
 
 def grade_expressions(attempts: Sequence[Attempt]) -> list[Grade]:
     """Right where a completion has the value and type of its answer.
 
-    All run in one process, each for at most a second of processor time. Should the process die
-    or be stopped, those without a verdict run once more, each alone: a bad completion costs
-    only itself.
+    The answers are one program and the completions another, each expression for at most a
+    second of processor time. Should a program die or be stopped, the completions without a
+    value run once more, each alone: a bad one costs only itself.
 
-    Raises: SandboxError where the worker does not start, or the right answer has no value.
+    Raises: SandboxError where no program runs, or an answer has no value.
     """
     grades = {
         attempt: wrong("not an allowed expression")
@@ -123,34 +118,41 @@ def _is_small(value: object) -> bool:
 
 
 def _run(jobs: Sequence[Attempt], timeout_s: float) -> dict[Attempt, Grade]:
-    """The grades that the sandbox reached before it ended."""
+    """The grades of the jobs whose completions were evaluated before their program ended."""
     if not jobs:
         return {}
-    nonce = secrets.token_hex(16)
-    items = [[job.answer, job.completion.strip(), _environments(job)] for job in jobs]
-    request = json.dumps({"nonce": nonce, "items": items})
-    result = run_python(_WORKER, stdin=request, timeout_s=timeout_s, memory_mb=512)
-    whole = result.stdout.split("\n")[:-1]
-    lines = [line.removeprefix(nonce) for line in whole if line.startswith(nonce)]
-    if not lines:
+    answers = _program(jobs, [job.answer for job in jobs], timeout_s)
+    completions = _program(jobs, [job.completion.strip() for job in jobs], timeout_s)
+    expected, got = run_programs([answers, completions], allow_limits=True)
+    if len(expected.values) < len(jobs):
         raise SandboxError(
-            f"expression: the grader did not start at sandbox level {result.level!r} (exit "
-            f"{result.returncode}{', out of time' if result.is_timeout else ''}), expected its "
-            f"first line. {result.stderr.strip()[-200:]}"
+            f"expression: the answers have no values at sandbox level {expected.level!r} "
+            f"({expected.fault}), expected {len(jobs)}"
         )
-    verdicts = [json.loads(line) for line in lines[1:]]
-    return {jobs[i]: _grade(jobs[i], *verdict) for i, *verdict in verdicts}
+    pairs = zip(got.values, expected.values, strict=False)
+    return {job: _grade(job, *pair) for job, pair in zip(jobs, pairs, strict=False)}
 
 
-def _grade(job: Attempt, verdict: str, got: str, expected: str) -> Grade:
-    match verdict:
-        case "equal":
-            return RIGHT
-        case "differs":
-            return wrong(mismatch(got, expected))
-        case "raised":
-            return wrong(f"raised {got}")
-    raise SandboxError(f"expression: the answer {job.answer!r} raised {expected}")
+def _program(jobs: Sequence[Attempt], expressions: Sequence[str], timeout_s: float) -> Program:
+    calls = (
+        f"values({expression!r}, {_environments(job)!r})"
+        for job, expression in zip(jobs, expressions, strict=True)
+    )
+    return Program(_SOURCE, tuple(calls), cpu_s=timeout_s, wall_s=timeout_s, memory_mb=512)
+
+
+def _grade(job: Attempt, got: Value, expected: Value) -> Grade:
+    """got, expected: what `values` gave: the values in each environment, or an error's name."""
+    if isinstance(expected, str):
+        raise SandboxError(f"expression: the answer {job.answer!r} raised {expected}")
+    if isinstance(got, str):
+        return wrong(f"raised {got}")
+    if isinstance(got, Opaque):  # all of them together are too large
+        return wrong(mismatch(show(got), show(expected[0])))
+    for one, other in zip(got, expected, strict=True):
+        if type(one) is not type(other) or show(one) != show(other):
+            return wrong(mismatch(show(one), show(other)))
+    return RIGHT
 
 
 def _environments(job: Attempt) -> list[dict[str, object]]:
@@ -173,8 +175,8 @@ def _value(question: str, name: str, i: int, near: int | None) -> object:
     return (near, near + rng.randint(1, 30), rng.randrange(near))[i]
 
 
-_WORKER = f"""
-import builtins, json, signal, sys
+_SOURCE = f"""
+import builtins, signal
 
 FUNCTIONS = {{name: getattr(builtins, name) for name in {sorted(_FUNCTIONS)}}}
 
@@ -185,29 +187,11 @@ def values(expression, environments):
     scope = {{"__builtins__": {{}}, **FUNCTIONS}}
     signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
     try:
-        found = [eval(expression, scope, dict(environment)) for environment in environments]
-        return [(type(value), repr(value)) for value in found], None
+        return [eval(expression, scope, dict(environment)) for environment in environments]
     except Exception as error:
-        return [], type(error).__name__
+        return type(error).__name__
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
-def verdict(answer, completion, environments):
-    expected, broken = values(answer, environments)
-    if broken:
-        return "no answer", "", broken
-    got, fault = values(completion, environments)
-    if fault:
-        return "raised", fault, ""
-    pairs = zip(got, expected)
-    differing = next(((g, e) for g, e in pairs if g != e), None)
-    if differing is None:
-        return "equal", "", ""
-    return "differs", *[shown[:{_SHOWN}] for _, shown in differing]
-
 signal.signal(signal.SIGVTALRM, late)
-request = json.load(sys.stdin)
-print(request["nonce"], [], flush=True)
-for i, item in enumerate(request["items"]):
-    print(request["nonce"], json.dumps([i, *verdict(*item)]), flush=True)
 """

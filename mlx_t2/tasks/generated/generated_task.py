@@ -18,7 +18,7 @@ from random import Random
 from mlx_t2.grading import Attempt, Grade
 
 from ..balance import kinds_in_turn, shuffled_blocks
-from ..task import SPLITS, Message, Problem, ask, check_count, check_split
+from ..task import SPLITS, Message, Problem, Question, ask, check_count, check_split
 from .domain import Domain
 from .expression import EXPRESSION
 from .kind import KIND
@@ -33,7 +33,7 @@ class GeneratedTask:
     """A generated domain asked behind one prompt, or behind several in turn."""
 
     name: str
-    source: Domain
+    asker: Domain
     """The domain that asks and grades."""
     description: str
     prompts: tuple[Prompt, ...]
@@ -41,14 +41,16 @@ class GeneratedTask:
     stages: tuple[tuple[Prompt, ...], ...]
     """Those of training problems, per part of a training."""
     splits: tuple[str, ...] = SPLITS
+    source: str = "generated; by a hash, 60 % train, 15 % validation, 25 % test"
+    file: str = ""
 
     @property
     def domain(self) -> str:
-        return self.source.name
+        return self.asker.name
 
     @property
     def max_tokens(self) -> int:
-        return self.source.max_tokens
+        return self.asker.max_tokens
 
     @property
     def prompt(self) -> Prompt:
@@ -57,22 +59,24 @@ class GeneratedTask:
 
     @property
     def rule(self) -> str:
-        return self.source.grader.rule
+        return self.asker.grader.rule
 
     @property
     def worst_reward(self) -> float:
-        return self.source.grader.worst_reward
+        return self.asker.grader.worst_reward
 
     def problems(self, split: str, n: int, seed: int = 0) -> list[Problem]:
         check_split(self.name, split)
-        where = f"{self.source.salt}/{split}/{seed}"
-        kinds = shuffled_blocks(self.source.kinds, Random(f"{where}/kinds"))
-        questions = list(islice(self.source.draw(split, kinds, Random(where)), n))
+        questions = self._draw(split, n, seed)
         check_count(self.name, split, n, len(questions))
         return [
             ask(question, self.prompts[i * len(self.prompts) // n], self.domain)
             for i, question in enumerate(questions)
         ]
+
+    def available(self, split: str, n: int) -> int:
+        check_split(self.name, split)
+        return len(self._draw(split, n, 0))
 
     def step(
         self, n: int, seed: int, balanced: bool = True, progress: float = 0.0
@@ -83,23 +87,26 @@ class GeneratedTask:
         One prompt per step, in turn: problems that begin alike are read together.
         """
         prompts = self.stages[min(int(progress * len(self.stages)), len(self.stages) - 1)]
-        kinds, rng = self.source.kinds, Random(f"{self.source.salt}/step/{seed}")
+        kinds, rng = self.asker.kinds, Random(f"{self.asker.salt}/step/{seed}")
         if balanced:
-            questions = self.source.draw_step(kinds_in_turn(kinds, n, seed), rng)
+            questions = self.asker.draw_step(kinds_in_turn(kinds, n, seed), rng)
         else:
             by_chance = iter(lambda: rng.choice(kinds), None)
-            questions = list(islice(self.source.draw("train", by_chance, rng), n))
+            questions = list(islice(self.asker.draw("train", by_chance, rng), n))
         check_count(self.name, "train", n, len(questions))
         prompt = prompts[seed % len(prompts)]
         return [ask(question, prompt, self.domain) for question in questions]
 
     def choice(self, problem: Problem, completion: str) -> str:
-        return self.source.choose(problem, completion)
+        return self.asker.choose(problem, completion)
 
     def grade(self, attempts: Sequence[tuple[Problem, str]]) -> list[Grade]:
-        return self.source.grader.grade(
-            [Attempt(p.id, p.answer, c, p.row) for p, c in attempts]
-        )
+        return self.asker.grader.grade([Attempt(p.id, p.answer, c, p.row) for p, c in attempts])
+
+    def _draw(self, split: str, n: int, seed: int) -> list[Question]:
+        where = f"{self.asker.salt}/{split}/{seed}"
+        kinds = shuffled_blocks(self.asker.kinds, Random(f"{where}/kinds"))
+        return list(islice(self.asker.draw(split, kinds, Random(where)), n))
 
 
 _ENDINGS = {
@@ -128,7 +135,7 @@ def _make(domain: Domain, ending: str) -> GeneratedTask:
     stages = _ENDINGS[ending]
     return GeneratedTask(
         name=f"{domain.name}{ending}",
-        source=domain,
+        asker=domain,
         description=f"{domain.description}; {', '.join(words[which] for which in stages[-1])}",
         prompts=tuple(messages[which] for which in stages[-1]),
         stages=tuple(tuple(messages[which] for which in stage) for stage in stages),

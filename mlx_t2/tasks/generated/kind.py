@@ -49,7 +49,8 @@ def _phrases(kind: str, nouns: list[str], rng: Random) -> Iterator[Question]:
     for turn in range(len(pairs)):
         for noun, shuffled in zip(order, phrases, strict=True):
             text = " ".join((*shuffled[turn], noun))
-            yield Question(f"kind/{text.replace(' ', '-')}", text, kind, kind)
+            id, cluster = f"kind/{text.replace(' ', '-')}", f"kind/{noun}"
+            yield Question(id, text, kind, kind, cluster=cluster)
 
 
 KIND = Domain(

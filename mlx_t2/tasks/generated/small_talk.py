@@ -272,6 +272,11 @@ def other_questions(split: str, n: int, seed: int = 0) -> list[Problem]:
     return problems[:n]
 
 
+def count_other(split: str) -> int:
+    """How many requests the split has."""
+    return len(_requests(split))
+
+
 def _requests(split: str) -> list[Problem]:
     texts = [
         (kind, wording.format(topic))
