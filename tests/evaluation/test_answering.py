@@ -93,7 +93,7 @@ def test_nothing_to_do_is_an_error(tiny_model, settings, fault):
         next(evaluate(tiny_model, EvenLength(), Fixed.base(), **settings))
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(7))
 def test_each_sample_is_the_one_that_its_problem_alone_would_get(tiny_model, index):
     strategy, task = strategies(tiny_model)[index], EvenLength()
     asked = {"limit": 7, "samples": 3, "temperature": 1.0, "seed": 5}
@@ -104,7 +104,7 @@ def test_each_sample_is_the_one_that_its_problem_alone_would_get(tiny_model, ind
     config = SamplingConfig(temperature=1.0, max_tokens=task.max_tokens, seed=5)
     for place, problem in enumerate(task.problems("test", 7, 5)):
         (adapted,) = strategy.adapt([problem.messages])
-        with tiny_model.using(adapted.scales):
+        with tiny_model.using(adapted.scales, acts_on=strategy.acts_on):
             prompt = tiny_model.encode(problem.messages)
             (alone,) = sample(tiny_model, [prompt], config, 3, [place])
         texts = [item.completion for item in items[3 * place : 3 * place + 3]]
