@@ -15,6 +15,7 @@ from .options import (
     DEFAULT_MODEL,
     Adapt,
     AllowTransfer,
+    AllowUnsandboxed,
     BasisBits,
     ExpertName,
     ExpertsFolder,
@@ -80,6 +81,7 @@ def evaluate(
     task: TaskName,
     grader: GraderName = None,
     reward: Reward = None,
+    allow_unsandboxed: AllowUnsandboxed = False,
     max_tokens: LongestAnswer = None,
     model: Model = DEFAULT_MODEL,
     expert: ExpertName = None,
@@ -249,6 +251,8 @@ def _show(report: "Report", items: "list[GradedItem]") -> None:
         f"{percent(report.lenient)}; cut off at {items[0].max_tokens} tokens: "
         f"{percent(report.truncated)}"
     )
+    if report.hidden_failed:
+        say(f"passed what the prompt shows and failed a hidden test: {report.hidden_failed}")
     for at, share in report.pass_at.items():
         bounds = interval(report.pass_at_interval[at])
         say(f"pass@{at}: {percent(share)} (95 % interval {bounds} %, {report.samples} samples)")
@@ -300,6 +304,7 @@ def answer_with_bar(
 ) -> tuple[list["GradedItem"], "Report"]:
     """Evaluate, with a bar on the screen; into a file, where one is given."""
     from mlx_t2.evaluation import Report, evaluate_all, evaluate_into, read_items
+    from mlx_t2.sandbox import level_used
 
     start, items = time.perf_counter(), []
     title = title or f"answering {task.name}, {strategy.name}"
@@ -323,5 +328,6 @@ def answer_with_bar(
         strategy=strategy.name,
         ks=list(ks),
         source=task.source,
+        sandbox=level_used(),
     )
     return items, report

@@ -109,6 +109,25 @@ LongestAnswer = Annotated[
         rich_help_panel=TASK,
     ),
 ]
+
+
+def _allow_unsandboxed(is_given: bool) -> bool:
+    if is_given:
+        from mlx_t2.sandbox import allow_limits_everywhere
+
+        allow_limits_everywhere()
+    return is_given
+
+
+AllowUnsandboxed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsandboxed",
+        callback=_allow_unsandboxed,
+        help="Run programs that a model wrote even where nothing but limits holds them.",
+        rich_help_panel=TASK,
+    ),
+]
 TaskExperts = Annotated[
     Path | None,
     typer.Option(

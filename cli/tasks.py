@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import (
+    AllowUnsandboxed,
     GraderName,
     Json,
     LongestAnswer,
@@ -79,6 +80,7 @@ def show(
     seed: Seed = 0,
     grader: GraderName = None,
     reward: Reward = None,
+    allow_unsandboxed: AllowUnsandboxed = False,
     max_tokens: LongestAnswer = None,
     experts: TaskExperts = None,
     json: Json = False,
@@ -133,6 +135,7 @@ def check(
     name: TaskName,
     grader: GraderName = None,
     reward: Reward = None,
+    allow_unsandboxed: AllowUnsandboxed = False,
     max_tokens: LongestAnswer = None,
     experts: TaskExperts = None,
     json: Json = False,
@@ -225,6 +228,7 @@ def verify(
     ] = "",
     grader: GraderName = None,
     experts: TaskExperts = None,
+    allow_unsandboxed: AllowUnsandboxed = False,
     json: Json = False,
 ) -> None:
     """Grade every reference solution of a task: all should be right."""
@@ -269,6 +273,7 @@ def grade(
     ] = "{}",
     grader: GraderName = None,
     reward: Reward = None,
+    allow_unsandboxed: AllowUnsandboxed = False,
     json: Json = False,
 ) -> None:
     """Grade one completion: the way to try a grader."""

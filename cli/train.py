@@ -10,6 +10,7 @@ import typer
 
 from .options import (
     DEFAULT_MODEL,
+    AllowUnsandboxed,
     GraderName,
     Json,
     LongestAnswer,
@@ -36,6 +37,7 @@ def train(
     task: TaskName,
     grader: GraderName = None,
     reward: Reward = None,
+    allow_unsandboxed: AllowUnsandboxed = False,
     max_tokens: LongestAnswer = None,
     experts: TaskExperts = None,
     model: Model = DEFAULT_MODEL,

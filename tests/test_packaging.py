@@ -97,7 +97,7 @@ def test_the_installed_program_examines_the_machine(t2):
 
 def test_the_installed_program_has_the_bundled_experts(t2):
     found = json.loads(t2("experts", "list", "--json").stdout)["experts"]
-    assert [expert["name"] for expert in found] == ["expression", "kind", "largest"]
+    assert [expert["name"] for expert in found] == ["arc-easy", "expression", "kind", "largest"]
     assert all(Path(expert["path"]).is_relative_to(t2.place) for expert in found)
 
 

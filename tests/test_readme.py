@@ -1,8 +1,8 @@
 """The README keeps what it says: every block runs as it is written, and what it lists is there.
 
 A comment before a block, which the page does not show, says what running it takes: `slow`,
-`fresh environment` (it installs), `second machine` (its flags are checked, it is not run). In a
-block that is not marked, what stands after # is what the line prints.
+`fresh environment` (it installs). In a block that is not marked, what stands after # is what
+the line prints.
 """
 
 import os
@@ -65,7 +65,7 @@ def to_run(*, fresh: bool) -> list:
     return [
         pytest.param(block, id=block.text.splitlines()[0], marks=[pytest.mark.slow] * is_slow)
         for block in blocks(README)
-        if block.language == "shell" and "second machine" not in block.marks
+        if block.language == "shell"
         if ("fresh environment" in block.marks) == fresh
         for is_slow in ["slow" in block.marks]
     ]
@@ -120,7 +120,7 @@ def test_every_block_is_run_or_has_no_command():
     others = [block.text for block in blocks(README) if block.language == "text"]
     assert not re.search(r"^(t2|make|pip|python|\.) ", "\n".join(others), re.MULTILINE)
     marks = frozenset().union(*(block.marks for block in blocks(README)))
-    assert marks == {"slow", "fresh environment", "second machine"}
+    assert marks == {"slow", "fresh environment"}
 
 
 @pytest.mark.parametrize("page", [README, WALKTHROUGH], ids=["README", "WALKTHROUGH"])

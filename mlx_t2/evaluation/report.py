@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mlx_t2.errors import ConfigError
+from mlx_t2.grading import HIDDEN_FAILED
 
 from .items import GradedItem
 from .scores import bootstrap_mean, clustered_wilson, pass_at
@@ -45,6 +46,8 @@ class Report:
     """{k: its 95 % bootstrap interval}, clusters drawn anew."""
     sandbox: str | None = None
     """The sandbox's level, where answers were run."""
+    hidden_failed: int = 0
+    """Programs that pass the tests which their prompt shows, and fail one that it does not."""
 
     @classmethod
     def of(
@@ -90,11 +93,12 @@ class Report:
             pass_at={k: share for k, (share, _) in at.items()},
             pass_at_interval={k: bounds for k, (_, bounds) in at.items()},
             sandbox=sandbox,
+            hidden_failed=sum(item.reason.startswith(HIDDEN_FAILED) for item in items),
         )
 
     def to_json(self) -> dict[str, Any]:
         """The keys that scripts rely on; those that say nothing here are left out."""
-        optional = ("pass_at", "pass_at_interval", "sandbox", "source")
+        optional = ("pass_at", "pass_at_interval", "sandbox", "source", "hidden_failed")
         return {k: v for k, v in asdict(self).items() if v or k not in optional}
 
 

@@ -34,10 +34,9 @@ CONFIG = TrainConfig(
 PARTS = {TASK: "test", "arc-challenge": ALL}
 """{task: the split that is reported}, both whole."""
 NAMES = ("base", *(f"seed {seed}" for seed in SEEDS))
-FORMS = ("chat", "plain", "letter")
-"""chat: the question alone, in the chat template, options scored. plain: without the template,
-options scored. letter: a chat that lists the options and asks for a letter, which the model
-writes; the base model alone.
+FORMS = {"chat": NAMES, "plain": NAMES[:1]}
+"""{form of the prompt: who answers it}. chat: the question alone, in the chat template. plain:
+without the template, as a base model is usually asked. Options are scored in both.
 """
 _CLEAR = 0.01
 """p below which an expert is shipped, of every seed on arc-easy's test part."""
@@ -52,8 +51,8 @@ def run_arc(runs: Path, workers: int = 2) -> Iterator[str]:
     yield from run_in_parallel(train_one, [(runs, seed) for seed in SEEDS], workers)
     jobs = [
         (runs, name, form, task)
-        for form in FORMS
-        for name in (NAMES if form != "letter" else NAMES[:1])
+        for form, names in FORMS.items()
+        for name in names
         for task in PARTS
     ]
     yield from run_in_parallel(answer_one, jobs, workers)
@@ -97,7 +96,7 @@ def answer_one(runs: Path, name: str, form: str, task: str) -> str:
     if not path.exists():
         model = load(MODEL)
         expert = None if name == "base" else _expert(runs, int(name.split()[1]))
-        asked = get_task(task if form != "letter" else f"{task}-letter")
+        asked = get_task(task)
         problems = asked.problems(PARTS[task], asked.available(PARTS[task], 10**6))
         answer = _answer_plainly if form == "plain" else _answer_chat
         answers = answer(model, asked, problems, expert)
@@ -119,7 +118,7 @@ def _answer_chat(
     model: SVFModel, task: Task, problems: Sequence[Problem], expert: Expert | None
 ) -> Answers:
     """As `t2 eval` does."""
-    strategy, split = strategy_of(model, expert), PARTS[task.name.removesuffix("-letter")]
+    strategy, split = strategy_of(model, expert), PARTS[task.name]
     items = evaluate(model, task, strategy, split, limit=len(problems), batch=_BATCH)
     return {item.id: item.is_right for item in items}
 
@@ -149,17 +148,12 @@ def collect(runs: Path) -> dict[str, Any]:
     """`arc.json`, from the answers on disk."""
     rows = []
     for task, split in PARTS.items():
-        for form in FORMS:
-            base = _read(runs, "base", form, task)
-            rows.append(_row(task, split, form, "base", base))
-            if form == "letter":
-                continue
-            for name in NAMES[1:]:
-                answers = _read(runs, name, form, task)
-                against = {form: _pair(base, answers)}
-                if form == "chat":
-                    against["plain"] = _pair(_read(runs, "base", "plain", task), answers)
-                rows.append(_row(task, split, form, name, answers) | {"against": against})
+        base = {form: _read(runs, "base", form, task) for form in FORMS}
+        rows += [_row(task, split, form, "base", answers) for form, answers in base.items()]
+        for name in NAMES[1:]:
+            answers = _read(runs, name, "chat", task)
+            against = {form: _pair(before, answers) for form, before in base.items()}
+            rows.append(_row(task, split, "chat", name, answers) | {"against": against})
     trained = [r for r in rows if (r["task"], r["form"]) == (TASK, "chat") and "against" in r]
     pairs = [row["against"]["chat"] for row in trained]
     metrics = {seed: _expert(runs, seed).metrics for seed in SEEDS}

@@ -110,7 +110,15 @@ def arc_section(arc: dict[str, Any]) -> str:
             for form, pair in row.get("against", {}).items()
         ],
     )
-    return f"{source}\n\n{shares}\n\nProblem by problem against the base model:\n\n{pairs}"
+    best = ", ".join(
+        f"{100 * before:.1f} → {100 * after:.1f} % (seed {seed})"
+        for seed, (before, after) in arc["validation"].items()
+    )
+    shipped = ", and is shipped" if arc["holds"] else ""
+    return (
+        f"{source} On {arc['n_validation']} validation problems: {best}; the best is in bold"
+        f"{shipped}.\n\n{shares}\n\nProblem by problem against the base model:\n\n{pairs}"
+    )
 
 
 def _arc_share(row: dict[str, Any] | None, arc: dict[str, Any]) -> str:

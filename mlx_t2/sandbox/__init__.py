@@ -7,6 +7,8 @@ from .levels import CANNOT_STOP as CANNOT_STOP
 from .levels import NUMBERS as NUMBERS
 from .levels import REMEDIES as REMEDIES
 from .pool import Pending as Pending
+from .pool import allow_limits_everywhere as allow_limits_everywhere
+from .pool import level_used as level_used
 from .pool import run_programs as run_programs
 from .pool import run_tests as run_tests
 from .pool import start_programs as start_programs

@@ -92,6 +92,18 @@ def _judge(worker: Worker, program: Program) -> Outcome:
 
 _pools: dict[tuple[Level, int], Pool] = {}
 _lock = threading.Lock()
+_everywhere = threading.Event()
+"""Set where programs may run at level `limits`, whoever runs them."""
+
+
+def allow_limits_everywhere() -> None:
+    """From now on this process runs programs also where nothing but limits holds them."""
+    _everywhere.set()
+
+
+def level_used() -> Level | None:
+    """The level at which this process has run programs; None where it has run none."""
+    return next((level for level, process in _pools if process == os.getpid()), None)
 
 
 def start_programs(programs: Sequence[Program], *, allow_limits: bool = False) -> Pending:
@@ -103,7 +115,7 @@ def start_programs(programs: Sequence[Program], *, allow_limits: bool = False) -
     if not programs:
         return Pending([])
     level = sandbox_level()
-    if level == "limits" and not allow_limits:
+    if level == "limits" and not (allow_limits or _everywhere.is_set()):
         raise SandboxError(
             "sandbox: got level 'limits', where a program can reach files and the network, "
             "expected a better one: see `t2 doctor`, or pass --allow-unsandboxed"

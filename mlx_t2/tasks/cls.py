@@ -7,7 +7,8 @@ All of its problems are *training* problems of those tasks, cut in three by a ha
 question: an expert that was trained on `cls` has seen no validation or test question of any
 task. What belongs to no expert is small talk, in splits of its own.
 
-Differs (14): see `task.py`. Does not know experts, nor what is made of the answer.
+Its splits are cut from training problems alone. Does not know experts, nor what is made of the
+answer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

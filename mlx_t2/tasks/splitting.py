@@ -1,8 +1,6 @@
 """Rows in splits that share no question: as published, else cut by a hash of the question.
 
 Knows questions as texts, and nothing else of a row.
-
-Differs (14): see `task.py`.
 """
 
 import hashlib

@@ -66,7 +66,7 @@ print(*heavy & {name.split(".")[0] for name in sys.modules}, file=sys.stderr)
 
 def test_tasks_are_listed(t2):
     tasks = t2("tasks --json").result["tasks"]
-    assert {tuple(task) for task in tasks} == {("name", "kind", "splits")}
+    assert all({"name", "kind", "splits", "source"} <= task.keys() for task in tasks)
     listed = {task["name"]: task for task in tasks}
     assert listed["expression-shared"]["kind"] == "expression"
     assert listed["largest"]["splits"] == ["train", "validation", "test"]
@@ -176,7 +176,7 @@ def test_training_tells_what_came_of_it(trained):
     result = trained.result
     assert result.keys() == {
         *("task", "steps", "base_accuracy", "final_accuracy", "n_eval", "expert", "seconds"),
-        *("skipped_steps", "signal"),
+        *("skipped_steps", "signal", "source"),
     }
     assert result["signal"] == {
         "problems": 32,
@@ -340,7 +340,7 @@ def test_every_strategy_is_evaluated(t2, trained, experts, tmp_path, flags, stra
         f"eval largest --model tiny --limit 3 {flags} --out {tmp_path}/answers.jsonl --json"
     )
     result = ran.result
-    assert result.keys() == {
+    assert result.keys() - {"sandbox"} == {  # said once this process has run programs
         *("task", "model", "split", "n", "correct", "accuracy", "interval", "seconds"),
         *("strategy", "strict", "lenient", "truncated", "samples", "clusters", "source"),
     }

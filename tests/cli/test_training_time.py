@@ -1,6 +1,6 @@
 """The time that a training still takes, from reports and a clock that is set by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from mlx_t2_cli.training_time import TimeLeft
@@ -15,6 +15,7 @@ class Step:
     """As much of a report as is read."""
 
     step: int
+    example: dict = field(default_factory=dict)
     sampling_seconds: float = 4.0
     gradient_seconds: float = 6.0
 

@@ -248,7 +248,7 @@ WHOLE = {
         ("return 2 * n", 1, True, "passed its tests"),
         ("return n", 0, False, "AssertionError: not for 1"),
         ("return 2 * n if n < 3 else 0", 1, False, f"{HIDDEN_FAILED}: AssertionError"),
-        ("raise KeyError(n)", 0, False, "KeyError: 0"),
+        ("raise ValueError(n)", 0, False, "ValueError: 0"),
         ("while True: pass", 0, False, "timeout after 1 s"),
         ("import os; os._exit(0)", 0, False, ""),
         ("return type('A', (), {'__eq__': lambda s, o: True})()", 0, False, "AssertionError"),

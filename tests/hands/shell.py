@@ -131,7 +131,7 @@ CASES: list[Case] = [
             ("generate hi --model '[/x]'", 1, "[/x]: not an id of the hub"),
             (f"{GENERATE} --expert '[/red]'", 1, "[/red]: no such file"),
             (f"{GENERATE} --adapt '[bold]'", 2, "--adapt: got '[bold]'"),
-            ("tasks show '[/]'", 1, "task: unknown name '[/]'"),
+            ("tasks show '[/]'", 1, "[/]: got a file that ends in 'nothing', expected .jsonl"),
             ("experts show '[link=x]y'", 1, "expert '[link=x]y': unknown"),
             ("bench '[/x]'", 2, "got '[/x]', expected one of"),
             ("'[/x]'", 2, "No such command '[/x]'"),

@@ -19,14 +19,14 @@ IDS = [f"q{i}" for i in range(20)]
 
 @pytest.fixture
 def runs(tmp_path):
-    """Of 20 problems the base answers 5 rightly, seed s 12 + s; letters are answered by the
-    base alone. Seed 1 is best on validation.
+    """Of 20 problems the base answers 5 rightly, seed s 12 + s, in the chat alone. Seed 1 is
+    best on validation.
     """
     (tmp_path / "answers").mkdir()
     right = {"base": 5} | {f"seed {seed}": 12 + seed for seed in arc.SEEDS}
     for task in arc.PARTS:
-        for form in arc.FORMS:
-            for name in arc.NAMES if form != "letter" else ["base"]:
+        for form, names in arc.FORMS.items():
+            for name in names:
                 answers = {one: i < right[name] for i, one in enumerate(IDS)}
                 path = tmp_path / "answers" / f"{name.replace(' ', '-')}--{form}--{task}.json"
                 path.write_text(json.dumps(answers))
@@ -51,7 +51,7 @@ def runs(tmp_path):
 def test_every_row_has_its_count_its_interval_and_its_pairs(runs):
     found = arc.collect(runs)
     rows = {(row["task"], row["form"], row["name"]): row for row in found["rows"]}
-    assert len(rows) == len(found["rows"]) == 2 * (4 + 4 + 1)
+    assert len(rows) == len(found["rows"]) == 2 * (4 + 1)
     base, own = (rows["arc-easy", "chat", name] for name in ("base", "seed 2"))
     assert (base["correct"], base["n"], base["split"]) == (5, 20, "test")
     assert rows["arc-challenge", "chat", "base"]["split"] == "all"
@@ -83,8 +83,8 @@ def test_the_section_shows_what_was_found(runs):
     lines = text.splitlines()
     seeds = "60.0 (39-78) | **65.0** (43-82) | 70.0 (48-85)"
     assert f"| arc-easy (test) | chat | 20 | 25.0 (11-47) | {seeds} |" in lines
-    letter = "| arc-challenge (all) | letter | 20 | 25.0 (11-47) | – | – | – |"
-    assert letter in lines
+    plain = "| arc-challenge (all) | plain | 20 | 25.0 (11-47) | – | – | – |"
+    assert plain in lines
     assert "| arc-easy | seed 1 | chat | plain | 8 | 0 | 0.008 |" in lines
 
 

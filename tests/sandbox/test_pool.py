@@ -155,6 +155,20 @@ def test_limits_alone_are_refused_unless_allowed(monkeypatch):
     assert run_programs([Program("", ("1",))], allow_limits=True)[0].level == "limits"
 
 
+def test_limits_may_be_allowed_for_the_whole_process_and_the_level_is_remembered():
+    """In a process of its own, where nothing has run yet."""
+    script = (
+        "from mlx_t2 import sandbox\n"
+        "sandbox.pool.sandbox_level = lambda: 'limits'\n"
+        "assert sandbox.level_used() is None\n"
+        "sandbox.allow_limits_everywhere()\n"
+        "print(sandbox.run_programs([sandbox.Program('', ('1',))])[0].values, end=' ')\n"
+        "print(sandbox.level_used())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("(1,) limits\n", "")
+
+
 def test_a_lost_server_is_replaced_and_the_program_run_again(lone):
     assert lone.run(Program("", ("1",))).values == (1,)
     lone._process.kill()
