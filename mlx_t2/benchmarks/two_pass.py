@@ -26,9 +26,9 @@ def measure(runs: int = 5) -> Iterator[Measurement]:
     """
     model = decompose(load())
     library = Library(BUNDLED / model.name, bundled=None)
-    everything = {expert.name: expert for expert, _ in library.experts()}
-    answering = {name: replace(e, acts_on="answer") for name, e in everything.items()}
     router = HeadRouter.load(library.router_paths()[0], model)
+    everything = {e.name: e for e, _ in library.experts() if e.name in router.labels}
+    answering = {name: replace(e, acts_on="answer") for name, e in everything.items()}
     fixed = Fixed.mixture(answering, {"kind": 1.0})
     chosen = Chosen("classifier", router, answering)
     for least in _LENGTHS:
