@@ -34,11 +34,9 @@ def list_experts(experts: ExpertsFolder = None, json: Json = False) -> None:
     if json:
         emit({"experts": [_summary(e) | {"path": str(path)} for e, path in found]})
         return
-    rows = [
-        (e.name, e.task, e.base_model, _gain(e.metrics), f"{path.stat().st_size / 1e3:.0f} kB")
-        for e, path in found
-    ]
-    table("experts", ("name", "trained on", "base model", "validation", "size"), rows)
+    rows = [(e.name, e.task, e.acts_on, e.base_model, _gain(e.metrics)) for e, _ in found]
+    columns = ("name", "trained on", "acts on", "base model", "validation")
+    table("experts", columns, rows)
 
 
 def _summary(e: "Expert") -> dict[str, Any]:
@@ -46,6 +44,7 @@ def _summary(e: "Expert") -> dict[str, Any]:
     return {
         "name": e.name,
         "task": e.task,
+        "acts_on": e.acts_on,
         "base_model": e.base_model,
         "metrics": e.metrics,
     }
@@ -76,6 +75,7 @@ def show(
     known = {
         "name": e.name,
         "task": e.task,
+        "acts_on": e.acts_on,
         "base_model": e.base_model,
         "base_fingerprint": e.base_fingerprint,
         "targets": e.targets,

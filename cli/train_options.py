@@ -28,7 +28,7 @@ _PANELS = {
     "Run": ("steps", "eval_every", "validation", "patience", "test", "seed"),
     "Completions": ("prompts", "group", "temperature", "truncated", "overlong"),
     "Update": ("mode", "lr", "warmup", "schedule", "optimizer", "clip", "kl", "kl_form"),
-    "What is trained": ("targets", "rank", "init", "parametrisation", "bands"),
+    "What is trained": ("acts_on", "targets", "rank", "init", "parametrisation", "bands"),
     "Memory": ("memory_gb", "rows"),
     "On or off": ("balanced", "probe", "checkpointing"),
 }

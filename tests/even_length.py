@@ -55,16 +55,19 @@ class ByQuestion:
     name = "by question"
     is_fixed = False
 
-    def __init__(self, model, distinct):
-        self.model = model
+    def __init__(self, model, distinct, acts_on="all"):
+        self.model, self.acts_on = model, acts_on
         self.experts = [
             {},
             *(random_scales(model.shapes, seed, spread=0.5) for seed in range(1, distinct)),
         ]
 
-    def adapt(self, conversations):
+    def adapt(self, conversations, read=()):
         indices = [len(chat[-1]["content"]) % len(self.experts) for chat in conversations]
-        return [Adapted(self.experts[i], {str(i): 1.0} if i else {}, str(i)) for i in indices]
+        return [
+            Adapted(self.experts[i], {str(i): 1.0} if i else {}, str(i), acts_on=self.acts_on)
+            for i in indices
+        ]
 
 
 class OfItsOwn:
@@ -72,11 +75,12 @@ class OfItsOwn:
 
     name = "of its own"
     is_fixed = False
+    acts_on = "all"
 
     def __init__(self, model):
         self.shapes = model.shapes
 
-    def adapt(self, conversations):
+    def adapt(self, conversations, read=()):
         return [
             Adapted(random_scales(self.shapes, len(chat[-1]["content"])), {"x": 0.5})
             for chat in conversations
@@ -89,8 +93,9 @@ class Everywhere:
     name = "everywhere"
     is_fixed = True
 
-    def __init__(self, model):
-        self.scales = random_scales(model.shapes, 1, spread=0.5)
+    def __init__(self, model, acts_on="all"):
+        self.scales, self.acts_on = random_scales(model.shapes, 1, spread=0.5), acts_on
 
-    def adapt(self, conversations):
-        return [Adapted(self.scales, {"x": 1.0}, "x")] * len(conversations)
+    def adapt(self, conversations, read=()):
+        adapted = Adapted(self.scales, {"x": 1.0}, "x", acts_on=self.acts_on)
+        return [adapted] * len(conversations)

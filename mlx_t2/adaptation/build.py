@@ -35,6 +35,8 @@ _ROUTED: dict[str, Combiner] = {
 """Name → what is made of a router's posterior; `auto` is the classifier."""
 
 _BASE = ("off", "none")
+_ACTS_ON = {"all": "all of a conversation", "answer": "the answer alone"}
+
 ADAPTATIONS = (*_ROUTED, "sum", *_BASE)
 """The strategies over all experts of a model, by name."""
 
@@ -105,10 +107,10 @@ def prepare_strategy(
         return Preparation(model, Fixed.base())
     found, passed_over = _experts_of(model, library, allow_transfer)
     if adaptation == "sum":
-        known, make = found, Fixed.sum
+        known, others, make = *_keep_one_kind(found), Fixed.sum
     else:
-        known, unknown, make = _route(model, library, found, adaptation, router)
-        passed_over += unknown
+        known, others, make = _route(model, library, found, adaptation, router)
+    passed_over += others
     matched = match_experts(model, known, basis_bits)
     return Preparation(
         model,
@@ -203,4 +205,23 @@ def _route(
     if not known:
         check_known(experts, router)
         raise ConfigError("\n".join(one.why for one in unknown))
-    return known, unknown, lambda matched: combine(adaptation, router, matched)
+    alike, others = _keep_one_kind(known)
+    return alike, unknown + others, lambda matched: combine(adaptation, router, matched)
+
+
+def _keep_one_kind(experts: Experts) -> tuple[dict[str, Expert], list[PassedOver]]:
+    """Those that act on what most of them do, or on the answer where as many do either; and the
+    others, which one prompt cannot be read for together with these.
+    """
+    kinds = [expert.acts_on for expert in experts.values()]
+    kept = max(("answer", "all"), key=kinds.count)
+    others = [
+        PassedOver(
+            name,
+            f"expert {name!r}: acts on {_ACTS_ON[expert.acts_on]}, those that are chosen from "
+            f"on {_ACTS_ON[kept]}. Wear it by its name (--expert {name})",
+        )
+        for name, expert in experts.items()
+        if expert.acts_on != kept
+    ]
+    return {name: e for name, e in experts.items() if e.acts_on == kept}, others

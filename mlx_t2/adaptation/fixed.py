@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.experts import add, mix
+from mlx_t2.experts import acts_on_of, add, mix
+from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation
+from mlx_t2.svf import ActsOn
 
 from .strategy import Adapted, Experts, check_labels, shared_prompt_of
 
@@ -21,7 +23,14 @@ class Fixed:
     adapted: Adapted
     is_fixed: bool = True
 
-    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
+    @property
+    def acts_on(self) -> ActsOn:
+        """What is read under the scales."""
+        return self.adapted.acts_on
+
+    def adapt(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[Adapted]:
         """The same decision for each conversation."""
         return [self.adapted] * len(conversations)
 
@@ -53,6 +62,7 @@ class Fixed:
             shares,
             label,
             prompt=shared_prompt_of(experts[label] for label in shares if shares[label]),
+            acts_on=acts_on_of(chosen),
         )
         return cls(f"expert:{label}" if label else name, adapted)
 
@@ -68,4 +78,10 @@ class Fixed:
         check_labels(experts)
         chosen = [experts[label] for label in sorted(experts)]
         coefficients = dict.fromkeys(sorted(experts), 1.0)
-        return cls("sum", Adapted(add(chosen), coefficients, prompt=shared_prompt_of(chosen)))
+        adapted = Adapted(
+            add(chosen),
+            coefficients,
+            prompt=shared_prompt_of(chosen),
+            acts_on=acts_on_of(chosen),
+        )
+        return cls("sum", adapted)

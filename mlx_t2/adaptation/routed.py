@@ -12,10 +12,11 @@ import mlx.core as mx
 from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.experts import add
+from mlx_t2.experts import acts_on_of, add
 from mlx_t2.models import explain_scores
+from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation, Router, decide
-from mlx_t2.svf import stack_rows
+from mlx_t2.svf import ActsOn, stack_rows
 from mlx_t2.tasks import OTHER
 
 from .strategy import Adapted, Experts, LazyNumbers, check_labels, shared_prompt_of
@@ -39,24 +40,30 @@ class Chosen:
     def __init__(self, name: str, router: Router, experts: Experts):
         check_known(experts, router)
         self.name = name
+        self.acts_on: ActsOn = acts_on_of(list(experts.values()))
         self._router = router
         self._experts = dict(experts)
 
-    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
+    def adapt(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[Adapted]:
         """What the router decides for each conversation.
 
         Raises: ScoresError for a posterior that is NaN.
         """
-        return [self.wear(decide(s, self.threshold), s) for s in self.weigh(conversations)]
+        weighed = self.weigh(conversations, read)
+        return [self.wear(decide(scores, self.threshold), scores) for scores in weighed]
 
     @property
     def threshold(self) -> float:
         """The router's."""
         return self._router.threshold
 
-    def weigh(self, conversations: Sequence[Conversation]) -> list[dict[str, float]]:
+    def weigh(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[dict[str, float]]:
         """{label: its probability} for each conversation. Raises ScoresError for NaN."""
-        posterior: Any = self._router.posterior(conversations).tolist()
+        posterior: Any = self._router.posterior(conversations, read).tolist()
         if not all(map(isfinite, chain.from_iterable(posterior))):
             raise explain_scores(self._router.model, {})
         return [dict(zip(self._router.labels, row, strict=True)) for row in posterior]
@@ -65,8 +72,9 @@ class Chosen:
         """The label's expert, chosen on these scores; the base model where it has none."""
         expert = self._experts.get(label)
         if expert is None:
-            return Adapted({}, {}, label, scores)
-        return Adapted(expert.scales, {label: 1.0}, label, scores, expert.prompt)
+            return Adapted({}, {}, label, scores, acts_on=self.acts_on)
+        shares = {label: 1.0}
+        return Adapted(expert.scales, shares, label, scores, expert.prompt, self.acts_on)
 
 
 class Mixed:
@@ -95,15 +103,18 @@ class Mixed:
         self._router = router
         self._labels = tuple(sorted(experts))
         chosen = [experts[label] for label in self._labels]
+        self.acts_on: ActsOn = acts_on_of(chosen)
         add(chosen)  # refuses experts of different models or shapes
         self._columns = mx.array([router.labels.index(label) for label in self._labels])
         self._other = router.labels.index(OTHER)
         self._stacked = stack_rows([expert.scales for expert in chosen])
         self._prompt = shared_prompt_of(chosen)
 
-    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
+    def adapt(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[Adapted]:
         """A mixture for each conversation; no label, since none is chosen."""
-        posterior = self._router.posterior(conversations)
+        posterior = self._router.posterior(conversations, read)
         is_sure = 1 - posterior[:, self._other] >= self._router.threshold
         coefficients = mx.where(is_sure[:, None], posterior[:, self._columns], 0)
         rows = {path: mix_rows(coefficients, z) for path, z in self._stacked.items()}
@@ -114,6 +125,7 @@ class Mixed:
                 None,
                 LazyNumbers(self._router.labels, posterior[b]),
                 self._prompt,
+                self.acts_on,
             )
             for b in range(len(conversations))
         ]

@@ -6,7 +6,9 @@ Knows what a routed strategy decides; knows no router.
 from collections.abc import Sequence
 from typing import Literal
 
+from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation, decide
+from mlx_t2.svf import ActsOn
 
 from .routed import Chosen
 from .strategy import Adapted, Strategy
@@ -30,22 +32,25 @@ class Steady:
 
     def __init__(self, strategy: Strategy, every: When = "turn"):
         self.name = strategy.name
+        self.acts_on: ActsOn = strategy.acts_on
         self._strategy, self._every = strategy, every
         self._held: Adapted | None = None
 
-    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
+    def adapt(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[Adapted]:
         """The decision for the next turn of the conversation."""
         (conversation,) = conversations
         if sum(message["role"] == "user" for message in conversation) <= 1:
             self._held = None
         if self._held is None or self._every == "turn":
-            self._held = self._decide(conversation)
+            self._held = self._decide(conversation, read)
         return [self._held]
 
-    def _decide(self, conversation: Conversation) -> Adapted:
+    def _decide(self, conversation: Conversation, read: Sequence[BasePrompt]) -> Adapted:
         if not isinstance(self._strategy, Chosen):
-            return self._strategy.adapt([conversation])[0]
-        (scores,) = self._strategy.weigh([conversation])
+            return self._strategy.adapt([conversation], read)[0]
+        (scores,) = self._strategy.weigh([conversation], read)
         worn = self._held.label if self._held is not None else None
         label = stay_or_move(scores, self._strategy.threshold, worn)
         return self._strategy.wear(label, scores)

@@ -15,8 +15,9 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError, ScoresError
 from mlx_t2.experts import Expert
+from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation
-from mlx_t2.svf import Scales
+from mlx_t2.svf import ActsOn, Scales
 from mlx_t2.tasks import OTHER
 
 Experts = Mapping[str, Expert]
@@ -40,6 +41,8 @@ class Adapted:
     """The messages to put before a question, see `Expert.prompt`; empty where the experts have
     none in common.
     """
+    acts_on: ActsOn = "all"
+    """What is read under the scales."""
 
 
 @contextmanager
@@ -69,8 +72,18 @@ class Strategy(Protocol):
         """Every conversation gets the same scales, and nothing is computed to know them."""
         ...
 
-    def adapt(self, conversations: Sequence[Conversation]) -> list[Adapted]:
-        """One decision per conversation, in order, from one batch under the base weights."""
+    @property
+    def acts_on(self) -> ActsOn:
+        """What is read under the scales, whatever they will be."""
+        ...
+
+    def adapt(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> list[Adapted]:
+        """One decision per conversation, in order, from one batch under the base weights.
+
+        read: the conversations' prompts, where the answers will go on from them.
+        """
         ...
 
 

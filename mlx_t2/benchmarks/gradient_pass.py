@@ -1,4 +1,5 @@
-"""The gradient of one step: prompts shared, each row on its own, and mlx-lm's LoRA.
+"""The gradient of one step: prompts shared, each row on its own, and mlx-lm's LoRA; and acting
+on the answer alone beside acting on all.
 
 Completions and advantages are drawn from a seed, the same for every side; no model samples
 them.
@@ -17,7 +18,7 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.reading import completion_logprobs
-from mlx_t2.svf import Arrays, Scales, Shapes
+from mlx_t2.svf import ActsOn, Arrays, Scales, Shapes
 from mlx_t2.tasks import get_task
 from mlx_t2.training import policy_loss
 
@@ -30,6 +31,8 @@ _LORA = {
     "dropout": 0.0,
     "keys": ["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
 }
+PROMPT_LENGTHS = (64, 256, 1024)
+"""The tokens of prompts behind which both kinds are measured."""
 _SIDES = ("prepare_svf_pass", "prepare_lora_pass")
 _THIS = "from mlx_t2.benchmarks import gradient_pass as g"
 
@@ -69,13 +72,15 @@ def draw_scales(shapes: Shapes, seed: int = 0) -> Scales:
     return {path: mx.array(random.normal(1, 0.02, shape)) for path, shape in shapes.items()}
 
 
-def shared_gradient(model: SVFModel, batch: Batch, scales: Scales) -> Arrays:
+def shared_gradient(
+    model: SVFModel, batch: Batch, scales: Scales, acts_on: ActsOn = "all"
+) -> Arrays:
     """The gradient as training computes it: one reading per prompt, for all its completions."""
     length = len(batch.completions_P_G[0][0])
     advantages = mx.repeat(mx.array(batch.advantages_PG), length)
 
     def loss(scales: Scales) -> mx.array:
-        with model.using(scales):
+        with model.using(scales, acts_on=acts_on):
             logprobs = completion_logprobs(model, batch.prompts, batch.completions_P_G)
         return policy_loss(logprobs, None, advantages, len(batch.rows), 0.0)
 
@@ -154,6 +159,46 @@ def measure_memory() -> Iterator[Measurement]:
     mine, theirs = (peak_mb(f"{_THIS}\nrun = g.{side}()", "run()") for side in _SIDES)
     against = "mlx-lm's LoRA and loss, same layers and rows"
     yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB", "≥ 0.83")
+
+
+def measure_kinds(runs: int) -> Iterator[Measurement]:
+    """Acting on the answer alone beside acting on all, by the length of the prompts."""
+    model = decompose(load())
+    scales, against = draw_scales(model.shapes), "acting on all"
+    for length in PROMPT_LENGTHS:
+        batch = batch_of_length(model, length)
+
+        def answer(batch: Batch = batch) -> None:
+            shared_gradient(model, batch, scales, "answer")
+
+        def everything(batch: Batch = batch) -> None:
+            shared_gradient(model, batch, scales)
+
+        name = f"gradient pass, acting on the answer, 2 prompts of {length} tokens × 8 × 12"
+        target = "≥ 3" if length == 256 else ""
+        yield Measurement(name, *interleave(answer, everything, runs), against, target=target)
+        if sys.platform == "linux":  # the peak of a process's memory is read from /proc
+            mine, theirs = (
+                peak_mb(f"{_THIS}\nrun = g.prepare_kind({length}, {kind!r})", "run()")
+                for kind in ("answer", "all")
+            )
+            yield Measurement(f"{name}, peak memory", mine, theirs, against, "MB")
+
+
+def batch_of_length(model: SVFModel, length: int) -> Batch:
+    """8 completions of 12 tokens of each of 2 prompts of that many tokens, alike in none."""
+    random = np.random.default_rng(0)
+    prompts = random.integers(0, model.tokenizer.vocab_size, (2, length)).tolist()
+    return draw_batch(prompts, 8, 12, model.tokenizer.vocab_size)
+
+
+def prepare_kind(length: int, acts_on: ActsOn) -> Callable[[], object]:
+    """Our gradient pass behind prompts of that many tokens, ready to run."""
+    model = decompose(load())
+    batch, scales = batch_of_length(model, length), draw_scales(model.shapes)
+    with model.using(scales):
+        mx.eval(model.network(mx.array([[0]])))  # the bases are read from disk here
+    return lambda: shared_gradient(model, batch, scales, acts_on)
 
 
 def prepare_svf_pass() -> Callable[[], object]:

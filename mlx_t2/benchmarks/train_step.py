@@ -32,6 +32,7 @@ def measure(runs: int, model: str = DEFAULT_MODEL) -> Iterator[Measurement]:
     if model != DEFAULT_MODEL:
         return
     yield from gradient_pass.measure_memory()
+    yield from gradient_pass.measure_kinds(runs)
     yield _against_reference(runs)
     yield _against_grpo(runs)
 

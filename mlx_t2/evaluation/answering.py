@@ -123,10 +123,12 @@ class _Work:
         """Answer all under one set of scales."""
         model, batch, messages = self.model, self.asked.batch, problems[0][1].messages
         adapted = self.strategy.adapt([messages])[0]
-        tokens = len(problems) * len(model.encode(messages))
+        is_all = adapted.acts_on == "all"
+        tokens = len(problems) * (len(model.encode(messages)) if is_all else 1)
         steps = -(-len(problems) * self.asked.samples // batch) * self.task.max_tokens
         form = model.form_for(adapted.scales, tokens, steps)
-        with model.using(adapted.scales, form=form), naming_experts(adapted):
+        worn = model.using(adapted.scales, form=form, acts_on=adapted.acts_on)
+        with worn, naming_experts(adapted):
             for place, rollout in self._answer(problems):
                 yield place, self._items(adapted, rollout)
 
@@ -140,7 +142,8 @@ class _Work:
             adapted = self.strategy.adapt([problem.messages for _, problem in part])
             by_place = {place: one for (place, _), one in zip(part, adapted, strict=True)}
             for rows, scales in _rows_alike([one.scales for one in adapted]):
-                with self.model.using(scales), naming_experts(adapted[rows[0]]):
+                worn = self.model.using(scales, acts_on=self.strategy.acts_on)
+                with worn, naming_experts(adapted[rows[0]]):
                     for place, rollout in self._answer([part[row] for row in rows]):
                         yield place, self._items(by_place[place], rollout)
 

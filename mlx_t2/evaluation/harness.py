@@ -54,7 +54,7 @@ def run_harness(
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     asked = HarnessModel(model, seed)
     (adapted,) = strategy.adapt([({"role": "user", "content": ""},)])
-    with model.using(adapted.scales):
+    with model.using(adapted.scales, acts_on=adapted.acts_on):
         try:
             chosen: Any = load_yaml(task, resolve_func=True) if is_file else task
             found: Any = simple_evaluate(

@@ -9,6 +9,7 @@ from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED
 from .library import Library as Library
 from .library import open_library as open_library
+from .mixing import acts_on_of as acts_on_of
 from .mixing import add as add
 from .mixing import mix as mix
 from .mixing import parse_mix as parse_mix

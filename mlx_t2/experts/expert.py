@@ -11,9 +11,17 @@ import numpy as np
 
 from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
 from mlx_t2.files import write_whole
-from mlx_t2.svf import Scales, Shapes, shape_fault
+from mlx_t2.svf import ActsOn, Scales, Shapes, shape_fault
 
-from .file import contradictions, encode, name_of, prompt_fault, read, scale_faults
+from .file import (
+    acts_on_fault,
+    contradictions,
+    encode,
+    name_of,
+    prompt_fault,
+    read,
+    scale_faults,
+)
 
 
 # Not compared by value, since == on arrays is an array: `digest` says whether two scale alike.
@@ -38,6 +46,8 @@ class Expert:
     """Training settings, as JSON values."""
     metrics: dict[str, Any]
     """Base and final scores, number of items, steps, as JSON values."""
+    acts_on: ActsOn = "all"
+    """What was read under the scales at training, and has to be when they are worn."""
 
     def __post_init__(self):
         faults = scale_faults(self.scales)
@@ -54,6 +64,10 @@ class Expert:
                 raise ConfigError(
                     f"expert {self.name!r}: {key}: expected JSON values: {error}"
                 ) from error
+        if fault := acts_on_fault(self.acts_on):
+            raise ConfigError(
+                f"expert {self.name!r}: acts_on: got {self.acts_on!r}, expected {fault}"
+            )
         if fault := prompt_fault(self.config):
             raise ConfigError(f"expert {self.name!r}: config: expected {fault}")
 

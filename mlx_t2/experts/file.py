@@ -13,6 +13,7 @@ layer. The header's metadata, all strings:
     seed              0
     config            {"lr": 0.005, "steps": 20, "prompt": [{"role": "system", "content": "…"}]}
     metrics           {"base": 0.26, "final": 0.74, "items": 200}
+    acts_on           answer; missing is all, see `svf.ActsOn`
 
 A file is refused in one error that lists everything wrong with it.
 """
@@ -21,19 +22,21 @@ import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import mlx.core as mx
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from mlx_t2.errors import ConfigError, ExpertFileError
-from mlx_t2.svf import Scales, Targets
+from mlx_t2.svf import ActsOn, Scales, Targets
 
 FORMAT, VERSION = "mlx-t2-expert", "1"
 _EXPECTED = {"format": FORMAT, "format_version": VERSION}
 _STRINGS = ("base_model", "base_fingerprint", "targets", "task")
 _JSON = ("config", "metrics")
+_ALL: ActsOn = "all"
+"""What an expert acts on whose file does not say."""
 _SUFFIX = ".z"
 
 
@@ -87,7 +90,8 @@ def _refusal(path: Path, faults: list[str]) -> ExpertFileError:
 def _read_fields(metadata: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """The provenance as Python values, and what is wrong with the metadata."""
     fields, faults = {}, []
-    for key in (*_EXPECTED, *_STRINGS, "rank", "seed", *_JSON):
+    metadata = {"acts_on": _ALL} | metadata
+    for key in (*_EXPECTED, *_STRINGS, "rank", "seed", *_JSON, "acts_on"):
         if key not in metadata:
             faults.append(f"metadata {key}: missing")
             continue
@@ -104,6 +108,8 @@ def _parse(key: str, text: str) -> Any:
         raise ValueError(repr(_EXPECTED[key]))
     if key == "rank":
         return _parse_rank(text)
+    if key == "acts_on" and (fault := acts_on_fault(text)):
+        raise ValueError(fault)
     if key == "seed":
         return _parse_seed(text)
     if key in _JSON:
@@ -141,6 +147,16 @@ def _parse_json(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("a JSON object")
     return value
+
+
+def acts_on_fault(acts_on: str) -> str | None:
+    """What is expected of what an expert acts on; None where it is so.
+
+    >>> acts_on_fault("question")
+    "'all' or 'answer'"
+    """
+    known = get_args(ActsOn)
+    return None if acts_on in known else " or ".join(map(repr, known))
 
 
 def prompt_fault(config: dict[str, Any]) -> str | None:
@@ -246,6 +262,7 @@ def encode(scales: Scales, fields: dict[str, Any]) -> bytes:
     metadata = _EXPECTED | {key: fields[key] for key in _STRINGS}
     metadata |= {"rank": str(fields["rank"] or "full"), "seed": str(fields["seed"])}
     metadata |= {key: json.dumps(fields[key], sort_keys=True, allow_nan=False) for key in _JSON}
+    metadata |= {"acts_on": fields["acts_on"]} if fields["acts_on"] != _ALL else {}
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     data = bytearray()
     for path, z in sorted(scales.items()):

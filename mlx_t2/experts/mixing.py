@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 
 from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
-from mlx_t2.svf import Scales
+from mlx_t2.svf import ActsOn, Scales
 
 from .expert import Expert
 
@@ -22,9 +22,9 @@ def mix(experts: Sequence[Expert], coefficients: Sequence[float]) -> Scales:
     >>> mix([expert, expert], [0.5, 1.0])
     {'mlp.up_proj': array([1.75, 0.25], dtype=float32)}
 
-    Raises: ConfigError for coefficients that are not finite, or not one per expert;
-        ExpertFileError for experts of different models; ShapeError for scales of different
-        shapes.
+    Raises: ConfigError for coefficients that are not finite, or not one per expert, and for
+        experts that do not all act on the same; ExpertFileError for experts of different
+        models; ShapeError for scales of different shapes.
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2.
     """
     if len(coefficients) != len(experts):
@@ -39,6 +39,7 @@ def mix(experts: Sequence[Expert], coefficients: Sequence[float]) -> Scales:
                 f"mix: got {expert.name!r}={alpha}, expected a finite coefficient"
             )
     _check_bases(experts)
+    acts_on_of(experts)
     paths = sorted({path for expert in experts for path in expert.scales})
     _check_shapes(experts, paths)
     return {
@@ -50,6 +51,20 @@ def mix(experts: Sequence[Expert], coefficients: Sequence[float]) -> Scales:
 def add(experts: Sequence[Expert]) -> Scales:
     """z' = 1 + Σ_k (z_k - 1): every expert in full, no choice among them."""
     return mix(experts, [1.0] * len(experts))
+
+
+def acts_on_of(experts: Sequence[Expert]) -> ActsOn:
+    """What a mixture of these acts on: what each of them does; all, where there are none.
+
+    Raises: ConfigError for experts of both kinds: no wearing would be right for all of them.
+    """
+    kinds: dict[ActsOn, str] = {expert.acts_on: expert.name for expert in experts}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"mix: {kinds['answer']!r} acts on the answer alone and {kinds['all']!r} on all "
+            "of a conversation, expected experts of one kind"
+        )
+    return experts[0].acts_on if experts else "all"
 
 
 def _mix_one(terms: list[tuple[mx.array, float]]) -> mx.array:

@@ -13,6 +13,7 @@ import mlx.core as mx
 from mlx_t2.adaptation import Adapted, Strategy, naming_experts, strategy_of
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
+from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation
 from mlx_t2.sampling import SamplingConfig, Token, stream
 
@@ -81,8 +82,10 @@ class Answer:
 class AdaptiveGenerator:
     """A model that adapts its weights to each request.
 
-    The prompt is read again under the adapted weights: keys and values belong to the weights
-    that made them, and no cache ever crosses z.
+    For experts that act on all, the prompt is read again under the adapted weights: keys and
+    values belong to the weights that made them, and no cache ever crosses z. For experts that
+    act on the answer alone they belong to the base, so the first pass is the prefill: only the
+    prompt's last token is read again.
 
         generator = AdaptiveGenerator(model, Library().find("largest"))
         generator.ask("31, 52, 47").text  # 52
@@ -128,6 +131,9 @@ class Request(Iterator[Token]):
     answers the whole conversation, and so do experts whose prompts differ. So the second prompt
     depends on the route only where the strategy chooses; a mixture's is known beforehand, and
     nothing waits for its coefficients before the second pass begins.
+
+    Experts that act on the answer alone see what the base has read, and that is the whole
+    conversation. Only one that has a prompt of its own makes the base read again.
     """
 
     def __init__(
@@ -183,17 +189,19 @@ class Request(Iterator[Token]):
     def _run(self) -> Generator[Token, None, None]:
         self._clock.start()
         has_system = any(message["role"] == "system" for message in self._messages)
-        adapted = self._strategy.adapt([self._messages])[0]
+        adapted, read = self._adapt()
         # The device starts on z' while the second pass is put together.
         mx.async_eval(adapted.scales)
         if not self._strategy.is_fixed:
             self._clock.end_first_pass()
         behind = () if has_system else adapted.prompt
         messages = [*behind, self._messages[-1]] if behind else self._messages
-        self._prompt = self._model.encode(messages)
+        caches = read.caches if read and not behind else None
+        self._prompt = read.tokens if read and not behind else self._model.encode(messages)
         self._adapted = adapted
-        tokens = stream(self._model, self._prompt, self._config)
-        with self._model.using(adapted.scales), naming_experts(adapted):
+        tokens = stream(self._model, self._prompt, self._config, caches)
+        worn = self._model.using(adapted.scales, acts_on=adapted.acts_on)
+        with worn, naming_experts(adapted):
             token = next(tokens, None)  # the cache made here belongs to these scales
         while token is not None:
             self._read.append(token)
@@ -201,6 +209,14 @@ class Request(Iterator[Token]):
             yield token
             with naming_experts(adapted):
                 token = next(tokens, None)
+
+    def _adapt(self) -> tuple[Adapted, BasePrompt | None]:
+        """The decision, and the conversation under the base where it was made on that."""
+        strategy = self._strategy
+        if strategy.is_fixed or strategy.acts_on == "all":
+            return strategy.adapt([self._messages])[0], None
+        read = BasePrompt(self._model, self._model.encode(self._messages))
+        return strategy.adapt([self._messages], [read])[0], read
 
 
 class _Clock:

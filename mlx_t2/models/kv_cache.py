@@ -13,8 +13,9 @@ class OwnedCache(list[Any]):
 
     Keys and values are products of the weights: under other scales they would be a mixture of
     two models, and no number would look wrong. So a forward pass wears the scales of the cache
-    it is given. The scales are held, not copied: whoever writes into an array of them in place
-    is not noticed.
+    it is given. Where that mixture is meant, since scales act on the answer alone, a cache that
+    the base has filled is made to belong to them. The scales are held, not copied: whoever
+    writes into an array of them in place is not noticed.
     """
 
     def __init__(self, caches: list[Any], scales: Scales, shapes: Shapes):

@@ -19,6 +19,8 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from mlx_t2.errors import ConfigError, ModelError, ModelWarning
 from mlx_t2.svf import (
+    BASE,
+    ActsOn,
     Arrays,
     BaseLayer,
     Basis,
@@ -85,6 +87,7 @@ class SVFModel:
         self._keys = dict(keys or {})
         self._layers: dict[str, SVFLayer] = {}
         self._worn: Scales = {}
+        self._acts_on: ActsOn = "all"
         self._folding: _Folding | None = None
         self._found: dict[Hashable, Any] = {}
         self._remarks: set[str] = set()
@@ -204,6 +207,16 @@ class SVFModel:
         return self._worn
 
     @property
+    def acts_on(self) -> ActsOn:
+        """What is read under the scales now in force."""
+        return self._acts_on
+
+    @property
+    def prompt_scales(self) -> Scales:
+        """What a prompt is read under now, but for its last token."""
+        return BASE if self._acts_on == "answer" else self._worn
+
+    @property
     def has_rows(self) -> bool:
         """Each row of a batch wears its own scales."""
         return self.own([]).has_rows
@@ -231,11 +244,15 @@ class SVFModel:
     def _wearing(self, cache: list | None) -> Iterator[None]:
         """Inside the block the layers wear the scales of the cache, where it has some.
 
-        Folded weights hold their scales already; a cache of others cannot be read with them.
+        Folded weights hold their scales already. The base weights, which are still there, are
+        put back for a cache of theirs; one of other scales cannot be read.
         """
         own = cache.scales if isinstance(cache, OwnedCache) else self._worn
         if own is self._worn:
             yield
+        elif self._folding is not None and not own:
+            with self._unfolded(self._folding):
+                yield
         elif self._folding is not None:
             if not same(own, self._worn):
                 raise ModelError(
@@ -251,6 +268,17 @@ class SVFModel:
             finally:
                 self._put_on(self._worn)
 
+    @contextmanager
+    def _unfolded(self, folding: _Folding) -> Iterator[None]:
+        """Inside the block the base weights are where the folded ones were."""
+        layers = [self._layers[path] for path in folding.base_layers]
+        folded = [layer.base for layer in layers]
+        unfold_layers(layers, folding.base_layers.values())
+        try:
+            yield
+        finally:
+            unfold_layers(layers, folded)
+
     def form_for(self, scales: Scales, tokens: int, steps: int) -> Form:
         """The cheaper way to wear `scales` for a prompt of `tokens` tokens and `steps` token
         steps after it; see `svf.cheaper_form`. Rows with scales of their own can only be live.
@@ -262,7 +290,12 @@ class SVFModel:
 
     @contextmanager
     def using(
-        self, scales: Scales, form: Form = "live", bits: int = 16, force: bool = False
+        self,
+        scales: Scales,
+        form: Form = "live",
+        bits: int = 16,
+        force: bool = False,
+        acts_on: ActsOn = "all",
     ) -> Iterator[None]:
         """Wear `scales` inside the block: live, or folded into the weights, which then cost
         what the base costs. Whatever was worn before is worn again afterwards.
@@ -272,15 +305,20 @@ class SVFModel:
 
         bits: of the folded weights: 16 is the dtype of the activations; 8 rounds; fewer have to
             be forced, see `svf.folded_layer`.
+        acts_on: what is read under the scales. `answer` is for whoever reads prompts and their
+            completions through `reading` or `sampling`; a forward pass of one's own is under
+            the scales, whatever it reads.
         """
-        before, folding = self._worn, self._folding
+        before, folding, former = self._worn, self._folding, self._acts_on
         self._wear(scales)
+        self._acts_on = acts_on
         try:
             if form == "folded":
                 self._fold(bits, force)
             yield
         finally:
             self._wear(before)
+            self._acts_on = former
             if folding is not None:
                 self._fold(folding.bits, folding.force)
 
@@ -295,9 +333,11 @@ class SVFModel:
 
     # Caches
 
-    def new_cache(self) -> OwnedCache:
-        """Empty key-value caches of one sequence, which belong to the scales worn now."""
-        return self.own(make_prompt_cache(self.network))
+    def new_cache(self, scales: Scales | None = None) -> OwnedCache:
+        """Empty key-value caches of one sequence, which belong to these scales, or to those
+        worn now.
+        """
+        return self.own(make_prompt_cache(self.network), scales)
 
     def own(self, caches: list, scales: Scales | None = None) -> OwnedCache:
         """Caches of any kind, made to belong to these scales, or to those worn now."""

@@ -3,6 +3,7 @@ nothing.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 
 import mlx.core as mx
 from jaxtyping import Float, Integer
@@ -96,6 +97,8 @@ def _logits_together(
         scores of  a  b  c  -            `at` leaves out what stands over padding
     """
     rows = prefill(model, prompts)
+    if model.acts_on == "answer":
+        mx.eval([cache.state for cache in rows.caches])  # has no gradient: its graph may go
     rows.repeat([len(group) for group in completions])
     flat = [list(completion) for group in completions for completion in group]
     longest = max(len(completion) for completion in flat)
@@ -113,6 +116,8 @@ def _logits_apart(
     model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
 ) -> Float[mx.array, "N vocabulary"]:
     """The same, each row in a pass of its own."""
+    if model.acts_on == "answer":
+        return _logits_of_answers(model, prompts, completions)
     rows = [
         (list(prompt), list(completion))
         for prompt, group in zip(prompts, completions, strict=True)
@@ -128,6 +133,20 @@ def _logits_apart(
             for prompt, completion in rows
         ]
     )
+
+
+def _logits_of_answers(
+    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
+) -> Float[mx.array, "N vocabulary"]:
+    """The same where the base reads the prompt: once, then each completion behind a copy."""
+    scores = []
+    for prompt, group in zip(prompts, completions, strict=True):
+        read = read_alone(model, prompt)
+        for completion in group:
+            tokens = mx.array([[prompt[-1], *completion[:-1]]])
+            at = mx.arange(len(completion))
+            scores.append(model.logits_at(tokens, model.own(deepcopy(list(read))), at))
+    return mx.concatenate(scores)
 
 
 def score(
@@ -165,7 +184,7 @@ def _read_last(
 ) -> Float[mx.array, "B hidden"]:
     if len(prompts) == 1 and not model.has_rows:
         *before, last = prompts[0]
-        if len(before) < CHUNK:
+        if len(before) < CHUNK and model.acts_on == "all":
             return last_states(model, mx.array([[*before, last]]), None, blocks)
         caches = read_alone(model, prompts[0])
         return last_states(model, mx.array([[last]]), caches, blocks)

@@ -50,19 +50,22 @@ def prefill(
     model: SVFModel, prompts: Sequence[Sequence[int]], scales: Scales | None = None
 ) -> Rows:
     """Read all of each prompt but its last token, in one batch: which prompts may be read in
-    one is `batching`'s to say.
+    one is `batching`'s to say. The last token is to be read under what the model wears.
 
-    scales: that the prompts are read under, those worn now unless given; where they have rows,
-        prompt b is read under row b.
+    scales: that the prompts are read under, and their last tokens too. Unless given, those worn
+        now, or the base where these act on the answer alone. Where they have rows, prompt b is
+        read under row b.
     """
-    one = Rows(model.own(batch_caches(model), scales), [prompts[0][-1]])
+    under = model.prompt_scales if scales is None else scales
+    one = Rows(model.own(batch_caches(model), under), [prompts[0][-1]])
     shared = 0 if one.caches.has_rows else common_prefix(prompts)
     if shared:
         model.extend(mx.array([list(prompts[0][:shared])]), one.caches)
     one.repeat([len(prompts)])
     # From here on row b is prompt b, and is read under row b of the scales.
-    rows = Rows(model.own(one.caches, scales), [prompt[-1] for prompt in prompts])
+    rows = Rows(model.own(one.caches, under), [prompt[-1] for prompt in prompts])
     _read_tails(model, [prompt[shared:-1] for prompt in prompts], rows)
+    rows.caches = model.own(rows.caches, scales)
     return rows
 
 
@@ -79,17 +82,21 @@ def _read_tails(model: SVFModel, tails: list[Sequence[int]], rows: Rows) -> None
         cache.finalize()
 
 
-def read_alone(model: SVFModel, prompt: Sequence[int]) -> OwnedCache:
+def read_alone(
+    model: SVFModel, prompt: Sequence[int], scales: Scales | None = None
+) -> OwnedCache:
     """Read all of a prompt but its last token through mlx-lm's own caches, which serve every
     architecture. A long prompt is read piece by piece; not differentiable then.
+
+    scales: as in `prefill`.
     """
-    caches = model.new_cache()
+    caches = model.new_cache(model.prompt_scales if scales is None else scales)
     for start in range(0, len(prompt) - 1, CHUNK):
         end = min(start + CHUNK, len(prompt) - 1)
         model.extend(mx.array([list(prompt[start:end])]), caches)
         if end < len(prompt) - 1:
             mx.eval([cache.state for cache in caches])  # bounds the memory of a piece
-    return caches
+    return model.own(caches, scales)
 
 
 def plan_prefill(

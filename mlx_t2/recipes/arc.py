@@ -129,7 +129,7 @@ def _answer_plainly(
     """The same rule without a chat template: `Question: …⏎Answer:`, then the option."""
     (adapted,) = strategy_of(model, expert).adapt([problems[0].messages])
     answers: Answers = {}
-    with model.using(adapted.scales):
+    with model.using(adapted.scales, acts_on=adapted.acts_on):
         for start in range(0, len(problems), _BATCH):
             part = problems[start : start + _BATCH]
             texts = [f"Question: {question_of(p)['content']}\nAnswer:" for p in part]

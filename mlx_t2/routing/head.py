@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.models import SVFModel, explain_scores
-from mlx_t2.reading import count_blocks, last_hidden
+from mlx_t2.reading import BasePrompt, count_blocks, last_hidden
 from mlx_t2.tasks import OTHER, Problem
 
 from .calibration import calibrate
@@ -132,8 +132,13 @@ class HeadRouter:
             metrics,
         )
 
-    def posterior(self, conversations: Sequence[Conversation]) -> Float[mx.array, "B K"]:
-        """The probability of each label, lazily."""
+    def posterior(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> Float[mx.array, "B K"]:
+        """The probability of each label, lazily; from what `read` reads, where it is given."""
+        if read:
+            states = [prompt.states(self.blocks) for prompt in read]
+            return self.head.posterior(mx.stack(states))
         prompts = [self.model.encode(conversation) for conversation in conversations]
         with self.model.using({}):
             return self.head.posterior(last_hidden(self.model, prompts, self.blocks))

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import score
+from mlx_t2.reading import BasePrompt, score
 from mlx_t2.tasks import OTHER, Message, category_message
 
 from .router import Conversation, question_in
@@ -50,8 +50,12 @@ class PromptRouter:
         self.model = model
         self._answers = [whole_answer(model, label) for label in self.labels]
 
-    def posterior(self, conversations: Sequence[Conversation]) -> Float[mx.array, "B K"]:
-        """The probability of each category, lazily."""
+    def posterior(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> Float[mx.array, "B K"]:
+        """The probability of each category, lazily; it asks a question of its own, whatever has
+        been read.
+        """
         prompts = [
             self.model.encode(category_prompt(self.labels, question_in(conversation)))
             for conversation in conversations

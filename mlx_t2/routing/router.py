@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
+from mlx_t2.reading import BasePrompt
 from mlx_t2.tasks import OTHER, Message
 
 Conversation = Sequence[Message]
@@ -38,9 +39,14 @@ class Router(Protocol):
         """
         ...
 
-    def posterior(self, conversations: Sequence[Conversation]) -> Float[mx.array, "B K"]:
+    def posterior(
+        self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
+    ) -> Float[mx.array, "B K"]:
         """The probability of each label for each conversation, lazily, from one batch read
         under the base weights.
+
+        read: the conversations as they are encoded for the answer, where somebody reads them
+            anyway: who looks at no more than that reads nothing again.
         """
         ...
 

@@ -84,7 +84,8 @@ def wearing_rows(model: SVFModel, rows: Sequence[int]) -> Iterator[None]:
     if not model.has_rows:
         yield
         return
-    with model.using(take_rows(model.worn, model.shapes, mx.array(list(rows)))):
+    taken = take_rows(model.worn, model.shapes, mx.array(list(rows)))
+    with model.using(taken, acts_on=model.acts_on):
         yield
 
 

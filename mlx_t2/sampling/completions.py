@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
-from mlx_t2.models import SVFModel, check_tokens, fit_answer, limited_memory
+from mlx_t2.models import OwnedCache, SVFModel, check_tokens, fit_answer, limited_memory
 from mlx_t2.reading import batching, plan_prefill, prefill, read_alone, together
 
 from .continuous import Engine
@@ -98,7 +98,8 @@ def _make_rows(
     keys = row_keys(config.seed, [(i, k) for i in numbers for k in range(group)])
     fitted = [_fit(model, prompt, config) for prompt in prompts]
     rows = [
-        Row(i, key, fitted[i // group], model.worn, i // group) for i, key in enumerate(keys)
+        Row(i, key, fitted[i // group], model.worn, i // group, model.acts_on)
+        for i, key in enumerate(keys)
     ]
     return [rows[i : i + group] for i in range(0, len(rows), group)]
 
@@ -140,7 +141,7 @@ def _draw_together(
 ) -> Iterator[Row]:
     """Rows of any length in one batch, those that are read together after one another."""
     engine = Engine(model, max_rows, _is_ahead())
-    for batch in plan_prefill(prompts, [model.worn] * len(prompts)):
+    for batch in plan_prefill(prompts, [model.prompt_scales] * len(prompts)):
         for i in batch:
             engine.put(prompts[i], groups[i])
     yield from _exhaust(engine.step)
@@ -201,9 +202,17 @@ def _completion(model: SVFModel, row: Row) -> Completion:
     return Completion(tuple(row.tokens), model.decode(row.tokens), is_finished)
 
 
-def stream(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> Iterator[Token]:
+def stream(
+    model: SVFModel,
+    prompt: Sequence[int],
+    config: SamplingConfig,
+    read: OwnedCache | None = None,
+) -> Iterator[Token]:
     """One completion, token by token as it is drawn: what `sample` draws for this prompt alone,
     under the scales that the model wears at the first token. Raises as `sample` does.
+
+    read: caches that hold all of the prompt but its last token already, see `BasePrompt`. They
+        are used up.
     """
     check_tokens(model, [prompt])
     (key,) = row_keys(config.seed, [(0, 0)])
@@ -211,7 +220,7 @@ def stream(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> It
     text = model.tokenizer.detokenizer
     with limited_memory():
         decoder = Decoder(model, is_ahead=True)
-        decoder.join([row], read_alone(model, prompt), prompt[-1:])
+        decoder.join([row], read_alone(model, prompt) if read is None else read, prompt[-1:])
         while row.finish_reason is None:
             decoder.step()
             if row.finish_reason != "stop":

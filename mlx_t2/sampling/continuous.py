@@ -11,10 +11,10 @@ import mlx.core as mx
 
 from mlx_t2.models import SVFModel, check_tokens, fit_answer, limited_memory
 from mlx_t2.reading import Rows, check_batchable, merge_caches, plan_prefill, prefill
-from mlx_t2.svf import Scales, check_scales
+from mlx_t2.svf import ActsOn, Scales, check_scales
 
 from .draw import SamplingConfig, row_keys
-from .rows import Decoder, Row, scales_of
+from .rows import Decoder, Row, join_scales
 
 _ROOM = 0.2
 """Joining copies the caches: while more prompts wait than there is room for, none joins before
@@ -57,7 +57,7 @@ class Engine:
         if chosen := self._choose():
             unread = [part for part in chosen if part.read is None]
             batches = plan_prefill(
-                [p.prompt for p in unread], [p.rows[0].scales for p in unread]
+                [p.prompt for p in unread], [p.rows[0].prompt_scales for p in unread]
             )
             parts = [self._prefill([unread[i] for i in batch]) for batch in batches]
             parts += [_copy(part) for part in chosen if part.read is not None]
@@ -87,7 +87,8 @@ class Engine:
     def _prefill(self, batch: list[_Waiting]) -> tuple[list[Row], Rows]:
         """The rows of these prompts, read in one batch."""
         first = [one.rows[0] for one in batch]
-        scales = scales_of(first, self._model.shapes)
+        worn = [(row.prompt_scales, row.at) for row in first]
+        scales = join_scales(worn, self._model.shapes)
         filled = prefill(self._model, [one.prompt for one in batch], scales)
         mx.eval([cache.state for cache in filled.caches])  # bounds memory: batch after batch
         for i, one in enumerate(batch):
@@ -136,8 +137,17 @@ class ContinuousBatch:
         self._limits = ExitStack()
         self._limits.enter_context(limited_memory())
 
-    def insert(self, prompt: Sequence[int], scales: Scales, config: SamplingConfig) -> int:
+    def insert(
+        self,
+        prompt: Sequence[int],
+        scales: Scales,
+        config: SamplingConfig,
+        acts_on: ActsOn = "all",
+    ) -> int:
         """Add a prompt; returns the number of its row. The base model is `{}`.
+
+        Rows of either kind may be in one batch. Prompts whose scales act on the answer alone
+        are read together, whatever the scales.
 
         What it draws is what `sample` draws for this prompt alone.
         Raises: ConfigError for an empty prompt; ModelError for one that the model cannot read;
@@ -150,7 +160,8 @@ class ContinuousBatch:
         )
         (key,) = row_keys(config.seed, [(0, 0)])
         fitted = fit_answer(self._model, prompt, config.max_tokens)
-        row = Row(self._count, key, replace(config, max_tokens=fitted), scales)
+        fitting = replace(config, max_tokens=fitted)
+        row = Row(self._count, key, fitting, scales, acts_on=acts_on)
         self._rows[row.number] = row
         self._count += 1
         self._engine.put(prompt, [row])

@@ -9,7 +9,7 @@ import mlx.core as mx
 
 from mlx_t2.models import OwnedCache, SVFModel, explain_scores
 from mlx_t2.reading import merge_caches
-from mlx_t2.svf import Scales, Shapes, stack_rows, take_rows
+from mlx_t2.svf import BASE, ActsOn, Scales, Shapes, stack_rows, take_rows
 
 from .draw import NOT_FINITE, Key, SamplingConfig, draw_tokens, uniforms_at
 
@@ -32,12 +32,19 @@ class Row:
     """That it is read under: its own, or those of many rows."""
     at: int = 0
     """Which of those rows it is."""
+    acts_on: ActsOn = "all"
+    """What of it is read under the scales."""
     tokens: list[int] = field(default_factory=list)
     """Drawn so far, as the host knows them."""
     drawn: int = 0
     """Tokens drawn so far, the one among them that the host does not know yet."""
     finish_reason: str | None = None
     """`stop`, `length`, or None while it goes on."""
+
+    @property
+    def prompt_scales(self) -> Scales:
+        """That its prompt is read under, but for the last token."""
+        return self.scales if self.acts_on == "all" and self.scales else BASE
 
     def take(self, token: int, ends: bool) -> None:
         """The next token is known, and whether it ends an answer."""
@@ -150,22 +157,24 @@ class Decoder:
 
     def _hold(self, rows: list[Row], caches: list, last: mx.array) -> None:
         self._rows, self._last = rows, last
-        scales = scales_of(rows, self._model.shapes) if rows else {}
+        scales = join_scales([(r.scales, r.at) for r in rows], self._model.shapes)
         self._caches = self._model.own(caches, scales)
 
 
-def scales_of(rows: Sequence[Row], shapes: Shapes) -> Scales:
-    """What the rows wear together: plain where they agree, else one z per row, ones where a
-    row wears nothing.
+def join_scales(rows: Sequence[tuple[Scales, int]], shapes: Shapes) -> Scales:
+    """What rows wear together, of scales and which row of them each wears: plain where they
+    agree, else one z per row, ones where a row wears nothing.
     """
-    first = rows[0].scales
-    if all(row.scales is first for row in rows):
+    if not rows:
+        return BASE
+    first = rows[0][0]
+    if all(scales is first for scales, _ in rows):
         if all(z.ndim == len(shapes[path]) for path, z in first.items()):
             return first
-        return take_rows(first, shapes, mx.array([row.at for row in rows]))
-    return stack_rows([_own(row, shapes) for row in rows])
+        return take_rows(first, shapes, mx.array([at for _, at in rows]))
+    return stack_rows([_own(scales, at, shapes) for scales, at in rows])
 
 
-def _own(row: Row, shapes: Shapes) -> Scales:
-    """The scales of this row alone."""
-    return {p: z[row.at] if z.ndim > len(shapes[p]) else z for p, z in row.scales.items()}
+def _own(scales: Scales, at: int, shapes: Shapes) -> Scales:
+    """The scales of one row alone."""
+    return {p: z[at] if z.ndim > len(shapes[p]) else z for p, z in scales.items()}

@@ -34,6 +34,8 @@ from .live_or_folded import cheaper_form as cheaper_form
 from .plan import Plan as Plan
 from .plan import Recipe as Recipe
 from .plan import plan_decomposition as plan_decomposition
+from .scales import BASE as BASE
+from .scales import ActsOn as ActsOn
 from .scales import Arrays as Arrays
 from .scales import Scales as Scales
 from .scales import Shapes as Shapes

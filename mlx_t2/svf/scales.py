@@ -1,6 +1,7 @@
 """Scales: the vectors z of a whole model, by module path. Does not know files or models."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import mlx.core as mx
 from jaxtyping import Integer
@@ -18,6 +19,14 @@ is the base weight, z = 1.
 
 Shapes = dict[str, tuple[int, ...]]
 """{module path: shape of z for one row}."""
+
+ActsOn = Literal["all", "answer"]
+"""What is read under scales: `all` of a conversation, or the `answer` alone. Then a prompt is
+read under the base weights up to its last token; that one and what follows, under the scales.
+"""
+
+BASE: Scales = {}
+"""The base weights, always the same object, not to be changed."""
 
 
 def ones(shapes: Shapes) -> Scales:

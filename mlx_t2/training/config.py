@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mlx_t2.errors import ConfigError
+from mlx_t2.svf import ActsOn
 
 Mode = Literal["rloo", "reinforce", "paper"]
 Schedule = Literal["constant", "cosine"]
@@ -78,6 +79,8 @@ class TrainConfig:
     """Validations without a better one after which to stop; never by default."""
     test: int = 200
     """Problems of the test split answered before and after; 0 is none."""
+    acts_on: ActsOn = "all"
+    """What is read under z: all, or the answer alone; prompts are then read under the base."""
     targets: str = "mlp"
     """Layers that wear scales: mlp, attention, all, or a regular expression."""
     rank: int | None = None

@@ -21,7 +21,7 @@ from mlx_t2.reading import (
     plan_options,
     recompute_blocks,
 )
-from mlx_t2.svf import Arrays, Scales
+from mlx_t2.svf import ActsOn, Arrays, Scales
 
 from .config import TrainConfig
 from .parametrisation import Parametrisation
@@ -62,6 +62,7 @@ class Objective:
 
     def __init__(self, model: SVFModel, parametrisation: Parametrisation, config: TrainConfig):
         self._model, self.parametrisation = model, parametrisation
+        self.acts_on: ActsOn = config.acts_on
         self._temperature = config.temperature or 1.0  # greedy ones are scored as sampled ones
         self._sequences = config.prompts * config.group
         self._kl = 0.0 if config.kl_form == "k1" else config.kl
@@ -173,7 +174,7 @@ class Objective:
         scales: Scales,
         temperature: float | None = None,
     ) -> mx.array:
-        with self._model.using(scales):
+        with self._model.using(scales, acts_on=self.acts_on):
             prompts, completions = [g.prompt for g in part], [g.completions for g in part]
             return read(self._model, prompts, completions, temperature or self._temperature)
 

@@ -142,7 +142,7 @@ class Learner:
             max_rows=self.limits.decoded,
         )
         numbers, mine = self.ranks.mine(range(config.prompts)), self.ranks.mine(problems)
-        with self.model.using(self.scales(state.parameters)):
+        with self.model.using(self.scales(state.parameters), acts_on=config.acts_on):
             return enumerate_rollouts(
                 self.model, self.task, mine, config.group, sampling, numbers
             )

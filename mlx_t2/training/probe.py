@@ -84,7 +84,7 @@ def watch_probe(
     start: the scales that the training begins with; {} is the base model.
     """
     yield Phase(_NAME)
-    with model.using(start):
+    with model.using(start, acts_on=config.acts_on):
         mine = ranks.on_all(_probe, model, task, config, ranks, limits)
     ones, eights, varied = zip(*ranks.gather(mine), strict=True)
     n = len(ones)

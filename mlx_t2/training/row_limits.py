@@ -5,7 +5,7 @@ does. Memory is taken to grow in proportion to tokens; attention's own scores gr
 the margin covers up to some thousand tokens. Knows models and settings; writes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -25,6 +25,10 @@ _MARGIN = 1.25
 """Factor on what is measured on few tokens."""
 _FEW, _MORE = 8, 24
 """Tokens of the passes that are measured."""
+_SHORT, _LONG, _COPIES = 32, 96, 8
+"""Tokens of prompts that are read without a gradient, and completions of one: less of them
+takes so little that the peak is elsewhere.
+"""
 
 
 @dataclass(frozen=True)
@@ -165,11 +169,11 @@ def limit_bytes(config: TrainConfig) -> int:
 
 
 def measure_costs(model: SVFModel, objective: Objective, parameters: Arrays) -> Watched[Costs]:
-    """Four gradient passes over a few tokens each, and what each of them took at its peak."""
-    done = count()
+    """Gradient passes over a few tokens each, and what each of them took at its peak."""
+    done, passes = count(), 7 if objective.acts_on == "answer" else 5
 
     def peak(prompt: int, completion: int, rows: int) -> Watched[float]:
-        yield Phase("measuring memory", next(done), 5)
+        yield Phase("measuring memory", next(done), passes)
         tokens = (1,) * completion
         group = AdvantageGroup((1,) * prompt, (tokens,) * rows, (1.0,) * rows)
         mx.clear_cache()
@@ -182,10 +186,24 @@ def measure_costs(model: SVFModel, objective: Objective, parameters: Arrays) -> 
     least = yield from peak(_FEW, _FEW, 1)
     answered = yield from peak(_FEW, _MORE, 1)
     completion = max(0.0, answered - least) / (_MORE - _FEW)
-    long = yield from peak(_MORE, _FEW, 1)
-    prompt = max(0.0, long - least) / (_MORE - _FEW)
-    twice = yield from peak(_MORE, _FEW, 2)
-    copied = max(0.0, twice - long - _FEW * completion) / _MORE
+    if objective.acts_on == "answer":
+        slopes = yield from _measure_slopes(peak)
+        prompt, copied = slopes[0], max(0.0, slopes[1] - slopes[0]) / (_COPIES - 1)
+    else:
+        long = yield from peak(_MORE, _FEW, 1)
+        prompt = max(0.0, long - least) / (_MORE - _FEW)
+        twice = yield from peak(_MORE, _FEW, 2)
+        copied = max(0.0, twice - long - _FEW * completion) / _MORE
     fixed = max(0.0, least - _FEW * (completion + prompt))
     vocabulary = model.logits_at(mx.array([[1]]), None, mx.array([0])).shape[-1]
     return Costs(fixed, prompt, completion, copied, scores=4 * 4 * vocabulary)
+
+
+def _measure_slopes(peak: Callable[[int, int, int], Watched[float]]) -> Watched[list[float]]:
+    """What a token of the prompt takes, with one completion of it and with `_COPIES`."""
+    slopes = []
+    for rows in (1, _COPIES):
+        short = yield from peak(_SHORT, _FEW, rows)
+        long = yield from peak(_LONG, _FEW, rows)
+        slopes.append(max(0.0, long - short) / (_LONG - _SHORT))
+    return slopes

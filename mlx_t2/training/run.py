@@ -99,7 +99,7 @@ class Run:
         self, scales: Scales, problems: Sequence[Problem], phase: Phase
     ) -> Watched[int]:
         batch, right = min(_ANSWERED, self.learner.limits.decoded), 0
-        with self.model.using(scales):
+        with self.model.using(scales, acts_on=self.config.acts_on):
             for start in range(0, len(problems), batch):
                 done = min(phase.total, start * self.ranks.size)
                 yield dataclasses.replace(phase, done=done)
@@ -161,6 +161,7 @@ class Run:
             | {"init": init, "prompt": list(self.task.prompt), "source": self.task.source}
             | ({"task_file": self.task.file} if self.task.file else {}),
             metrics=metrics | result,
+            acts_on=self.config.acts_on,
         )
         self.folder.save_expert(expert)
 

@@ -123,6 +123,43 @@ def test_without_an_expert_of_the_model_nothing_can_be_chosen(library):
         prepare_strategy(fresh(seed=3), library, adaptation="sum")
 
 
+def test_of_a_library_with_both_kinds_one_is_chosen_from_and_the_others_are_named(
+    tiny_model, library, router, experts
+):
+    def prepare(adaptation, *answering):
+        for name, expert in experts.items():
+            kind = "answer" if name in answering else "all"
+            replace(expert, acts_on=kind).save(library.own / f"{name}.safetensors")
+        return prepare_strategy(tiny_model, library, adaptation=adaptation)
+
+    for adaptation in ("sum", "prompt", "classifier", "mixture"):
+        one = prepare(adaptation, "kind")
+        assert one.strategy.acts_on == "all"
+        assert [(out.name, out.why) for out in one.passed_over] == [
+            (
+                "kind",
+                "expert 'kind': acts on the answer alone, those that are chosen from on all of "
+                "a conversation. Wear it by its name (--expert kind)",
+            )
+        ]
+        two = prepare(adaptation, "kind", "largest")
+        assert two.strategy.acts_on == "answer"
+        assert [out.name for out in two.passed_over] == ["expression"]
+        assert prepare(adaptation, *experts).strategy.acts_on == "answer"
+    (library.own / "expression.safetensors").unlink()
+    del experts["expression"]
+    assert prepare("sum", "kind").strategy.acts_on == "answer"  # one of each
+
+
+def test_an_expert_worn_by_name_acts_on_what_it_says(tiny_model, library, experts):
+    replace(experts["kind"], acts_on="answer").save(library.own / "kind.safetensors")
+    for name, kind in (("kind", "answer"), ("largest", "all")):
+        strategy = prepare_strategy(tiny_model, library, coefficients={name: 1.0}).strategy
+        assert strategy.acts_on == strategy.adapt([[]])[0].acts_on == kind
+    with pytest.raises(ConfigError, match="mix: 'kind' acts on the answer alone and 'largest'"):
+        prepare_strategy(tiny_model, library, coefficients={"kind": 0.5, "largest": 0.5})
+
+
 # Decomposing only what is missing
 
 

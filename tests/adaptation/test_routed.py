@@ -26,7 +26,7 @@ class Saying:
         self.labels, self.rows, self.threshold = labels, rows, threshold
         self.model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
 
-    def posterior(self, conversations):
+    def posterior(self, conversations, read=()):
         rows = self.rows if len(self.rows) > 1 else self.rows * len(conversations)
         return mx.array(rows, dtype=mx.float32)
 
@@ -49,6 +49,18 @@ def test_the_most_probable_expert_is_worn_with_its_prompt(experts):
         scores = {"kind": 0.1, "expression": 0.2, "largest": 0.4, "other": 0.3}
         assert adapted.scores == pytest.approx(scores)
         assert list(adapted.prompt) == PROMPT
+
+
+@pytest.mark.parametrize("combine", [Chosen, Mixed])
+def test_what_is_decided_acts_on_what_the_experts_act_on(experts, combine):
+    for kind in ("all", "answer"):
+        alike = {name: replace(expert, acts_on=kind) for name, expert in experts.items()}
+        strategy = combine("some", Saying(one_hot("kind"), one_hot("other")), alike)
+        assert strategy.acts_on == kind
+        assert [adapted.acts_on for adapted in strategy.adapt(CHATS[:2])] == [kind, kind]
+    experts["kind"] = replace(experts["kind"], acts_on="answer")
+    with pytest.raises(ConfigError, match=r"'kind' acts on the answer alone and .* on all"):
+        combine("both", Saying(one_hot("kind")), experts)
 
 
 def test_other_and_labels_without_an_expert_are_the_base_model(experts):

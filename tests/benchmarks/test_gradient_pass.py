@@ -4,6 +4,7 @@ from helpers import random_scales, tiny_network
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from mlx_t2.benchmarks.gradient_pass import (
+    batch_of_length,
     difference,
     draw_batch,
     lora_gradient,
@@ -47,3 +48,19 @@ def test_loras_loss_counts_completion_tokens_alone(batch):
     (_, tokens), gradient = lora_gradient(network, batch.rows)
     assert tokens.item() == 12 * 5
     assert gradient
+
+
+def test_the_two_kinds_are_two_gradients_that_agree_where_there_is_no_prompt(tiny_model, batch):
+    scales = random_scales(tiny_model.shapes, spread=0.1)
+    ours, other = (shared_gradient(tiny_model, batch, scales, k) for k in ("answer", "all"))
+    assert difference(ours, other) > 0.1
+    short = draw_batch([[3], [4]], group=2, length=5, vocabulary=64)
+    ours, other = (shared_gradient(tiny_model, short, scales, k) for k in ("answer", "all"))
+    assert difference(ours, other) < 1e-6
+
+
+def test_prompts_of_a_length_are_alike_in_nothing(tiny_model):
+    batch = batch_of_length(tiny_model, 50)
+    assert [len(prompt) for prompt in batch.prompts] == [50, 50]
+    assert batch.prompts[0][:3] != batch.prompts[1][:3]
+    assert (len(batch.rows), len(batch.rows[0][1])) == (16, 12)

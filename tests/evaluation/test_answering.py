@@ -17,6 +17,8 @@ def strategies(model):
         Everywhere(model),
         ByQuestion(model, 2),
         ByQuestion(model, 3),
+        Everywhere(model, "answer"),
+        ByQuestion(model, 3, "answer"),
         OfItsOwn(model),
     ]
 
@@ -25,12 +27,12 @@ def one_by_one(model, strategy, problems):
     """The plain way: adapt, wear, decode, one problem after another."""
     for problem in problems:
         (adapted,) = strategy.adapt([problem.messages])
-        with model.using(adapted.scales):
+        with model.using(adapted.scales, acts_on=strategy.acts_on):
             config = SamplingConfig(temperature=0, max_tokens=EvenLength.max_tokens)
             yield adapted, sample(model, [model.encode(problem.messages)], config)[0][0]
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(7))
 @pytest.mark.parametrize("batch", [1, 8])
 def test_batches_answer_what_each_problem_alone_would_get(tiny_model, index, batch):
     strategy, task = strategies(tiny_model)[index], EvenLength()
@@ -50,9 +52,10 @@ def test_batches_answer_what_each_problem_alone_would_get(tiny_model, index, bat
     assert tiny_model.worn == {}
 
 
-def test_folding_for_many_problems_changes_no_answer(tiny_model):
+@pytest.mark.parametrize("acts_on", ["all", "answer"])
+def test_folding_for_many_problems_changes_no_answer(tiny_model, acts_on):
     """40 problems are answered folded, 12 live."""
-    strategy = Everywhere(tiny_model)
+    strategy = Everywhere(tiny_model, acts_on)
     many = list(evaluate(tiny_model, EvenLength(), strategy, limit=40))
     few = list(evaluate(tiny_model, EvenLength(), strategy, limit=12))
     assert many[:12] == few
@@ -90,7 +93,7 @@ def test_nothing_to_do_is_an_error(tiny_model, settings, fault):
         next(evaluate(tiny_model, EvenLength(), Fixed.base(), **settings))
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(7))
 def test_each_sample_is_the_one_that_its_problem_alone_would_get(tiny_model, index):
     strategy, task = strategies(tiny_model)[index], EvenLength()
     asked = {"limit": 7, "samples": 3, "temperature": 1.0, "seed": 5}
@@ -101,7 +104,7 @@ def test_each_sample_is_the_one_that_its_problem_alone_would_get(tiny_model, ind
     config = SamplingConfig(temperature=1.0, max_tokens=task.max_tokens, seed=5)
     for place, problem in enumerate(task.problems("test", 7, 5)):
         (adapted,) = strategy.adapt([problem.messages])
-        with tiny_model.using(adapted.scales):
+        with tiny_model.using(adapted.scales, acts_on=strategy.acts_on):
             prompt = tiny_model.encode(problem.messages)
             (alone,) = sample(tiny_model, [prompt], config, 3, [place])
         texts = [item.completion for item in items[3 * place : 3 * place + 3]]

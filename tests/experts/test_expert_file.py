@@ -55,6 +55,33 @@ def test_saving_loading_and_saving_again_gives_the_same_bytes(make_expert, tmp_p
     ).read_bytes()
 
 
+def test_an_expert_that_acts_on_the_answer_says_so_and_one_that_acts_on_all_says_nothing(
+    make_expert, tmp_path
+):
+    path = tmp_path / "a.safetensors"
+    for acts_on, written in (("answer", "answer"), ("all", None)):
+        make_expert(acts_on=acts_on).save(path)
+        assert Expert.load(path).acts_on == acts_on
+        with safe_open(path, "numpy") as file:
+            assert file.metadata().get("acts_on") == written
+
+
+def test_what_an_expert_acts_on_is_one_of_two(make_expert, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"a.up_proj.z": np.ones(2, np.float32)}, path, METADATA | {"acts_on": "question"})
+    expected = "acts_on: got 'question', expected 'all' or 'answer'"
+    with pytest.raises(ExpertFileError, match=f"metadata {expected}"):
+        Expert.load(path)
+
+
+@pytest.mark.whole_runs  # the checker of types would refuse it first
+def test_an_expert_that_acts_on_something_else_is_not_made(make_expert):
+    with pytest.raises(
+        ConfigError, match="'expert-0': acts_on: got 'question', expected 'all'"
+    ):
+        make_expert(acts_on="question")
+
+
 def test_the_order_of_the_scales_does_not_change_the_bytes(make_expert):
     expert = make_expert()
     turned = make_expert(scales=dict(reversed(expert.scales.items())))

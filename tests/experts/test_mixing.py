@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_t2.errors import ConfigError, ExpertFileError, ShapeError
-from mlx_t2.experts import add, mix, mixing, parse_mix
+from mlx_t2.experts import acts_on_of, add, mix, mixing, parse_mix
 
 
 def assert_close(got, expected):
@@ -115,6 +115,20 @@ def test_experts_of_different_models_are_refused(make_expert):
     elsewhere = make_expert(1, base_model="big", targets="attention", base_fingerprint="cd34")
     with pytest.raises(ExpertFileError, match="mix: 'expert-1'"):
         mix([make_expert(0), elsewhere], [0.5, 0.5])
+
+
+def test_a_mixture_acts_on_what_its_experts_act_on_and_both_kinds_do_not_mix(make_expert):
+    answer = [make_expert(k, acts_on="answer") for k in range(2)]
+    assert acts_on_of(answer) == "answer"
+    assert exactly(add(answer), add([make_expert(0), make_expert(1)]))
+    assert acts_on_of([make_expert(0)]) == acts_on_of([]) == "all"
+    for pair in ([answer[0], make_expert(1)], [make_expert(1), answer[0]]):
+        with pytest.raises(
+            ConfigError,
+            match=r"^mix: 'expert-0' acts on the answer alone and 'expert-1' on all of a "
+            r"conversation, expected experts of one kind$",
+        ):
+            mix(pair, [1.0, 0.0])
 
 
 def test_experts_of_other_layers_of_one_model_mix(make_expert):

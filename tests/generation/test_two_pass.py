@@ -5,12 +5,14 @@ import json
 
 import mlx.core as mx
 import pytest
+from architectures import tiny
 from helpers import random_scales, tiny_network, tiny_tokenizer
 
 from mlx_t2.adaptation import Adapted, Chosen, Fixed, Mixed
 from mlx_t2.experts import Expert
 from mlx_t2.generation import AdaptiveGenerator
-from mlx_t2.models import SVFModel
+from mlx_t2.models import SVFModel, decompose
+from mlx_t2.reading import batching
 from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig, sample
 from mlx_t2.tasks import Problem
@@ -26,12 +28,13 @@ class Alternating:
 
     name = "alternating"
     is_fixed = False
+    acts_on = "all"
 
     def __init__(self, model):
         self.scales = [random_scales(model.shapes, seed, spread=0.5) for seed in range(2)]
         self.asked = 0
 
-    def adapt(self, conversations):
+    def adapt(self, conversations, read=()):
         self.asked += 1
         label = "first" if self.asked % 2 else "second"
         scales = self.scales[label == "second"]
@@ -43,11 +46,12 @@ class Watching:
 
     name = "watching"
     is_fixed = False
+    acts_on = "all"
 
     def __init__(self, prompt):
         self.prompt, self.shown = prompt, None
 
-    def adapt(self, conversations):
+    def adapt(self, conversations, read=()):
         (self.shown,) = conversations
         return [Adapted({}, prompt=self.prompt)]
 
@@ -59,8 +63,8 @@ def make_expert(model, seed=0, name="largest", **changes):
     return Expert(name, scales, model.name, fingerprint, "mlp", None, name, seed, **fields)
 
 
-def greedy(model, scales, messages=CHAT):
-    with model.using(scales):
+def greedy(model, scales, messages=CHAT, acts_on="all"):
+    with model.using(scales, acts_on=acts_on):
         return sample(model, [model.encode(messages)], GREEDY)[0][0]
 
 
@@ -230,7 +234,7 @@ def waits(monkeypatch) -> list[str]:
     return waited
 
 
-def adaptive(model, combine):
+def adaptive(model, combine, prompt=PROMPT, **changes):
     """A strategy that a trained head routes."""
     names = ("kind", "largest", "other")
     examples = [
@@ -239,7 +243,7 @@ def adaptive(model, combine):
         for i in range(3)
     ]
     experts = {
-        name: make_expert(model, i, name, config={"prompt": PROMPT})
+        name: make_expert(model, i, name, config={"prompt": prompt}, **changes)
         for i, name in enumerate(names[:-1])
     }
     return combine("mixture", HeadRouter.train(model, examples, examples), experts)
@@ -264,3 +268,122 @@ def test_the_host_waits_for_no_more_than_this_before_the_first_token(
     next(request)
     assert waits == expected
     assert sum(request.answer.route.scores.values()) == pytest.approx(1)  # read afterwards
+
+
+# Experts that act on the answer alone
+
+
+@pytest.fixture
+def read(monkeypatch, tiny_model) -> list[int]:
+    """Tokens of each forward pass from here on."""
+    batching(tiny_model)  # tried once
+    counted = []
+
+    def count(forward):
+        def counting(tokens, *others):
+            counted.append(tokens.size)
+            return forward(tokens, *others)
+
+        return counting
+
+    for name in ("hidden", "extend", "logits_at"):
+        monkeypatch.setattr(tiny_model, name, count(getattr(tiny_model, name)))
+    return counted
+
+
+def test_an_expert_of_the_answer_is_worn_from_the_last_token_on(tiny_model, read):
+    expert = make_expert(tiny_model, 5, acts_on="answer")
+    request = AdaptiveGenerator(tiny_model, expert).stream(CHAT, GREEDY)
+    next(request)
+    length = len(tiny_model.encode(CHAT))
+    assert read[:2] == [length - 1, 1]
+    tokens = [token.id for token in request]
+    plain = greedy(tiny_model, expert.scales, acts_on="answer").tokens
+    assert tokens == list(plain[1:])
+    assert plain != greedy(tiny_model, expert.scales).tokens
+
+
+@pytest.mark.parametrize("messages", [CHAT, [*EARLIER, *CHAT], [*PROMPT, *EARLIER, *CHAT]])
+@pytest.mark.parametrize("combine", [Chosen, Mixed])
+def test_the_first_pass_is_the_prefill_and_its_prompt_the_whole_conversation(
+    tiny_model, read, combine, messages
+):
+    strategy = adaptive(tiny_model, combine, (), acts_on="answer")
+    (adapted,) = strategy.adapt([messages])
+    expected = greedy(tiny_model, adapted.scales, messages, "answer")
+    read.clear()
+    request = AdaptiveGenerator(tiny_model, strategy).stream(messages, GREEDY)
+    first = next(request)
+    length = len(tiny_model.encode(messages))
+    assert read[0] == length
+    assert set(read[1:]) <= {1}
+    assert [first.id, *(token.id for token in request)] == list(expected.tokens)
+    route = request.answer.route
+    assert request.answer.prompt_tokens == length
+    assert 0 < route.first_pass_ms < route.first_token_ms
+    assert route.scores.keys() == adapted.scores.keys()
+    assert list(route.scores.values()) == pytest.approx(list(adapted.scores.values()), 1e-4)
+
+
+def test_what_goes_to_other_goes_on_from_the_same_prefill_as_the_base(tiny_model, read):
+    strategy = adaptive(tiny_model, Chosen, (), acts_on="answer")
+    chat = [{"role": "user", "content": "other 1"}]
+    expected = greedy(tiny_model, {}, chat)
+    read.clear()
+    request = AdaptiveGenerator(tiny_model, strategy).stream(chat, GREEDY)
+    assert tuple(token.id for token in request) == expected.tokens
+    assert request.answer.route.label == "other"
+    assert read[0] == request.answer.prompt_tokens
+    assert set(read[1:]) == {1}
+
+
+def test_an_expert_with_a_prompt_of_its_own_makes_the_base_read_again(tiny_model, read):
+    strategy = adaptive(tiny_model, Mixed, acts_on="answer")
+    (adapted,) = strategy.adapt([[*EARLIER, *CHAT]])
+    expected = greedy(tiny_model, adapted.scales, [*PROMPT, *CHAT], "answer")
+    read.clear()
+    request = AdaptiveGenerator(tiny_model, strategy).stream([*EARLIER, *CHAT], GREEDY)
+    assert tuple(token.id for token in request) == expected.tokens
+    own = len(tiny_model.encode([*PROMPT, *CHAT]))
+    assert request.answer.prompt_tokens == own
+    assert read[:3] == [len(tiny_model.encode([*EARLIER, *CHAT])), own - 1, 1]
+
+
+@pytest.mark.whole_runs
+@pytest.mark.parametrize(
+    ("combine", "expected"), [(Mixed, ["tolist"] * 2), (Chosen, ["tolist"] * 3)]
+)
+def test_the_host_waits_no_more_where_the_first_pass_is_the_prefill(
+    tiny_model, waits, combine, expected
+):
+    strategy = adaptive(tiny_model, combine, (), acts_on="answer")
+    generator = AdaptiveGenerator(tiny_model, strategy)
+    generator.generate(CHAT, GREEDY)
+    waits.clear()
+    next(generator.stream(CHAT, GREEDY))
+    assert waits == expected
+
+
+@pytest.mark.parametrize("architecture", ["gemma3_text", "lfm2", "qwen3_moe"])
+def test_caches_that_cannot_forget_serve_both_passes(architecture):
+    model = decompose(SVFModel(architecture, tiny(architecture), tiny_tokenizer()), "mlp")
+    scales = random_scales(model.shapes, spread=0.5)
+    expert = Expert(
+        *("kind", scales, model.name, model.fingerprint(), "mlp", None, "kind", 0, {}, {}),
+        acts_on="answer",
+    )
+    strategy = Chosen("classifier", head_for(model), {"kind": expert})
+    chat = [{"role": "user", "content": "kind 1"}]
+    request = AdaptiveGenerator(model, strategy).stream(chat, GREEDY)
+    tokens = tuple(token.id for token in request)
+    worn = scales if request.answer.route.label == "kind" else {}
+    assert tokens == greedy(model, worn, chat, "answer").tokens
+
+
+def head_for(model) -> HeadRouter:
+    examples = [
+        Problem(f"{name}/{i}", ({"role": "user", "content": f"{name} {i}"},), "", "", name)
+        for name in ("kind", "other")
+        for i in range(3)
+    ]
+    return HeadRouter.train(model, examples)

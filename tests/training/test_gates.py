@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from architectures import tiny
 from helpers import assert_close, random_scales, tiny_network
+from mlx_lm.models.cache import make_prompt_cache
 from toy_task import CONFIG, HalfTheTokensEnd, StartHigh
 
 from mlx_t2.models import SVFModel, decompose
@@ -48,23 +49,42 @@ def scales(model):
     return random_scales(model.shapes, spread=0.05)
 
 
-def drawn(model, scales, copies=3):
+@pytest.fixture(scope="module", params=["all", "answer"])
+def acts_on(request) -> str:
+    return request.param
+
+
+def drawn(model, scales, acts_on="all", copies=3):
     config = SamplingConfig(temperature=1, max_tokens=6, seed=5)
-    with model.using(scales):
+    with model.using(scales, acts_on=acts_on):
         return sample(model, PROMPTS, config, copies)
 
 
 def alone(model, tokens, start):
     """log π of what comes after `start` tokens, in one plain forward pass without a cache."""
-    logits = model.network(mx.array([tokens]))[0].astype(mx.float32)
-    logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-    return [logprobs[i - 1, tokens[i]].item() for i in range(start, len(tokens))]
+    return picked(model.network(mx.array([tokens]))[0, start - 1 :], tokens[start:])
 
 
-def test_a_batch_samples_what_each_prompt_samples_alone(model, scales):
-    together = drawn(model, scales)
-    config = SamplingConfig(temperature=1, max_tokens=6, seed=5)
+def alone_behind_the_base(model, scales, tokens, start):
+    """The same token by token, the prompt read by the base before anything is worn."""
+    cache = make_prompt_cache(model.network)
+    if start > 1:
+        model.network(mx.array([tokens[: start - 1]]), cache=cache)
     with model.using(scales):
+        logits = [model.network(mx.array([[t]]), cache=cache)[0] for t in tokens[start - 1 :]]
+    return picked(mx.concatenate(logits), tokens[start:])
+
+
+def picked(logits, tokens):
+    logits = logits.astype(mx.float32)
+    logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+    return [logprobs[i, token].item() for i, token in enumerate(tokens)]
+
+
+def test_a_batch_samples_what_each_prompt_samples_alone(model, scales, acts_on):
+    together = drawn(model, scales, acts_on)
+    config = SamplingConfig(temperature=1, max_tokens=6, seed=5)
+    with model.using(scales, acts_on=acts_on):
         for number, prompt in enumerate(PROMPTS):
             (group,) = sample(model, [prompt], config, 3, [number])
             assert group == together[number]
@@ -84,6 +104,20 @@ def test_fresh_samples_have_ratio_one(model, scales):
     assert_close(mx.exp(scored - mx.array(plain)), np.ones(scored.shape), 1e-4)
 
 
+def test_fresh_samples_behind_a_prompt_of_the_base_have_ratio_one(model, scales):
+    groups = drawn(model, scales, "answer")
+    completions = [[c.tokens for c in group] for group in groups]
+    with model.using(scales, acts_on="answer"):
+        scored = completion_logprobs(model, PROMPTS, completions)
+    plain = [
+        logprob
+        for prompt, group in zip(PROMPTS, completions, strict=True)
+        for tokens in group
+        for logprob in alone_behind_the_base(model, scales, [*prompt, *tokens], len(prompt))
+    ]
+    assert_close(mx.exp(scored - mx.array(plain)), np.ones(scored.shape), 1e-4)
+
+
 def weighted(model, scales):
     rng = np.random.default_rng(0)
     return [
@@ -97,8 +131,8 @@ def objective(model, **settings):
     return Objective(model, direct(model.shapes, {}), config)
 
 
-def test_the_gradient_is_the_finite_difference(model, scales):
-    of, groups = objective(model, kl=0.1), weighted(model, scales)
+def test_the_gradient_is_the_finite_difference(model, scales, acts_on):
+    of, groups = objective(model, kl=0.1, acts_on=acts_on), weighted(model, scales)
     gradient = of.gradient(scales, groups, 9).arrays
     norm = sum((g * g).sum().item() for g in gradient.values()) ** 0.5
     direction = {k: g / norm for k, g in gradient.items()}  # where the slope is steepest
@@ -111,8 +145,8 @@ def test_the_gradient_is_the_finite_difference(model, scales):
     assert (loss(1) - loss(-1)) / (2 * step) == pytest.approx(norm, rel=2e-2)
 
 
-def test_parts_add_up_to_the_whole(model, scales):
-    of, groups = objective(model, kl=0.1), weighted(model, scales)
+def test_parts_add_up_to_the_whole(model, scales, acts_on):
+    of, groups = objective(model, kl=0.1, acts_on=acts_on), weighted(model, scales)
     whole = of.gradient(scales, groups, 9).arrays
     for rows in (1, 4):
         cut = of.gradient(scales, groups, rows).arrays
@@ -120,10 +154,10 @@ def test_parts_add_up_to_the_whole(model, scales):
             assert_close(cut[path], whole[path], 1e-4)
 
 
-def test_recomputed_activations_leave_the_gradient_as_it_is(model, scales):
+def test_recomputed_activations_leave_the_gradient_as_it_is(model, scales, acts_on):
     groups = weighted(model, scales)
     plain, again = (
-        objective(model, checkpointing=on).gradient(scales, groups, 9).arrays
+        objective(model, checkpointing=on, acts_on=acts_on).gradient(scales, groups, 9).arrays
         for on in (False, True)
     )
     for path in scales:
