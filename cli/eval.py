@@ -117,7 +117,8 @@ def evaluate(
         )
 
     if harness:
-        _refuse_with_harness(compare, samples > 1, k, temp, out, split != "test")
+        own = (grader, reward, max_tokens, allow_unsandboxed)
+        _refuse_with_harness(compare, samples > 1, k, temp, out, split != "test", *own)
         _show_harness(*open_both([]), task, limit, seed, json)
         return
     _check_pairs(compare, samples, bool(expert or mix or adapt))
@@ -188,7 +189,7 @@ def _refuse_with_harness(*given: object) -> None:
     if any(one is not None and one is not False for one in given):
         raise typer.BadParameter(
             "--harness runs a task as that package has it: no --compare, --samples, --k, "
-            "--temp, --out or --split"
+            "--temp, --out, --split, --grader, --reward, --max-tokens or --allow-unsandboxed"
         )
 
 

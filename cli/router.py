@@ -52,9 +52,11 @@ def router(
         return
     from mlx_t2.adaptation import place_of_router, plan_router
     from mlx_t2.experts import open_library
+    from mlx_t2.files import check_folder
 
     library, read = open_library(experts), open_model(model)
     path = place_of_router(read, library) if out is None else out
+    check_folder(path.parent)
     training = plan_router(read, library, seed)
     with progress(_TITLE, training.total) as advance:
         for n_read in training.read():

@@ -129,6 +129,8 @@ def open_strategy(
         router=router,
     )
     for one in preparation.passed_over:
+        if one.is_bundled:  # `t2 router show` names it
+            continue
         note(f"passed over: {one.why}")
     if preparation.total:
         show_decomposition(preparation.decompose(), preparation.total)

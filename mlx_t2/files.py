@@ -53,6 +53,16 @@ def fill_whole(path: Path | str, fill: Callable[[Path], Any]) -> None:
         _sync_folder(path.parent)
 
 
+def check_folder(path: Path) -> None:
+    """Raise FileError for a folder that no file can be put into, whether it is there or has to
+    be made; known by trying, before work is done for it. Nothing is left behind.
+    """
+    with file_errors(path):
+        there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+        with TemporaryDirectory(dir=there, prefix=".try-"):
+            pass
+
+
 def fill_folder(path: Path, fill: Callable[[Path], Any]) -> None:
     """Let `fill` write into a folder of its own, which then becomes `path`: one that exists is
     complete. Where another process was faster, its folder stays. Raises OSError.

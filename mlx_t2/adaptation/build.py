@@ -8,13 +8,14 @@ as it goes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from mlx_t2.errors import ConfigError, T2Error
-from mlx_t2.experts import Expert, Library
+from mlx_t2.errors import ConfigError, ExpertFileError, T2Error
+from mlx_t2.experts import Expert, Library, is_bundled
 from mlx_t2.models import Decomposed, SVFModel
-from mlx_t2.routing import PromptRouter, Router
+from mlx_t2.routing import HeadRouter, PromptRouter
 from mlx_t2.svf import Recipe
 
 from .fixed import Fixed
@@ -106,11 +107,9 @@ def prepare_strategy(
     if adaptation in _BASE:
         return Preparation(model, Fixed.base())
     found, passed_over = _experts_of(model, library, allow_transfer)
-    if adaptation == "sum":
-        known, others, make = *_keep_one_kind(found), Fixed.sum
-    else:
-        known, others, make = _route(model, library, found, adaptation, router)
-    passed_over += others
+    known, others, make = _combine(model, library, found, adaptation, router)
+    bundled = {expert.name for expert, path in library.experts() if is_bundled(path)}
+    passed_over += [replace(one, is_bundled=one.name in bundled) for one in others]
     matched = match_experts(model, known, basis_bits)
     return Preparation(
         model,
@@ -187,26 +186,48 @@ def _name_transfers(model: SVFModel, experts: Iterable[Expert]) -> tuple[Expert,
 # Which router
 
 
-def _route(
+def _combine(
     model: SVFModel, library: Library, experts: Experts, adaptation: str, file: Path | None
 ) -> tuple[dict[str, Expert], list[PassedOver], Callable[[Experts], Strategy]]:
-    """The experts that the router knows, those that it does not, and what makes a strategy.
+    """The experts that are combined, those that are not, and what makes a strategy of them.
 
-    Raises: ConfigError for a router that knows none of them.
+    They are those that the router knows, also for a strategy that does not ask it: else what is
+    not chat, as the questions of arc-easy whose options are scored, would be added to chat.
     """
-    combine = _ROUTED[adaptation]
-    router: Router
-    if adaptation == "prompt":
-        router, unknown = PromptRouter(model, tuple(experts)), []
-    else:
-        router, _ = find_router(model, library, file)
-        unknown = name_unknown(router, dict(experts))
-    known = {k: e for k, e in experts.items() if k not in {one.name for one in unknown}}
+    if adaptation in ("sum", "prompt"):
+        known, unknown = _prefer_known(model, library, experts)
+        alike, others = _keep_one_kind(known)
+        prompted = partial(Chosen, "prompt", PromptRouter(model, tuple(known)))
+        return alike, unknown + others, Fixed.sum if adaptation == "sum" else prompted
+    router, _ = find_router(model, library, file)
+    known, unknown = _split_known(router, experts)
     if not known:
         check_known(experts, router)
         raise ConfigError("\n".join(one.why for one in unknown))
     alike, others = _keep_one_kind(known)
-    return alike, unknown + others, lambda matched: combine(adaptation, router, matched)
+    return alike, unknown + others, partial(_ROUTED[adaptation], adaptation, router)
+
+
+def _split_known(
+    router: HeadRouter, experts: Experts
+) -> tuple[dict[str, Expert], list[PassedOver]]:
+    """The experts that the router knows, and the others."""
+    unknown = name_unknown(router, dict(experts))
+    names = {one.name for one in unknown}
+    return {name: e for name, e in experts.items() if name not in names}, unknown
+
+
+def _prefer_known(
+    model: SVFModel, library: Library, experts: Experts
+) -> tuple[dict[str, Expert], list[PassedOver]]:
+    """The experts that the model's router knows, and the others; all, where no router can be
+    read, or none that knows any.
+    """
+    try:
+        known, unknown = _split_known(find_router(model, library)[0], experts)
+    except ExpertFileError:
+        return dict(experts), []
+    return (known, unknown) if known else (dict(experts), [])
 
 
 def _keep_one_kind(experts: Experts) -> tuple[dict[str, Expert], list[PassedOver]]:

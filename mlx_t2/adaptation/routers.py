@@ -33,6 +33,8 @@ class PassedOver:
     name: str
     why: str
     """Begins with the place: the file, or the expert's name."""
+    is_bundled: bool = False
+    """It comes with the program, is whole, and is worn by name: no news to whoever asks."""
 
 
 # Finding

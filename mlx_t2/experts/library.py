@@ -84,6 +84,11 @@ class Library:
         return paths
 
 
+def is_bundled(path: Path) -> bool:
+    """Whether the file came with the program."""
+    return path.is_relative_to(BUNDLED)
+
+
 def open_library(folder: Path | None = None) -> Library:
     """The user's library with the bundled experts; or the experts of one folder alone.
 

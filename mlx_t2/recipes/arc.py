@@ -75,7 +75,7 @@ def train_one(runs: Path, seed: int) -> str:
         config, is_begun = replace(CONFIG, seed=seed), (out / "config.json").exists()
         for _ in train(decompose(load(MODEL)), get_task(TASK), config, out, resume=is_begun):
             pass
-        finished.touch()
+        write_whole(finished, describe_source("")["commit"])
     metrics = _expert(runs, seed).metrics
     before, after = metrics["base_validation"], metrics["best_validation"]
     return f"{TASK} seed {seed}: validation {before:.3f} → {after:.3f}"
@@ -160,6 +160,7 @@ def collect(runs: Path) -> dict[str, Any]:
     return {
         "model": MODEL,
         **describe_source("python -m mlx_t2_cli.recipes arc"),
+        "trained": ", ".join(dict.fromkeys(_commit_of(runs, seed) for seed in SEEDS)),
         "sources": {task: get_task(task).source for task in PARTS},
         "settings": {
             key: getattr(CONFIG, key) for key in ("steps", "prompts", "lr", "targets")
@@ -173,6 +174,11 @@ def collect(runs: Path) -> dict[str, Any]:
         "holds": all(p["p"] < _CLEAR and p["fixed"] > p["broken"] for p in pairs),
         "rows": rows,
     }
+
+
+def _commit_of(runs: Path, seed: int) -> str:
+    """The commit that finished the training."""
+    return (_folder(runs, seed) / "finished").read_text(encoding="utf-8")
 
 
 def _row(task: str, split: str, form: str, name: str, answers: Answers) -> dict[str, Any]:

@@ -126,8 +126,9 @@ def arc_section(arc: dict[str, Any]) -> str:
     model and of each seed; then each seed against the base model, problem by problem.
     """
     source = (
-        f"`{arc['command']}` on {arc['machine']}, commit {arc['commit']}, model "
-        f"{arc['model']}; rows: {'. '.join(dict.fromkeys(arc['sources'].values()))}."
+        f"`{arc['command']}` on {arc['machine']}, trained at commit {arc['trained']}, answered "
+        f"at {arc['commit']}, model {arc['model']}; rows: "
+        f"{'. '.join(dict.fromkeys(arc['sources'].values()))}."
     )
     groups: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for row in arc["rows"]:

@@ -5,6 +5,10 @@
 
 The mean, not the sum: an option is not less probable for being longer. The end token is not
 among the tokens, so that what is compared is the text. Options of the same text are one option.
+
+Differs (19): the policy over the options is explicit, and training takes the exact gradient of
+its expected reward; the paper lists the options and samples a letter.
+
 Knows tokens and probabilities; knows no rewards.
 """
 

@@ -17,12 +17,13 @@ NUMBERS: dict[Level, int] = {"seatbelt": 3, "bwrap": 3, "landlock": 2, "limits":
 """How much a level stops: 3 all that follows, 1 least."""
 
 CANNOT_STOP: dict[Level, str] = {
-    "seatbelt": "side channels: time, and load of the processor",
+    "seatbelt": "use of memory, which macOS does not limit; side channels: time, and load of "
+    "the processor",
     "bwrap": "side channels: time, and load of the processor",
     "landlock": "asking for names, sizes and times of files outside; side channels",
     "limits": (
         "reading and deleting the user's files, the network, signals to the user's processes, "
-        "empty new files, and as root new processes"
+        "empty new files, as root new processes, and on macOS the use of memory"
     ),
 }
 

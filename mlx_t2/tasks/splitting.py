@@ -110,7 +110,7 @@ class PublicSet:
         elif self._is_cut():
             how = (
                 "only its test part is at hand, cut by a hash of the question: 40 % train, "
-                "10 % validation, 50 % test; numbers are not those of the whole test part"
+                "10 % validation, 50 % test; this split test is not the whole test part"
             )
         elif "validation" in parts:
             how = "its own train, validation and test parts"

@@ -10,6 +10,7 @@ from mlx_t2.experts import Expert
 from mlx_t2.files import (
     Lock,
     append_line,
+    check_folder,
     file_errors,
     find_kind,
     parse_line,
@@ -79,7 +80,10 @@ class RunFolder:
         )
 
     def check_free(self) -> None:
-        """Raise CheckpointError where a run is in it, or what is left of one."""
+        """Raise CheckpointError where a run is in it, or what is left of one; FileError where
+        no run can be put there.
+        """
+        check_folder(self.path)
         self.check_idle()
         logs = (self.path / name for name in ("config.json", _METRICS, _SAMPLES))
         if any(map(find_kind, logs)) or self.has_checkpoint():

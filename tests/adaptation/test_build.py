@@ -332,6 +332,53 @@ def test_a_router_is_read_from_the_file_that_is_named(tiny_model, library, route
         prepare_strategy(tiny_model, library, adaptation="auto", router=tmp_path / "gone")
 
 
+@pytest.mark.parametrize("adaptation", ["sum", "prompt", "classifier", "mixture"])
+def test_what_the_router_does_not_know_is_in_no_strategy_over_all_experts(
+    tiny_model, library, router, experts, adaptation
+):
+    """A sum of chat experts and of one whose task's options are scored is neither."""
+    experts["kind"].save(library.own / "arc-easy.safetensors")
+    preparation = prepare_strategy(tiny_model, library, adaptation=adaptation)
+    (out,) = preparation.passed_over
+    assert (out.name, out.is_bundled) == ("arc-easy", False)
+    assert out.why.startswith("expert 'arc-easy': the router knows expression, kind, largest")
+    if adaptation == "sum":
+        (adapted,) = preparation.finish().adapt([[]])
+        assert set(adapted.coefficients) == set(experts)
+
+
+@pytest.mark.parametrize("fault", ["none there", "damaged", "of none of them"])
+def test_without_a_router_that_says_which_a_sum_is_of_all_experts(
+    tiny_model, library, router, experts, fault
+):
+    (path,) = library.router_paths()
+    if fault == "none there":
+        path.unlink()
+    elif fault == "damaged":
+        path.write_bytes(b"ashes")
+    else:
+        for name in experts:
+            (library.own / f"{name}.safetensors").rename(library.own / f"my-{name}.safetensors")
+    preparation = prepare_strategy(tiny_model, library, adaptation="sum")
+    said = [one.name for one in preparation.passed_over]
+    assert said == (["router"] if fault == "damaged" else [])
+    assert len(preparation.strategy.adapt([[]])[0].coefficients) == len(experts)
+
+
+def test_a_bundled_expert_that_is_worn_by_name_is_marked_as_such(
+    tiny_model, library, router, experts, monkeypatch
+):
+    monkeypatch.setattr("mlx_t2.experts.library.BUNDLED", library.own)
+    for name in ("arc-easy", "burnt"):
+        experts["kind"].save(library.own / f"{name}.safetensors")
+    (library.own / "burnt.safetensors").write_bytes(b"ashes")
+    passed_over = prepare_strategy(tiny_model, library, adaptation="auto").passed_over
+    assert {one.name: one.is_bundled for one in passed_over} == {
+        "burnt": False,
+        "arc-easy": True,
+    }
+
+
 # The same model by another name
 
 

@@ -21,6 +21,13 @@ from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
 
 
+def pytest_collection_modifyitems(items):
+    """Commands are whole runs: the shapes inside are checked by the tests of their parts."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("whole_runs")
+
+
 @dataclass(frozen=True)
 class Ran:
     """What a command did."""

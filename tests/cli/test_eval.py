@@ -117,6 +117,10 @@ def test_what_cannot_be_compared_is_one_line(t2, tmp_path, words, fault):
         ("--compare", "give one of these, and no --samples"),
         (f"--compare --samples 2 {WORN}", "give one of these, and no --samples"),
         ("--harness --compare", "--harness runs a task as that package has it"),
+        ("--harness --grader number", "--split, --grader, --reward, --max-tokens or"),
+        ("--harness --reward mine.py:earn", "--harness runs a task as that package has it"),
+        ("--harness --max-tokens 9", "--harness runs a task as that package has it"),
+        ("--harness --allow-unsandboxed", "--harness runs a task as that package has it"),
     ],
 )
 def test_flags_that_do_not_go_together_are_a_usage_error(t2, flags, fault):

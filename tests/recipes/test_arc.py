@@ -45,6 +45,7 @@ def runs(tmp_path):
             config={},
             metrics={"base_validation": 0.3, "best_validation": best},
         ).save(folder / "expert.safetensors")
+        (folder / "finished").write_text("abc1234")
     return tmp_path
 
 
@@ -79,7 +80,9 @@ def test_it_holds_only_where_every_seed_is_clearly_better(runs):
 
 
 def test_the_section_shows_what_was_found(runs):
-    text = arc_section(arc.collect(runs))
+    found = arc.collect(runs)
+    text = arc_section(found)
+    assert f"trained at commit abc1234, answered at {found['commit']}" in text
     lines = text.splitlines()
     seeds = "60.0 (39-78) | **65.0** (43-82) | 70.0 (48-85)"
     assert f"| arc-easy (test) | chat | 20 | 25.0 (11-47) | {seeds} |" in lines

@@ -5,7 +5,7 @@ import pytest
 from mlx_t2.errors import TaskDataError
 from mlx_t2.tasks import SPLITS, get_task, make_cls, question_of
 
-TASKS = {"numbers": get_task("largest"), "things": get_task("kind-both")}
+TASKS = {"formulas": get_task("expression"), "things": get_task("kind-both")}
 
 
 def asked(task, split):
@@ -15,17 +15,18 @@ def asked(task, split):
 
 def test_the_answer_is_the_label_of_the_questions_task():
     task = make_cls(TASKS)
-    assert {p.options for p in task.step(6, 0)} == {("numbers", "things", "other")}
+    assert {p.options for p in task.step(6, 0)} == {("formulas", "things", "other")}
     labels = [p.answer for p in task.step(6, 0)]
-    assert sorted(labels) == ["numbers", "numbers", "other", "other", "things", "things"]
+    assert sorted(labels) == ["formulas", "formulas", "other", "other", "things", "things"]
     problem = task.problems("test", 1)[0]
-    assert "numbers, things or other" in problem.messages[0]["content"]
+    assert "formulas, things or other" in problem.messages[0]["content"]
     assert [g.is_right for g in task.grade([(problem, problem.answer), (problem, "x")])] == [
         1,
         0,
     ]
 
 
+@pytest.mark.whole_runs  # 20,000 questions
 def test_no_held_out_question_of_a_task_is_in_any_split():
     task = make_cls(TASKS)
     held_out = set()

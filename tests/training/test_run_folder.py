@@ -62,6 +62,20 @@ def stopped(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.parametrize("place", ["file/run", "file", "x" * 300, "file/a/b"])
+def test_a_folder_that_cannot_be_is_known_before_anything_is_measured(
+    tmp_path, monkeypatch, place
+):
+    (tmp_path / "file").write_text("taken")
+    monkeypatch.setattr("mlx_t2.training.run.watch_probe", None)
+    running = train(
+        toy_model(), StartHigh(), dataclasses.replace(CONFIG, probe=True), tmp_path / place
+    )
+    with pytest.raises(FileError, match=r"cannot be written \("):
+        next(running)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def copy(folder: Path, out: Path) -> Path:
     import shutil
 
