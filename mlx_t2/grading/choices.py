@@ -77,9 +77,10 @@ def check_choice(answer: str, options: Options, by: str = "key", where: str = "a
 
     Raises: TaskDataError.
     """
-    options = options or name_options(_LETTERS)
-    if not keys_of(answer, options, by):
-        raise TaskDataError(f"{where}: {mismatch(repr(answer), f'one of {_list(options)}')}")
+    named = options or name_options(_LETTERS)
+    if not keys_of(answer, named, by):
+        expected = f"one of {_list(named)}" if options else "a letter: it has no options"
+        raise TaskDataError(f"{where}: {mismatch(repr(answer), expected)}")
 
 
 def name_options(texts: list[str] | tuple[str, ...] | str) -> dict[str, str]:

@@ -234,7 +234,7 @@ def _read_row(row: Mapping[str, Any], column: str) -> _Plan:
     if column not in row:
         names = ", ".join(map(str, row)) or "none"
         raise TaskDataError(
-            f"row: got the columns {names}, expected {column!r} with the tests of a program"
+            f"got the columns {names}, expected {column!r} with the tests of a program"
         )
     shown = read_tests(row[column])
     hidden = read_tests(row["hidden_tests"]) if row.get("hidden_tests") else ""

@@ -5,6 +5,8 @@ with the answer as the last turn, `{"question": …, "answer": …}`; or a templ
 columns. Does not know files, splits or graders.
 """
 
+import math
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +120,7 @@ def read_options(value: Any) -> dict[str, str]:
     elif isinstance(value, Mapping):
         pairs = list(value.items())
     elif isinstance(value, list):
-        pairs = list(zip(_LETTERS, value, strict=False))
+        pairs = list(zip([*_LETTERS, *range(len(value))], value, strict=False))
     else:
         raise RowFault(f"options: got {name_kind(value)}, expected a list of texts")
     found = {str(key): text for key, text in pairs}
@@ -126,6 +128,8 @@ def read_options(value: Any) -> dict[str, str]:
         isinstance(text, str) and text.strip() for text in found.values()
     ):
         raise RowFault(f"options: got {len(found)}, expected 2 to 26 texts that are not empty")
+    if len(set(found.values())) == 1:
+        raise RowFault(f"options: got {len(found)} of one text, expected two at least")
     return found
 
 
@@ -173,12 +177,18 @@ def _one_of(names: Iterable[str], there: Iterable[str], key: str, needed: bool) 
 def _check_template(template: str, there: Iterable[str]) -> None:
     """Raise TaskDataError where it asks for what the rows do not have."""
     try:
-        fields = [field for _, field, *_ in string.Formatter().parse(template)]
+        fields = [part for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise TaskDataError(
             f"template: {error}. A brace that is meant is written twice: {{{{ or }}}}"
         ) from error
-    named = {f.split(".")[0].split("[")[0] for f in fields if f is not None}
+    for _, field, form, _ in fields:
+        if "." in str(field) or re.search(r"\d{4}|[{}]", form or ""):  # such a width is a bomb
+            raise TaskDataError(
+                f"template: got {{{field}{form and ':'}{form}}}, expected a column like "
+                "{prompt}, or an entry of one like {meta[source]}"
+            )
+    named = {str(field).split("[")[0] for _, field, _, _ in fields}
     unknown = sorted(named - set(there))
     if unknown:
         raise TaskDataError(
@@ -212,6 +222,8 @@ def _read_answer(row: Row, column: str) -> str:
     """A text, or a number as it is written."""
     value = row.get(column)
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise RowFault(f"{column}: got {value}, expected a finite number or a text")
         return str(value)
     return _read_text(row, column)
 
@@ -225,9 +237,15 @@ def _read_messages(row: Row) -> list[Message]:
         raise RowFault(f"{_MESSAGES}: got {name_kind(turns)}, expected a list of turns")
     for turn in turns:
         if not isinstance(turn, dict) or turn.get("role") not in _ROLES:
-            raise RowFault(f"{_MESSAGES}: expected turns with a role of {', '.join(_ROLES)}")
+            got = repr(turn.get("role"))[:40] if isinstance(turn, dict) else name_kind(turn)
+            raise RowFault(
+                f"{_MESSAGES}: got {got}, expected turns with a role of {', '.join(_ROLES)}"
+            )
         if not isinstance(turn.get("content"), str):
-            raise RowFault(f"{_MESSAGES}: expected a text as content of every turn")
+            raise RowFault(
+                f"{_MESSAGES}: got {name_kind(turn.get('content'))}, expected a text as "
+                "content of every turn"
+            )
         _check_text(_MESSAGES, turn["content"])
     roles = [turn["role"] for turn in turns]
     if roles[-2:] != ["user", "assistant"]:

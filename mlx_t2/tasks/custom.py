@@ -56,17 +56,17 @@ def make_custom(
     unknown grader or reward.
     """
     said = _read_said(path)
-    if grader or reward:
+    if grader is not None or reward is not None:
         said = replace(said, grader=grader, reward=None, grader_settings={})
     if max_tokens:
         said = replace(said, max_tokens=max_tokens)
-    folder = Path() if reward else said.path.parent
-    reward = reward or said.reward
-    own = load_reward(reward, folder) if reward else None
+    folder = said.path.parent if reward is None else Path()
+    reward = said.reward if reward is None else reward
+    own = None if reward is None else load_reward(reward, folder)
     read, name = _read_all(said, needs_answer=own is None)
     questions = [question for part in read for question in part.questions]
-    chosen = None if own else said.grader or guess_grader(questions)
-    grading = own or make_grader(chosen or "exact", **said.grader_settings)
+    chosen = guess_grader(questions) if said.grader is None and own is None else said.grader
+    grading = own or make_grader(chosen or "", **said.grader_settings)
     read = [_finish(part, chosen, said, grading) for part in read]
     parts = _split(said, read)
     prompt = _prompt_of(said)
@@ -104,9 +104,9 @@ def guess_grader(questions: Sequence[Question]) -> str:
 
 
 def _read_said(path: Path) -> TaskFile:
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix.lower() in (".yaml", ".yml"):
         return read_task_file(path)
-    if path.suffix == ".jsonl" or path.is_dir():
+    if path.suffix.lower() == ".jsonl" or path.is_dir():
         return TaskFile(path=path, data=path.name, name=path.stem)
     raise TaskDataError(
         f"{path}: got a file that ends in {path.suffix or 'nothing'!r}, expected "
@@ -238,10 +238,10 @@ def _split(said: TaskFile, read: Sequence[_Read]) -> dict[str, list[Question]]:
     }
     empty = [split for split in SPLITS if not parts[split]]
     if empty:
-        total = sum(map(len, rows))
+        different = len({text(row) for part in rows for row in part})
         raise TaskDataError(
-            f"{said.path}: got {total} row{'s' if total > 1 else ''}, too few: none is left "
-            f"for {' and '.join(empty)}. Expected a few dozen different questions at least"
+            f"{said.path}: got {different} different question{'s' if different > 1 else ''}, "
+            f"too few: none is left for {' and '.join(empty)}. Expected a few dozen at least"
         )
     return parts
 

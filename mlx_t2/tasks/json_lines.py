@@ -72,9 +72,26 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     if data[:2] in (b"\x1f\x8b", b"PK", b"BZ") or data[:4] == b"PAR1":
         raise TaskDataError(f"{path}: packed or binary, expected plain text. Unpack it first")
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{"):
         raise TaskDataError(f"{path}: text in UTF-16, expected UTF-8. Save it as UTF-8")
-    return data.removeprefix(b"\xef\xbb\xbf")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    _check_lines(path, data[:LONGEST_LINE].lstrip())
+    return data
+
+
+def _check_lines(path: Path, start: bytes) -> None:
+    """Raise TaskDataError for JSON that is not in lines: one list of rows, or rows over several
+    lines.
+    """
+    first = start.partition(b"\n")[0].strip()
+    for is_so, got, remedy in (
+        (start[:1] == b"[", "a JSON list", "jq -c '.[]'"),
+        (first == b"{", "a JSON object over several lines", "jq -c ."),
+    ):
+        if is_so:
+            raise TaskDataError(
+                f"{path}: got {got}, expected an object per line, as {remedy} writes them"
+            )
 
 
 def _parse(line: bytes) -> dict[str, Any] | str:

@@ -48,28 +48,28 @@ def get_task(
     Raises: TaskDataError where there is no such task, or its file is faulty; ConfigError for a
     grader or reward that does not fit.
     """
-    if grader and reward:
+    if grader is not None and reward is not None:
         raise ConfigError("got a grader and a reward, expected one of them")
     if is_path(name):
         return make_custom(Path(name).expanduser(), grader, reward, max_tokens)
     task = _make_known(name)
-    if not (grader or reward or max_tokens):
+    if (grader, reward, max_tokens) == (None, None, None):
         return task
     if not isinstance(task, DatasetTask):
         raise ConfigError(
             f"{name}: generated, it brings its own grader and limit; expected a file or a data "
             "set where others are given"
         )
-    if reward:
+    if reward is not None:
         task = _reward_by(task, reward)
-    if grader:
+    if grader is not None:
         task = replace(task, grader=make_grader(grader))
     return replace(task, max_tokens=max_tokens or task.max_tokens)
 
 
 def is_path(name: str) -> bool:
     """Whether a task is named by its file."""
-    return name.endswith(FILE_ENDINGS) or "/" in name
+    return name.lower().endswith(FILE_ENDINGS) or "/" in name
 
 
 def task_names() -> list[str]:

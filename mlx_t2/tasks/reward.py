@@ -1,12 +1,17 @@
 """A reward as a Python function of one's own: `file.py:function`.
 
 It is called with the question, the completion and the row, and gives a number, True or False,
-or a Grade; a reward of 1 or more counts as right. It runs here, not in the sandbox. Where it
-gives less than 0, the file says `WORST_REWARD = -1`.
+or a Grade; a reward of 1 or more counts as right. It runs here, not in the sandbox; modules
+beside its file can be imported, and what it prints goes to stderr. Where it gives less than 0,
+the file says `WORST_REWARD = -1`.
 """
 
+import copy
 import importlib.util
+import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +39,7 @@ def load_reward(named: str, folder: Path) -> Grader:
         raise ConfigError(
             f"{path}: got no function {name!r}, expected one of {', '.join(known) or '(none)'}"
         )
+    _check_signature(path, name, function)
     worst = read_number(getattr(module, _WORST, 0.0))
     if worst is None:
         raise ConfigError(f"{path}: got {_WORST} that is no finite number")
@@ -47,6 +53,23 @@ def load_reward(named: str, folder: Path) -> Grader:
         rule=f"what {name}() of {path.name} returns; 1 or more is right",
         worst_reward=worst,
     )
+
+
+def _check_signature(path: Path, name: str, function: Callable[..., Any]) -> None:
+    """Raise ConfigError for a function that cannot be called, or gives no number."""
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise ConfigError(f"{path}: {name}() awaits or yields, expected one that returns")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of builtins, which have none
+        return
+    try:
+        signature.bind("prompt", "completion", {})
+    except TypeError as error:
+        shown = " ".join(str(signature).split())[:120]
+        raise ConfigError(
+            f"{path}: got {name}{shown} ({error}), expected {name}(prompt, completion, row)"
+        ) from error
 
 
 def pack_row(prompt: str, row: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -63,8 +86,12 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent.absolute())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: nothing installed is hidden
     try:
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{path}: cannot be loaded ({_one_line(error)})") from error
     return module
@@ -74,8 +101,10 @@ def _call(function: Callable[..., Any], where: str, worst: float, attempt: Attem
     """One grade. Raises TaskDataError where the function fails: that is no verdict."""
     packed = attempt.row if "where" in attempt.row else pack_row("", attempt.row, "given")
     at = f"reward {where}: {packed['where']}"
+    row = copy.deepcopy(packed["row"])  # it may change it
     try:
-        got = function(packed["prompt"], attempt.completion, packed["row"])
+        with redirect_stdout(sys.stderr):
+            got = function(packed["prompt"], attempt.completion, row)
     except (Exception, SystemExit) as error:
         raise TaskDataError(
             f"{at}: raised {_one_line(error)} for completion {describe(attempt.completion)}"

@@ -96,8 +96,8 @@ class _Fault(Exception):
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    if find_kind(path) != "file":
-        raise TaskDataError(f"{path}: no such file, expected a task as YAML")
+    if (kind := find_kind(path)) != "file":
+        raise TaskDataError(f"{path}: {kind or 'no such file'}, expected a task as YAML")
     with reading_errors(path):
         data = path.read_bytes()
     try:
@@ -157,6 +157,8 @@ def _read_splits(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or set(value) != set(SPLITS):
         raise _Fault("train, validation and test, each with a share or a file")
     if all(isinstance(part, str) for part in value.values()):
+        if len({Path(part) for part in value.values()}) < len(SPLITS):
+            raise _Fault("another file for each split, or one file as data that is cut")
         return {"splits": {split: value[split] for split in SPLITS}}
     if not all(type(part) in (int, float) and 0 < part < 1 for part in value.values()):
         raise _Fault("a share between 0 and 1 for each split, or a file for each")

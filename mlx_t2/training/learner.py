@@ -12,7 +12,7 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.optimizers as optim
 
-from mlx_t2.errors import ConfigError, TrainingError
+from mlx_t2.errors import ConfigError, TaskDataError, TrainingError
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import (
@@ -62,10 +62,21 @@ def check_model(model: SVFModel, config: TrainConfig) -> None:
 
 def check_task(task: Task, config: TrainConfig) -> None:
     """Raise TaskDataError where the task has fewer problems than `config` asks for."""
+    for split, n in (("validation", config.validation), ("test", config.test)):
+        _check_count(task, split, n, f"--{split}")
+    _check_count(task, "train", config.prompts, "--prompts")
     task.problems("validation", config.validation)
     if config.test:
         task.problems("test", config.test)
     task.step(config.prompts, config.seed + 1, config.balanced)
+
+
+def _check_count(task: Task, split: str, n: int, flag: str) -> None:
+    if n and (most := task.available(split, n)) < n:
+        raise TaskDataError(
+            f"{task.name}: got {n} problems to draw, expected at most {most} of the {split} "
+            f"split ({flag})"
+        )
 
 
 def start_scales(model: SVFModel, config: TrainConfig) -> Scales:

@@ -210,8 +210,8 @@ def test_an_own_column_holds_the_tests():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({}, "row: got the columns none, expected 'tests' with the tests of a program"),
-        ({"answer": "4"}, "row: got the columns answer, expected 'tests'"),
+        ({}, "got the columns none, expected 'tests' with the tests of a program"),
+        ({"answer": "4"}, "got the columns answer, expected 'tests'"),
         ({"tests": 5}, "tests: got 5, expected asserts in a list, or one text"),
         ({"tests": "assert double(2"}, r"tests: line 1: got '\(' was never closed, expected"),
         ({"tests": "assert 1 == 1"}, "tests: got 'assert 1 == 1', expected a call"),

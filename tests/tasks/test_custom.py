@@ -128,6 +128,8 @@ def test_columns_that_could_mean_two_things_or_none_are_one_line(tmp_path, row, 
         (b'{"prompt": 7, "answer": "1"}', "line 61: prompt: got a number, expected a text"),
         (b'{"prompt": "  ", "answer": "1"}', "line 61: prompt: empty"),
         (b'{"prompt": "a", "answer": true}', "line 61: answer: got true or false"),
+        (b'{"prompt": "a", "answer": NaN}', "line 61: answer: got nan, expected a finite"),
+        (b'{"prompt": "a", "answer": -Infinity}', "line 61: answer: got -inf, expected"),
         (b'{"prompt": "\\ud800", "answer": "1"}', "line 61: prompt: got half a character"),
         (b'{"prompt": "1 + 1?", "answer": "3"}', "line 61: got answer '3', but line 2 asks"),
         (
@@ -157,7 +159,10 @@ def test_every_faulty_row_counts_and_the_first_three_are_told(tmp_path):
         ("packed.jsonl", b"\x1f\x8b\x08\x00", "packed or binary"),
         ("wide.jsonl", b"\xff\xfe{\x00", "UTF-16"),
         ("rows.csv/", b"", "ends in '.csv'"),
-        ("few.jsonl", b'{"prompt": "a", "answer": "b"}\n', "got 1 row, too few"),
+        ("wide-too.jsonl", b'{\0"\0p\0', "UTF-16"),
+        ("list.jsonl", b' [{"prompt": "a", "answer": "b"}]', "got a JSON list, .*jq -c"),
+        ("pretty.jsonl", b'{\r\n "prompt": "a"\n}', "object over several lines, .* per line"),
+        ("few.jsonl", b'{"prompt": "a", "answer": "b"}\n' * 9, "got 1 different question, too"),
         ("other.jsonl", b'{"prompt": "a", "answer": "b"}\n', "got the name 'other'"),
         ("task.yaml", b"a: [", "cannot be read as YAML"),
         ("list.yaml", b"- a", "expected keys like data and grader"),
@@ -173,6 +178,13 @@ def test_a_bad_file_is_one_line(tmp_path, name, content, match):
 def test_a_folder_is_no_task(tmp_path):
     (tmp_path / "rows.jsonl").mkdir()
     refused(tmp_path / "rows.jsonl", "a folder, expected a file")
+
+
+def test_the_ending_may_be_in_capitals(tmp_path):
+    rows = write(tmp_path / "MINE.JSONL", SUMS)
+    assert get_task(str(rows)).available("train", 999) > 30
+    (tmp_path / "MINE.YML").write_text("data: MINE.JSONL")
+    assert get_task(str(tmp_path / "MINE.YML")).name == "MINE"
 
 
 def test_byte_order_marks_and_windows_line_ends_are_read(tmp_path):
@@ -212,6 +224,42 @@ def test_options_are_scored_unless_a_letter_is_asked_for(mine):
     rows[3]["answer"] = "C"
     with pytest.raises(TaskDataError, match="line 4: got answer 'C', expected an option"):
         mine(rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ([str(k) for k in range(27)], "options: got 27, expected 2 to 26 texts"),
+        (["a", "a"], "options: got 2 of one text, expected two at least"),
+        (["a"], "options: got 1, expected 2 to 26 texts"),
+    ],
+)
+def test_options_that_leave_no_choice_are_named(mine, options, fault):
+    with pytest.raises(TaskDataError, match=f"line 1: {fault}"):
+        mine([{"prompt": f"{n}?", "options": options, "answer": "a"} for n in range(60)])
+
+
+def test_a_choice_without_options_is_one_of_letters(mine):
+    with pytest.raises(TaskDataError, match="'tool', expected a letter: it has no opt"):
+        mine([{"prompt": f"{n}?", "answer": "tool"} for n in range(60)], grader="choice")
+
+
+@pytest.mark.parametrize(
+    ("turn", "fault"),
+    [
+        ({"role": "developer", "content": "x"}, "got 'developer', expected turns with a role"),
+        (
+            {"role": "user", "content": [{"type": "text"}]},
+            "got a list, expected a text as cont",
+        ),
+        ({"role": "assistant", "content": None, "tool_calls": []}, "got null, expected a text"),
+        ("hello", "got a text, expected turns with a role"),
+    ],
+)
+def test_turns_of_other_programs_are_named(mine, turn, fault):
+    last = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+    with pytest.raises(TaskDataError, match=f"line 1: messages: {fault}"):
+        mine([{"messages": [turn, *last]}] * 60)
 
 
 def test_an_answer_that_nothing_can_equal_is_named(mine):
@@ -256,6 +304,12 @@ def test_a_file_for_each_split_keeps_them_and_drops_what_they_share(said, tmp_pa
         ("data: rows.jsonl\ntemplate: '{promt}'", r"template: got \{promt\}, the rows have"),
         ("data: rows.jsonl\ntemplate: 'x {'", "template: .*written twice"),
         ("data: rows.jsonl\ntemplate: 'x'", "template: got no column"),
+        ("data: rows.jsonl\ntemplate: '{prompt:999999999}'", r"template: got \{prompt:9"),
+        ("data: rows.jsonl\ntemplate: '{prompt.__class__}'", r"template: got \{prompt\.__"),
+        (
+            "splits: {train: rows.jsonl, validation: ./rows.jsonl, test: b.jsonl}",
+            "splits: got .*expected another file for each split",
+        ),
         ("data: rows.jsonl\nanswer: result", "answer: got column 'result'"),
         ("data: none.jsonl", "none.jsonl: no such file"),
         ("data: rows.jsonl\nexamples: [1]", "examples: got .*expected a list of examples"),
@@ -265,6 +319,16 @@ def test_what_a_yaml_file_has_wrong_is_one_line(said, text, match):
     with pytest.raises(TaskDataError, match=match) as caught:
         said(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["gsm8k", "mine"])
+def test_an_empty_name_is_no_grader_and_no_reward(mine, tmp_path, task):
+    mine()
+    name = str(tmp_path / "mine.jsonl") if task == "mine" else task
+    with pytest.raises(ConfigError, match="grader: got ''"):
+        get_task(name, grader="")
+    with pytest.raises(ConfigError, match="reward: got ''"):
+        get_task(name, reward="")
 
 
 @pytest.mark.parametrize("settings", ["graders", "{name: number, digits: 3}"])
@@ -328,9 +392,44 @@ def test_a_reward_that_fails_is_one_line_with_function_and_row(mine, rewards, na
     assert "\n" not in str(caught.value)
 
 
+def test_a_reward_may_print_change_the_row_and_import_what_is_beside_it(mine, tmp_path, capsys):
+    (tmp_path / "helper_beside.py").write_text("ONE = 1.0\n")
+    (tmp_path / "talks.py").write_text(
+        "import helper_beside\nprint('loaded')\n"
+        "def pops(prompt, completion, row):\n"
+        "    print('called')\n"
+        "    return helper_beside.ONE * (row.pop('answer') == completion)\n"
+    )
+    task = mine(reward=f"{tmp_path}/talks.py:pops")
+    problem = task.problems("train", 1)[0]
+    asked = [(problem, problem.answer)] * 2
+    assert [grade.reward for grade in task.grade(asked)] == [1, 1]
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "loaded\ncalled\ncalled\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "match"),
+    [
+        ("def f(): return 1", r"got f\(\) \(.*\), expected f\(prompt, completion, row\)"),
+        ("def f(completions, **rest): return [1]", r"got f\(completions, \*\*rest\) \("),
+        ("def f(a, b, c, d): return 1", r"missing a required argument: 'd'"),
+        ("class f: pass", r"expected f\(prompt, completion, row\)"),
+        ("async def f(a, b, c): return 1", r"f\(\) awaits or yields, expected one that ret"),
+        ("def f(a, b, c): yield 1", r"f\(\) awaits or yields"),
+    ],
+)
+def test_a_function_that_is_no_reward_is_known_before_it_is_asked(mine, tmp_path, code, match):
+    (tmp_path / "wrong.py").write_text(code)
+    with pytest.raises(ConfigError, match=match) as caught:
+        mine(reward=f"{tmp_path}/wrong.py:f")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("reward", "match"),
     [
+        ("", "got '', expected file.py:function"),
         ("rewards.py", "expected file.py:function"),
         ("none.py:f", "no such file"),
         ("{}:absent", "got no function 'absent'"),
