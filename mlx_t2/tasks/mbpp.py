@@ -9,7 +9,9 @@ One row, as the hub has it (google-research-datasets/mbpp, configuration full):
 Of the three asserts of a row one is held out: it is in neither prompt nor reward, and has to be
 passed to be right. Which one is fixed by a hash of the row, among those that leave two expected
 values in the prompt, so that no constant answer is rewarded; an assert that is there twice is
-never held out. Numbers are therefore not those of papers, whose prompts show all three.
+never held out, and where that leaves none (4 rows), all are shown. In 7 rows all three expect
+one value: there a constant is right, as the data set has it. Numbers are therefore not those of
+papers, whose prompts show all three.
 
 A program has 2 seconds in training, where one that hangs holds up the step, and 10 where it is
 measured: a reference program of the test split needs 4.
@@ -91,7 +93,8 @@ def ask_mbpp(row: Mapping[str, Any]) -> Question:
 
 def hold_out(tests: Sequence[str], key: str) -> tuple[list[str], list[str]]:
     """(shown, hidden) tests: one is hidden, the same for one key on every machine. None is
-    where none differs from all others, or where there is one test.
+    where none differs from all others, where there is one test, and where without it all others
+    would expect one value, which they do not with it.
 
     >>> hold_out(["assert f(1) == 0", "assert f(2) == 0", "assert f(3) == 1"], key="4")[1]
     ['assert f(1) == 0']
@@ -100,6 +103,8 @@ def hold_out(tests: Sequence[str], key: str) -> tuple[list[str], list[str]]:
     if not single or len(tests) < 2:
         return list(tests), []
     varied = [t for t in single if len({_expected(o) for o in tests if o != t}) > 1]
+    if not varied and len({_expected(test) for test in tests}) > 1:
+        return list(tests), []
     number = int.from_bytes(sha256("\n".join([key, *tests]).encode()).digest()[:8], "big")
     hidden = (varied or single)[number % len(varied or single)]
     return [test for test in tests if test != hidden], [hidden]

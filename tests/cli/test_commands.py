@@ -370,6 +370,7 @@ def test_an_answer_comes_with_its_route(t2):
         "strategy": "none",
         "weights": {},
         "label": None,
+        "confidence": None,
         "first_pass_ms": 0,
     }
     assert (result["completion_tokens"], result["finish_reason"]) == (5, "length")

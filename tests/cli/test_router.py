@@ -3,6 +3,7 @@
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,16 @@ def test_the_route_and_its_confidence_are_shown_with_the_answer(t2, folder):
     ran = t2("generate hello --model tiny --experts routed --adapt auto --max-tokens 3")
     assert re.search(r"auto: (alpha|beta|other) \(\d\.\d\d\), first pass \d+ ms", ran.said)
     assert "passed over: expert 'gamma': the router knows alpha, beta, other" in ran.said
+
+
+def test_a_bundled_expert_that_is_worn_by_name_is_told_in_show_alone(t2, folder, monkeypatch):
+    """Whoever asks a question did not put it there."""
+    t2(ROUTER)
+    monkeypatch.setattr("mlx_t2.experts.library.BUNDLED", Path("routed"))
+    for adapt in ("auto", "sum"):
+        flags = f"--experts routed --adapt {adapt} --max-tokens 3"
+        assert "passed over" not in t2(f"generate hello --model tiny {flags}").said
+    assert "passed over" in t2("router show --model tiny --experts routed").said
 
 
 def test_off_is_the_base_model_and_the_default(t2, folder):

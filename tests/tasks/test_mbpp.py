@@ -121,6 +121,15 @@ def test_what_is_shown_has_two_expected_values_where_it_can():
     assert hidden == set(tests[:2])
 
 
+def test_all_is_shown_where_a_constant_would_be_rewarded_otherwise():
+    twice = ["assert f(1) == True", "assert f(2) == False", "assert f(1) == True"]
+    assert hold_out(twice, key="1") == (twice, [])
+    alike = [
+        f"assert f({n}) == True" for n in range(3)
+    ]  # a constant is right, whatever is held
+    assert len(hold_out(alike, key="1")[1]) == 1
+
+
 @pytest.mark.parametrize("tests", [["assert f(1) == 1"], ["assert f(1) == 1"] * 3, []])
 def test_nothing_is_held_out_that_is_shown(tests):
     assert hold_out(tests, key="1") == (tests, [])
