@@ -51,24 +51,29 @@ def demo(
     model = open_model(DEFAULT_MODEL)
     reports = decompose_with_bar(model)
     numbers = sum(math.prod(shape) for shape in model.shapes.values())
+    where = "all kept from before" if all(report.cached for report in reports) else "now"
     note(
-        f"   {len(reports)} weights in {reports[-1].seconds:.1f} s; "
+        f"   {len(reports)} weights, {where}, in {reports[-1].seconds:.1f} s; "
         f"an expert is {numbers:,} numbers"
     )
-    note(f"2. it learns {chosen.name} ({chosen.description}) from a reward alone")
+    note(f"2. it learns from a reward alone: {chosen.description}")
     result: dict[str, Any] = {"live": _train_live(model, chosen, steps, limit, seed)}
     if not json:
         _show_live(result["live"])
-    note("3. three experts that were trained before, on one prompt for all: who answers what?")
+    note("3. three bundled experts and one prompt for all: which one answers what?")
     strategies = _open_strategies(model)
     result["domains"] = [_measure(model, domain, strategies, limit) for domain in DOMAINS]
     result["questions"] = _ask_examples(model, strategies)
-    note(f"4. an expert on a public set, {PUBLIC}: options are scored, and the best one chosen")
+    if not json:
+        _show_adaptive(result)
+    note(f"4. a bundled expert on a public set, {PUBLIC}, whose options are scored")
     result["public"] = _measure_public(model, min(limit, _PUBLIC_LIMIT))
     if json:
         emit(result)
-    else:
-        _show_adaptive(result)
+        return
+    if result["public"]:
+        _show_public(result["public"])
+    say("\nnext: t2 chat, or t2 train --help")
 
 
 def _train_live(
@@ -226,15 +231,22 @@ def _show_adaptive(result: dict) -> None:
         say(f"\n{asked['question']}{expected}", style="bold")
         say(f"  base      {asked['before']!r}")
         say(f"  adaptive  {asked['after']!r}")
-        say(f"            {asked['route']}", style="dim")
-    if public := result["public"]:
-        table(
-            f"{public['task']}, {public['n']} test problems never seen (95 % interval)",
-            ("base", "its expert"),
-            [(_share_cell(public["base"]), _share_cell(public["expert"]))],
-        )
-        say(public["source"], style="dim")
-    say("\nnext: t2 chat, or t2 train --help")
+        say(f"            {_shorten(asked['route'])}", style="dim")
+    say()
+
+
+def _shorten(route: str) -> str:
+    """What was chosen, and how long that took: what fits on a line."""
+    return ", ".join(route.split(", ")[:2])
+
+
+def _show_public(public: dict) -> None:
+    table(
+        f"{public['task']}, {public['n']} test problems never seen (95 % interval)",
+        ("base", "its expert"),
+        [(_share_cell(public["base"]), _share_cell(public["expert"]))],
+    )
+    say(public["source"], style="dim")
 
 
 def _share_cell(share: dict) -> str:

@@ -85,7 +85,7 @@ class Library:
 
 
 def is_bundled(path: Path) -> bool:
-    """Whether the file came with the program."""
+    """Whether the file is one of the bundled ones."""
     return path.is_relative_to(BUNDLED)
 
 

@@ -29,6 +29,7 @@ def render_results() -> str:
         router=router_section(_read(DATA / "router.json")),
         arc=arc_section(_read(DATA / "arc.json")),
         study=study_section(_read(DATA / "study.json")),
+        public=public_section(_read(DATA / "accuracy.json")["public"]),
         accuracy=_accuracy_table(_read(DATA / "accuracy.json")),
         speed=_speed_table(_read(DATA / "speed.json")),
     )
@@ -173,6 +174,37 @@ def _pair_cells(pair: dict[str, Any]) -> list[str]:
     p = pair["p"]
     shown = "< 1e-6" if p < 1e-6 else f"{p:.1g}" if p < 0.01 else f"{p:.2f}"
     return [str(pair["fixed"]), str(pair["broken"]), shown]
+
+
+# The base model on public sets
+
+
+def public_section(public: dict[str, Any]) -> str:
+    """The source of the numbers, then one row per set: accuracy with its interval, the share in
+    the form asked for, whatever the form, and of those cut off.
+    """
+    header = (
+        *("set", "n", "of", "accuracy %", "in the form asked for %", "whatever the form %"),
+        *("cut off %", "at tokens", "commit"),
+    )
+    rows = [
+        [
+            row["task"],
+            str(row["n"]),
+            f"{row['available']} ({row['split']})",
+            _share_cell(row),
+            *(f"{100 * row[key]:.1f}" for key in ("strict", "lenient", "truncated")),
+            str(row["max_tokens"]),
+            row["commit"],
+        ]
+        for row in public["rows"]
+    ]
+    source = (
+        f"`{public['command']}` on {public['machine']}, model {public['model']}, seed "
+        f"{public['seed']}, greedy: the first n problems of the split in its fixed order. Rows: "
+        f"{'. '.join(dict.fromkeys(row['source'] for row in public['rows']))}."
+    )
+    return f"{source}\n\n{join_table(header, rows)}"
 
 
 # What the settings are worth

@@ -7,8 +7,10 @@ own library downloads the data set once and keeps it.
 Does not know what the rows mean.
 """
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +121,8 @@ def _download(
     try:
         import datasets  # takes a second
 
-        bar = datasets.is_progress_bar_enabled()
-        datasets.disable_progress_bars()
-        try:
+        with _quiet(datasets):
             loaded: Any = datasets.load_dataset(hub_id, config, split=split)
-        finally:
-            (datasets.enable_progress_bars if bar else datasets.disable_progress_bars)()
         rows = [dict(row) for row in loaded]
     except Exception as error:  # the library's, the network's and the disk's share no type
         raise TaskDataError(f"{where}: {_explain(error)}") from error
@@ -132,6 +130,20 @@ def _download(
         if fault := _lacking(columns)(row):
             raise TaskDataError(f"{where}: row {number} {fault}; the hub's columns are others")
     return rows
+
+
+@contextmanager
+def _quiet(datasets: Any) -> Iterator[None]:
+    """Without bars, and without a line for each time that the hub is tried again."""
+    bar, hub = datasets.is_progress_bar_enabled(), logging.getLogger("huggingface_hub")
+    level = hub.level
+    datasets.disable_progress_bars()
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        (datasets.enable_progress_bars if bar else datasets.disable_progress_bars)()
+        hub.setLevel(level)
 
 
 def _explain(error: Exception) -> str:

@@ -74,13 +74,16 @@ def t2(place, tmp_path_factory) -> Callable[..., Ran]:
     """Run `t2` as the program does, in this process, in `place` and with a cache of its own."""
     own_cache = tmp_path_factory.mktemp("cache")
 
-    def run(line: str, stdin: str = "", cache: Path = own_cache, folder: Path = place) -> Ran:
+    def run(
+        line: str, stdin: str | bytes = "", cache: Path = own_cache, folder: Path = place
+    ) -> Ran:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setenv("MLX_T2_CACHE", str(cache))
             patch.setattr(sys, "argv", ["t2", *shlex.split(line)])
-            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            data = stdin.encode() if isinstance(stdin, str) else stdin
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
             with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
                 main()
         return Ran(ended.value.code or 0, _plain(out.getvalue()), _plain(err.getvalue()))

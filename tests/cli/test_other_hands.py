@@ -26,7 +26,7 @@ def test_it_ends_as_a_person_can_understand(case, t2, place, experts, tmp_path, 
     else:
         monkeypatch.setenv("MLX_T2_HOME", str(tmp_path / "home"))
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        ran = t2(case.words, folder=folder)
+        ran = t2(case.words, case.stdin, folder=folder)
         code, printed, said = ran.code, ran.stdout, ran.stderr
     said = " ".join(re.sub("[│╭╮╰╯─]", " ", said).split())
     assert code == case.code, said

@@ -30,4 +30,4 @@ class Case:
     @property
     def is_of_the_process(self) -> bool:
         """It is about what only a process of its own has: descriptors, encodings, variables."""
-        return self.stdin != b"" or bool(self.environment)
+        return self.stdin is None or bool(self.environment)

@@ -1,12 +1,14 @@
 """Public data sets: where rows are read from, how they are split, how they are worded."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -263,6 +265,30 @@ def test_without_a_mirror_rows_are_the_hubs(tmp_path):
         server.shutdown()
         server.server_close()
     assert done.stdout == "[{'n': 1}, {'n': 2}]\n", done.stderr[-2000:]
+
+
+def test_a_hub_that_is_tried_again_says_so_nowhere(monkeypatch):
+    said, hub = [], logging.getLogger("huggingface_hub")
+    handler = logging.Handler()
+    handler.emit = said.append
+    hub.addHandler(handler)
+
+    def load_dataset(*_, **__):
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 8s")
+        return [{"n": 1}]
+
+    bars = dict.fromkeys(
+        ("is_progress_bar_enabled", "disable_progress_bars", "enable_progress_bars"), bool
+    )
+    library = SimpleNamespace(load_dataset=load_dataset, **bars)
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    monkeypatch.delenv("MLX_T2_DATA", raising=False)
+    try:
+        level = hub.level
+        assert read_rows("a/b", None, "test") == [{"n": 1}]
+        assert (said, hub.level) == ([], level)
+    finally:
+        hub.removeHandler(handler)
 
 
 def test_a_hub_that_is_not_reached_is_one_line_with_the_remedy(tmp_path):
