@@ -201,8 +201,8 @@ def public_section(public: dict[str, Any]) -> str:
     ]
     source = (
         f"`{public['command']}` on {public['machine']}, model {public['model']}, seed "
-        f"{public['seed']}, greedy: the first n problems of the split in its fixed order. Rows: "
-        f"{'. '.join(dict.fromkeys(row['source'] for row in public['rows']))}."
+        f"{public['seed']}, greedy: the first n problems of the split in its fixed order. "
+        f"Rows: {'. '.join(dict.fromkeys(row['source'] for row in public['rows']))}."
     )
     return f"{source}\n\n{join_table(header, rows)}"
 

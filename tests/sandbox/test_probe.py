@@ -25,6 +25,11 @@ def test_the_level_of_this_machine_holds():
     assert set(CANNOT_STOP) == set(REMEDIES) == set(NUMBERS)
 
 
+def test_memory_is_named_where_macos_does_not_limit_it():
+    named = {level for level, words in CANNOT_STOP.items() if "memory" in words}
+    assert named == {"seatbelt", "limits"}
+
+
 def test_limits_alone_are_found_out_by_an_escape(monkeypatch):
     """A sandbox that does nothing passes for a better level until an escape is tried."""
     worker = Worker("limits")
