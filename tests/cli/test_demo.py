@@ -1,4 +1,4 @@
-"""What the demo shows of its measurements. All of it runs for minutes, in the README's block."""
+"""What the demo shows of its measurements; README's block runs the whole of it."""
 
 from mlx_t2_cli.demo import DOMAINS, _show_adaptive, _show_public
 
