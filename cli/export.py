@@ -88,10 +88,11 @@ def export(
     if to == "safetensors":
         _write_file(expert, mix, model, experts, allow_transfer, out, overwrite, json)
         return
-    from mlx_t2.exporting import check_bits, to_full, to_fused, to_lora
+    from mlx_t2.exporting import check_bits, check_target, to_full, to_fused, to_lora
 
     check_bits(bits or 16, dequantize, force)
-    overwrite = overwrite or _may_replace(out)
+    overwrite = overwrite or _agrees_to_replace(out)
+    check_target(out, overwrite)
     worn = open_model(model)
     prepared = _prepare(worn, expert, mix, experts, allow_transfer, 32 if bits == 32 else None)
     if prepared.total:
@@ -181,15 +182,15 @@ def _prepare(
     )
 
 
-def _may_replace(out: Path) -> bool:
-    """What a person at a terminal says of an export that is there; elsewhere nobody is asked,
-    and what cannot be replaced is left to the writing to refuse.
-    """
+def _agrees_to_replace(out: Path) -> bool:
+    """What a person at a terminal says of an export that is there; others are not asked."""
     from mlx_t2.exporting import is_export
 
     if not (sys.stdin.isatty() and is_export(out)):
         return False
-    return typer.confirm(f"{out}: an export is there. Replace it?", abort=True, err=True)
+    sys.stderr.write(f"{out}: an export is there. Replace it? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def describe(done: "Export") -> dict[str, Any]:

@@ -8,6 +8,7 @@ to choose.
 from .export import FORMS as FORMS
 from .export import LEAST as LEAST
 from .export import Export as Export
+from .folder import check_target as check_target
 from .folder import is_export as is_export
 from .full import to_full as to_full
 from .fused import check_bits as check_bits

@@ -1,6 +1,6 @@
 """The base model as its files have it, and the layers of the live one that an expert changes.
 
-Loading may widen weights; what is handed on should be no wider than what came. Knows models;
+Loading may widen weights; what is handed on should be no wider than the base. Knows models;
 writes nothing.
 """
 

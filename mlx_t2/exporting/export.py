@@ -79,11 +79,12 @@ def export_weights(
         verified = verify(model, adapted, written.load(), layers)
         if not force:
             _check_kept(form, verified, written.hint)
-        details = {"form": form, "expert": dict(adapted.coefficients), **written.details}
         write_json(
             folder / MANIFEST,
             {
-                **details,
+                "form": form,
+                **written.details,
+                "coefficients": dict(adapted.coefficients),
                 "base_model": model.name,
                 "acts_on": adapted.acts_on,
                 "prompt": list(adapted.prompt),
@@ -91,7 +92,7 @@ def export_weights(
             },
         )
         said = (*notes, *written.notes, *_prompt_notes(adapted))
-        return Export(out, form, measure_bytes(folder), verified, details, said)
+        return Export(out, form, measure_bytes(folder), verified, written.details, said)
 
     return fill_new_folder(out, overwrite, fill)
 

@@ -24,7 +24,7 @@ from .export import Export, Written, export_weights
 from .folder import copy_files
 
 BITS = (32, 16, 8, 4)
-"""Of a weight that the expert changes."""
+"""What an entry of a weight that the expert changes may take."""
 BLOCKS = (64, 32)
 """Entries that share one scale where weights are rounded, the first that divides a row."""
 _COPIED = ("*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt", "LICENSE*", "NOTICE*")

@@ -37,11 +37,11 @@ class Verified:
     """What is left of an expert in an export."""
 
     weights: Fidelity
-    """Of all changed weights together."""
+    """What all changed weights keep together."""
     worst: tuple[str, Fidelity]
     """The weight that keeps least: its module path, and what it keeps."""
     logits: Fidelity
-    """Of the scores of the next token, at every position of the prompts."""
+    """What the scores of the next token keep, at every position of the prompts."""
     largest_gap: float
     """The largest difference of any logit from the live expert's."""
     largest_change: float
