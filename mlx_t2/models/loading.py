@@ -28,20 +28,24 @@ from .hub import download
 from .svf_model import SVFModel
 
 
-def load(name: str = "smollm2-135m", lazy: bool = False) -> SVFModel:
+def load(
+    name: str = "smollm2-135m", lazy: bool = False, adapter: Path | None = None
+) -> SVFModel:
     """The model called `name`: an alias, the path of an mlx-lm folder, or a hub id.
 
     A folder's model is called as the folder, wherever that lies.
 
     lazy: weights stay on disk, in the form they have there, until they are used: for
         `SVFModel.precompute` and `SVFModel.plan`.
+    adapter: a folder of mlx-lm's, with weights or low-rank terms that change the model's.
     Raises: ModelError where there is no such model or mlx-lm cannot read it.
     """
-    folder = _locate(name)
+    folder = find_folder(name)
     _check_files(name, folder)
     try:
         with _without_patterns(folder) as plain:
-            loaded: Any = mlx_lm.load(str(plain), lazy=lazy)
+            worn = None if adapter is None else str(adapter)
+            loaded: Any = mlx_lm.load(str(plain), adapter_path=worn, lazy=lazy)
     except Exception as error:  # mlx-lm and transformers share no error type
         raise ModelError(
             f"{name}: mlx-lm cannot load it ({_one_line(error)}), expected smollm2-135m, the "
@@ -67,7 +71,11 @@ def hub_id(name: str) -> str | None:
     return name
 
 
-def _locate(name: str) -> Path:
+def find_folder(name: str) -> Path:
+    """The folder of the model called `name`, downloaded or converted where it has to be.
+
+    Raises: ModelError where there is no such model.
+    """
     if (repo := hub_id(name)) is not None:
         return download(repo)
     return bundled_model_path(name) if name in ALIASES else Path(name).expanduser()

@@ -12,6 +12,7 @@ from .architectures import architecture as architecture
 from .architectures import check_trainable as check_trainable
 from .base_layer import BaseLayer as BaseLayer
 from .base_layer import Quantised as Quantised
+from .base_layer import activation_dtype as activation_dtype
 from .base_layer import dense_weight as dense_weight
 from .base_layer import weight_key as weight_key
 from .base_layer import weight_shape as weight_shape
@@ -24,6 +25,7 @@ from .decompose import decompose_weight as decompose_weight
 from .decompose_layers import count_operations as count_operations
 from .decompose_layers import decompose_each as decompose_each
 from .decompose_layers import operations_per_second as operations_per_second
+from .fold import Fidelity as Fidelity
 from .fold import fold_layers as fold_layers
 from .fold import unfold_layers as unfold_layers
 from .install import install_layers as install_layers

@@ -99,13 +99,27 @@ class SVFLayer(nn.Module):
 
     def folded_weight(self) -> Float[mx.array, "*stack {self.out} {self.inner}"]:
         """W' itself, in float32."""
-        dense, z, q = dense_weight(self.base), self.z, self._q.dense()
-        if z is None:
+        dense = dense_weight(self.base)
+        if self.z is None:
             return dense
-        scaled, qt = q * (z - 1)[..., None, :], q.swapaxes(-1, -2)
+        left, right = self.factor_change()
+        return dense + left @ right
+
+    def factor_change(
+        self,
+    ) -> tuple[
+        Float[mx.array, "*stack {self.out} {self.rank}"],
+        Float[mx.array, "*stack {self.rank} {self.inner}"],
+    ]:
+        """(left, right) with W' − W = left · right, in float32: one term per singular value, in
+        the order of z, and of the length |z − 1| s. Without z, every term is 0.
+        """
+        z, q, dense = self.z, self._q.dense(), dense_weight(self.base)
+        deviation = mx.zeros(self.shape) if z is None else z - 1
+        scaled, qt = q * deviation[..., None, :], q.swapaxes(-1, -2)
         if self.side == "left":
-            return dense + scaled @ (qt @ dense)
-        return dense + (dense @ scaled) @ qt
+            return scaled, qt @ dense
+        return dense @ scaled, qt
 
     def _shift(
         self,
