@@ -49,7 +49,8 @@ def list_experts(experts: ExpertsFolder = None, json: Json = False) -> None:
     if not found:
         say(f"no experts in {library.own}; t2 train makes one")
     if strangers := [one.expert.name for one in found if not one.is_known]:
-        note(f"`auto` does not know {', '.join(strangers)}: wear it by name (--expert), or t2 router")
+        names = ", ".join(strangers)
+        note(f"`auto` does not know {names}: wear it by name (--expert), or t2 router")
 
 
 @app.command()
@@ -126,7 +127,7 @@ class _Shelved:
 
     @property
     def bytes(self) -> int:
-        """Of the file; 0 where it has just gone."""
+        """The size of the file; 0 where it has just gone."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def to_json(self) -> dict[str, Any]:

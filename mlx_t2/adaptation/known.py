@@ -1,5 +1,5 @@
-"""Whether `auto` chooses from an expert, too, told from files alone: for lists, where no model is
-loaded. Knows libraries and the files of routers; does not know models.
+"""Whether `auto` chooses from an expert, too, told from files alone: for lists, where no model
+is loaded. Knows libraries and the files of routers; does not know models.
 """
 
 from mlx_t2.experts import Expert, Library
