@@ -34,8 +34,8 @@ def records_of(expert: Expert) -> tuple[Record, ...]:
 
 
 def _read_record(split: str, metrics: dict[str, Any]) -> Record | None:
-    before, after, n = (metrics.get(key) for key in _KEYS[split])
+    before, after, n = (metrics.get(key, -1) for key in _KEYS[split])
     if not all(type(share) in (int, float) and 0 <= share <= 1 for share in (before, after)):
         return None
     n = n if type(n) is int and n > 0 else None
-    return Record(split, float(before or 0), float(after or 0), n)
+    return Record(split, float(before), float(after), n)

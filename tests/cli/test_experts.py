@@ -1,14 +1,14 @@
 """`t2 experts`: the shelf as people and scripts meet it."""
 
-import os
-import pty
 import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlx.core as mx
 import pytest
+from mlx_t2_cli import asking
 
 from mlx_t2.experts import Expert, Library
 from mlx_t2.routing.head_file import write_head
@@ -196,33 +196,21 @@ def test_options_stand_after_the_subcommand(t2, own):
     assert t2(f"experts --experts {own} list").code == 2
 
 
-def test_a_person_is_asked_before_files_are_deleted(own):
-    told = at_a_terminal(own, "experts remove alpha", "n\n")
-    assert f"delete {own}/alpha.safetensors? [y/N]" in told
-    assert "nothing was removed" in told
-    assert (own / "alpha.safetensors").exists()
-    at_a_terminal(own, "experts remove alpha", "y\n")
-    assert not (own / "alpha.safetensors").exists()
+class Said:
+    """Standard error as it is when the command runs."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        pass
 
 
-def at_a_terminal(own: Path, words: str, typed: str) -> str:
-    """What a person sees who types this."""
-    child, handle = pty.fork()
-    if child == 0:
-        line = [sys.executable, "-m", "mlx_t2_cli", *words.split(), "--experts", str(own)]
-        os.execve(sys.executable, line, os.environ | {"TERM": "xterm", "COLUMNS": "400"})
-    sent = b""
-    while True:
-        try:
-            more = os.read(handle, 4096)
-        except OSError:
-            more = b""
-        if not more:
-            break
-        sent += more
-        if b"[y/N]" in sent and typed:
-            os.write(handle, typed.encode())
-            typed = ""
-    os.waitpid(child, 0)
-    os.close(handle)
-    return " ".join(sent.decode().split())
+@pytest.mark.parametrize(("typed", "left"), [("y\n", 1), ("n\n", 2), ("\n", 2), ("", 2)])
+def test_a_person_is_asked_before_files_are_deleted(t2, own, monkeypatch, typed, left):
+    person = SimpleNamespace(isatty=lambda: True, readline=lambda: typed)
+    monkeypatch.setattr(asking, "sys", SimpleNamespace(stdin=person, stderr=Said()))
+    ran = t2(f"experts remove alpha --experts {own}")
+    assert f"delete {own}/alpha.safetensors? [y/N]" in ran.said
+    assert ("nothing was removed" in ran.said) == bool(ran.code) == (left == 2)
+    assert len(files(own)) == left
