@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import experts_shelf
+from . import experts_sharing, experts_shelf
 from .options import ExpertsFolder, Json, refuse_options_before
 from .render import emit, facts, note, say, table
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="An expert's name, or the path of a file.")]
 
 app = typer.Typer(
-    help="List the experts; show, add, mix or remove one.", invoke_without_command=True
+    help="List the experts; show, add, mix or share one.", invoke_without_command=True
 )
 
 
 @app.callback()
 def experts(context: typer.Context, experts: ExpertsFolder = None, json: Json = False) -> None:
-    """List the experts; show, add, mix or remove one."""
+    """List the experts; show, add, mix or share one."""
     if context.invoked_subcommand is None:
         list_experts(experts, json)
     else:
@@ -56,10 +56,10 @@ def list_experts(experts: ExpertsFolder = None, json: Json = False) -> None:
 @app.command()
 def show(name: Name, experts: ExpertsFolder = None, json: Json = False) -> None:
     """Everything an expert's file says, and how the library has it."""
-    from mlx_t2.experts import coefficients_of, open_library
+    from mlx_t2.experts import coefficients_of, open_library, origin_of
 
     library = open_library(experts)
-    e, path = library.find(name), _path_of(library, name)
+    e, path = library.find(name), library.file_of(name)
     known = {
         **_Shelved.of(library, e, path).to_json(),
         "base_fingerprint": e.base_fingerprint,
@@ -69,6 +69,7 @@ def show(name: Name, experts: ExpertsFolder = None, json: Json = False) -> None:
         "vectors": len(e.scales),
         "numbers": sum(z.size for z in e.scales.values()),
         "digest": e.digest,
+        "source": origin_of(library.own, path.read_bytes()) or "",
         "mixture": dict(coefficients_of(e)),
         "config": e.config,
     }
@@ -106,6 +107,8 @@ app.command()(experts_shelf.add)
 app.command()(experts_shelf.remove)
 app.command()(experts_shelf.rename)
 app.command()(experts_shelf.mix)
+app.command()(experts_sharing.push)
+app.command()(experts_sharing.pull)
 
 
 @dataclass(frozen=True)
@@ -175,8 +178,3 @@ def _gain(expert: "Expert") -> str:
 
 def _in_words(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _path_of(library: "Library", name: str) -> Path:
-    is_file = "/" in name or name.endswith(".safetensors")
-    return Path(name) if is_file else library.path_of(name)

@@ -111,7 +111,9 @@ def may_replace(library: "Library", name: str, content: bytes, yes: bool) -> Non
     )
 
 
-def report_added(library: "Library", name: str, path: Path, is_json: bool) -> None:
+def report_added(
+    library: "Library", name: str, path: Path, is_json: bool, source: str = ""
+) -> None:
     """Say where an expert is now, which model it is of, and whether `auto` knows it."""
     from mlx_t2.adaptation import is_known
     from mlx_t2.experts import Expert
@@ -120,6 +122,7 @@ def report_added(library: "Library", name: str, path: Path, is_json: bool) -> No
     known = is_known(library, expert)
     if is_json:
         told = {"name": name, "path": str(path), "base_model": expert.base_model}
+        told |= {"source": source} if source else {}
         emit(told | {"is_known": known})
         return
     say(f"{name}: {path}")

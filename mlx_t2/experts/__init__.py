@@ -17,5 +17,7 @@ from .mixing import mix as mix
 from .mixing import parse_mix as parse_mix
 from .mixture import coefficients_of as coefficients_of
 from .mixture import make_mixture as make_mixture
+from .origins import origin_of as origin_of
+from .origins import record_origin as record_origin
 from .record import Record as Record
 from .record import records_of as records_of

@@ -72,9 +72,7 @@ class Library:
 
         Raises: ConfigError that lists the known names; ExpertFileError for an unusable file.
         """
-        if "/" in name_or_path or name_or_path.endswith(".safetensors"):
-            return Expert.load(name_or_path)
-        return Expert.load(self.path_of(name_or_path))
+        return Expert.load(self.file_of(name_or_path))
 
     def path_of(self, name: str) -> Path:
         """The file of the expert of that name, usable or not. Raises ConfigError that lists the
@@ -87,6 +85,12 @@ class Library:
                 f"{', '.join(sorted(paths)) or f'(none in {self.own})'}; or the path of a file"
             )
         return paths[name]
+
+    def file_of(self, name_or_path: str) -> Path:
+        """The file that `find` reads. Raises ConfigError that lists the known names."""
+        if _is_path(name_or_path):
+            return Path(name_or_path)
+        return self.path_of(name_or_path)
 
     def is_own(self, path: Path) -> bool:
         """Whether a file of the library is the user's; the others come with the program."""
@@ -122,15 +126,14 @@ class Library:
             FileError where it cannot be written.
         """
         content = replace(expert, name=name).to_bytes()
-        return self._put(content, name, overwrite)
+        return self.add_content(content, name, overwrite)
 
     def add_file(self, file: Path, name: str = "", overwrite: bool = False) -> Path:
         """Keep a copy of an expert's file, byte for byte, under that name or its own.
 
         Raises: ExpertFileError for a file that is not usable; and what `add` raises.
         """
-        content = read_checked(file)
-        return self._put(content, name or name_of(file), overwrite)
+        return self.add_content(read_checked(file), name or name_of(file), overwrite)
 
     def remove(self, name: str) -> Path:
         """Remove an own expert; the file that was. Raises ConfigError for any other."""
@@ -158,7 +161,8 @@ class Library:
                 os.rename(old, path)
         return path
 
-    def _put(self, content: bytes, name: str, overwrite: bool) -> Path:
+    def add_content(self, content: bytes, name: str, overwrite: bool = False) -> Path:
+        """Keep a file's content that was checked before; otherwise as `add`."""
         namesake = self.find_namesake(name)
         if namesake is not None and not overwrite:
             raise _taken(name, namesake)
@@ -205,6 +209,10 @@ def read_checked(file: Path) -> bytes:
     Expert.load(file)
     with reading_errors(file):
         return file.read_bytes()
+
+
+def _is_path(name_or_path: str) -> bool:
+    return "/" in name_or_path or name_or_path.endswith(".safetensors")
 
 
 def _taken(name: str, namesake: Path) -> ConfigError:

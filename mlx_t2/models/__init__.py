@@ -7,6 +7,7 @@ training.
 
 from .decomposition import Decomposed as Decomposed
 from .finite import explain_scores as explain_scores
+from .gguf import ALIASES as ALIASES
 from .gguf import bundled_model_path as bundled_model_path
 from .gguf import find_gguf as find_gguf
 from .hub import download as download
