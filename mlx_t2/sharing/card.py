@@ -53,7 +53,8 @@ def make_card(expert: Expert, said: Described) -> str:
         f"# {expert.name}",
         f"{promise} An expert of [mlx_t2](https://arxiv.org/abs/2501.06252) for "
         f"{_link(base, said)}: {sum(z.size for z in expert.scales.values()):,} numbers that "
-        "scale singular values of its weights. Without it, the model is unchanged, bit for bit.",
+        "scale singular values of its weights. Without it, the model is unchanged, bit for "
+        "bit.",
         "## Use\n\n" + _indent(_use(expert, said)),
         "## What was measured\n\n" + _table(said.measured),
         "## What got worse\n\n" + _losses(expert, said.measured),

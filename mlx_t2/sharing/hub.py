@@ -3,6 +3,7 @@ each ends in one line.
 """
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,14 +100,18 @@ def _explaining(repo: str, doing: Doing, revision: str | None = None) -> Iterato
 
 def _explain(error: Exception, repo: str, doing: Doing, revision: str | None) -> str:
     """What is in the way, and what to do. The first that fits: some are kinds of others."""
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        error = (
+            error.__cause__
+        )  # of a file that was sent, which the client does not say more of
     for kind, explain in _BY_KIND:
         if isinstance(error, kind):
             return explain(repo, doing, revision)
-    response = getattr(error, "response", None)
-    if response is not None and response.status_code in _BY_STATUS:
-        return _BY_STATUS[response.status_code](repo, doing, response)
-    if response is not None and response.status_code >= 500:
-        return f"the hub is in trouble ({response.status_code}), expected an answer. Try later"
+    status, wait = _status_of(error)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status](repo, doing, wait)
+    if status >= 500:
+        return f"the hub is in trouble ({status}), expected an answer. Try later"
     if isinstance(error, httpx2.TimeoutException):
         return "the hub does not answer in time. Try again, or later"
     if isinstance(error, httpx2.TransportError | ConnectionError):
@@ -115,6 +120,17 @@ def _explain(error: Exception, repo: str, doing: Doing, revision: str | None) ->
             "HF_ENDPOINT is right"
         )
     return f"the hub's client failed ({_one_line(error)}). Try again"
+
+
+def _status_of(error: Exception) -> tuple[int, str]:
+    """The status that the hub answered with, 0 for none, and for how many seconds it wants to
+    be left alone. Its storage is spoken to by another client, which has the status as text.
+    """
+    if isinstance(error, errors.HfHubHTTPError):
+        response = error.response
+        return response.status_code, response.headers.get("Retry-After", "some")
+    said = _STATUS.search(str(error)) if isinstance(error, ConnectionError) else None
+    return (int(said[1]) if said else 0), "some"
 
 
 def _explain_missing(repo: str, doing: Doing, _: str | None) -> str:
@@ -162,7 +178,9 @@ _BY_KIND: list[tuple[type, Callable[[str, Doing, str | None], str]]] = [
     ),
 ]
 
-_BY_STATUS: dict[int, Callable[[str, Doing, Any], str]] = {
+_STATUS = re.compile(r"\((\d{3}) [A-Z]")
+
+_BY_STATUS: dict[int, Callable[[str, Doing, str], str]] = {
     401: lambda *_: (
         "the hub does not know this token, expected one that is valid. Log in anew: "
         "hf auth login, or set HF_TOKEN"
@@ -175,9 +193,8 @@ _BY_STATUS: dict[int, Callable[[str, Doing, Any], str]] = {
     409: lambda *_: "it was changed by somebody else at the same time. Try again",
     412: lambda *_: "it was changed by somebody else at the same time. Try again",
     413: lambda *_: "the hub finds the expert too large",
-    429: lambda _, __, response: (
-        "the hub has had too many requests from here. Wait "
-        f"{response.headers.get('Retry-After', 'some')} seconds"
+    429: lambda _, __, wait: (
+        f"the hub has had too many requests from here. Wait {wait} seconds"
     ),
 }
 
