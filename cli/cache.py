@@ -1,14 +1,14 @@
 """`t2 cache`: what can be computed again, how large it is, and away with it."""
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .asking import agree_or_leave
 from .options import Json, refuse_options_before
-from .render import emit, facts, note, say, size
+from .render import emit, facts, say, size
 
 _MADE = {"bases": "*.safetensors", "batching": "*.json", "models": "smollm2-135m-*"}
 """{folder in the cache: what this program makes there}. Nothing else is counted or removed: the
@@ -46,9 +46,9 @@ def clear(
     folder = cache_dir()
     sizes = _measure(folder)
     total = sum(sizes.values())
-    if sizes and not yes and not _agrees(f"remove {size(total)} in {folder}? [y/N] "):
-        note("nothing was removed")
-        raise typer.Exit(1)
+    if sizes and not yes:
+        question = f"remove {size(total)} in {folder}?"
+        agree_or_leave(question, "--yes clears the cache", "nothing was removed")
     for path in _made(folder):
         with file_errors(path):
             _remove(path)
@@ -80,12 +80,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _agrees(question: str) -> bool:
-    """What a person at a terminal answers; elsewhere nobody is asked."""
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody can be asked here; --yes clears the cache")
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,6 +1,7 @@
 """`t2 demo`: the whole of Transformer² on a real model, in minutes."""
 
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,15 +74,17 @@ def demo(
         return
     if result["public"]:
         _show_public(result["public"])
-    say("\nnext: t2 chat, or t2 train --help")
+    _show_next(chosen.name, result["live"]["expert"])
 
 
 def _train_live(
     model: "SVFModel", task: "Task", steps: int, limit: int, seed: int
 ) -> dict[str, Any]:
-    """Train in a folder that goes away; accuracy on test problems before and after."""
+    """Train in a folder that goes away, and keep the expert in the library; accuracy on test
+    problems before and after.
+    """
     from mlx_t2.evaluation import wilson
-    from mlx_t2.experts import Expert
+    from mlx_t2.experts import Expert, Library
     from mlx_t2.training import TrainConfig, watch_training
 
     rewards, samples = [], []
@@ -93,7 +96,9 @@ def _train_live(
             rewards.append(report.reward)
             samples.append(report.example)
         metrics = Expert.load(out / "expert.safetensors").metrics
+        kept = Library().add_file(out / "expert.safetensors", f"demo-{task.name}", True)
     outcome = {"task": task.name, "steps": steps, "rewards": rewards, "n": limit}
+    outcome |= {"expert": kept.stem, "path": str(kept)}
     for when, key in (("before", "base_accuracy"), ("after", "final_accuracy")):
         outcome[when] = {
             "accuracy": metrics[key],
@@ -247,6 +252,16 @@ def _show_public(public: dict) -> None:
         [(_share_cell(public["base"]), _share_cell(public["expert"]))],
     )
     say(public["source"], style="dim")
+
+
+def _show_next(task: str, expert: str) -> None:
+    """Three commands to go on with, the first with the expert that was trained just now."""
+    from mlx_t2.tasks import get_task, question_of
+
+    question = question_of(get_task(task).problems("test", 1)[0])["content"]
+    say(f"\nthe expert is kept as {expert}. Go on with:")
+    for words in (["generate", question, "--expert", expert], ["chat"], ["experts"]):
+        say(f"  {shlex.join(['t2', *words])}")
 
 
 def _share_cell(share: dict) -> str:

@@ -50,20 +50,30 @@ def router(
     if context.invoked_subcommand is not None:
         refuse_options_before(context, model != DEFAULT_MODEL, experts, out, seed, json)
         return
-    from mlx_t2.adaptation import place_of_router, plan_router
     from mlx_t2.experts import open_library
-    from mlx_t2.files import check_folder
 
     library, read = open_library(experts), open_model(model)
-    path = place_of_router(read, library) if out is None else out
+    _show(*train_with_bar(read, library, out, seed), json)
+
+
+def train_with_bar(
+    model: "SVFModel", library: "Library", out: Path | None = None, seed: int = 0
+) -> "tuple[HeadRouter, Path, tuple[PassedOver, ...]]":
+    """A router of the library's experts, trained and written to `out` or to its place; where
+    that is, and which experts it will not know.
+    """
+    from mlx_t2.adaptation import place_of_router, plan_router
+    from mlx_t2.files import check_folder
+
+    path = place_of_router(model, library) if out is None else out
     check_folder(path.parent)
-    training = plan_router(read, library, seed)
+    training = plan_router(model, library, seed)
     with progress(_TITLE, training.total) as advance:
         for n_read in training.read():
             advance(n_read)
     made = training.finish()
     made.save(path)
-    _show(made, path, training.passed_over, json)
+    return made, path, training.passed_over
 
 
 @app.command()

@@ -22,6 +22,7 @@ from .options import (
 from .render import complain, emit, facts, note, percent, say, size, stderr
 from .session import decompose_with_bar, open_model
 from .task_choice import open_task, task_words
+from .train_add import AddName, add_to_library, check_new_name, show_added
 from .train_options import with_train_options
 from .training_display import TrainingDisplay, show_phases
 
@@ -50,6 +51,7 @@ def train(
         Path | None,
         typer.Option("--config", "-c", help="YAML or JSON file of settings; flags win."),
     ] = None,
+    add: AddName = None,
     report_to: Annotated[
         str | None, typer.Option(help="Log to wandb, swanlab or both, as mlx-lm does.")
     ] = None,
@@ -65,6 +67,8 @@ def train(
     from mlx_t2.reading import batching
     from mlx_t2.training import check_task, open_tracker, read_config, watch_planning
 
+    if add is not None:
+        check_new_name(add, out)
     flags = {name: value for name, value in settings.items() if value is not None}
     given = (task, grader, reward, max_tokens, experts)
     chosen = open_task(*given)
@@ -89,9 +93,11 @@ def train(
     expert = _train_to_the_end(worn, chosen, words, read, out, resume, send)
     if expert is None:
         return
-    _show_result(chosen, out, expert, time.perf_counter() - start, json)
+    seconds = time.perf_counter() - start
+    added = None if add is None else add_to_library(worn, add, out)
+    _show_result(chosen, out, expert, seconds, added, json)
     if not json:
-        _show_next(chosen, words, model, out)
+        _show_next(chosen, words, model, out, add)
 
 
 def _describe_data(task: "Task", config: "TrainConfig") -> None:
@@ -202,7 +208,14 @@ def _say_how_to_go_on(model: "SVFModel", named: list[str], out: Path) -> None:
     complain(f"stopped; every finished step is kept. To go on: {shlex.join(words)}")
 
 
-def _show_result(task: "Task", out: Path, expert: "Expert", seconds: float, json: bool) -> None:
+def _show_result(
+    task: "Task",
+    out: Path,
+    expert: "Expert",
+    seconds: float,
+    added: dict[str, Any] | None,
+    json: bool,
+) -> None:
     metrics: dict[str, Any] = expert.metrics
     result = {
         "task": task.name,
@@ -216,6 +229,7 @@ def _show_result(task: "Task", out: Path, expert: "Expert", seconds: float, json
         "skipped_steps": metrics["skipped_steps"],
         "signal": metrics.get("signal"),
     }
+    result |= {"added": added} if added else {}
     if json:
         emit(result)
         return
@@ -226,18 +240,24 @@ def _show_result(task: "Task", out: Path, expert: "Expert", seconds: float, json
         f"{result['steps']} steps in {seconds:.0f} s"
     )
     say(f"expert: {result['expert']}")
+    if added:
+        show_added(added)
 
 
-def _show_next(task: "Task", named: list[str], model: str, out: Path) -> None:
+def _show_next(
+    task: "Task", named: list[str], model: str, out: Path, added: str | None
+) -> None:
     """Three commands that go on from here. Nothing is asked: another command may be waiting."""
     from mlx_t2.tasks import question_of
 
-    worn = ["--expert", str(out / "expert.safetensors")]
-    worn += [] if model == DEFAULT_MODEL else ["--model", model]
+    of_model = [] if model == DEFAULT_MODEL else ["--model", model]
+    worn = ["--expert", added or str(out / "expert.safetensors"), *of_model]
+    chosen = ["--adapt", "auto", *of_model] if added else worn
+    chat = of_model if added else worn  # it chooses by itself
     question = question_of(task.problems("validation", 1)[0])["content"]
     asked = ["--", question] if question.startswith("-") else [question]
     note("next:")
-    for words in (["eval", *named, *worn], ["chat", *worn], ["generate", *worn, *asked]):
+    for words in (["eval", *named, *worn], ["chat", *chat], ["generate", *chosen, *asked]):
         note(f"  {shlex.join(['t2', *words])}")
 
 

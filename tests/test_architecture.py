@@ -22,7 +22,7 @@ FLOORS = [  # from the ground up; rooms on one floor are strangers
     {"adaptation"},
     {"generation", "exporting"},
     {"evaluation"},
-    {"benchmarks"},
+    {"benchmarks", "sharing"},
     {"recipes"},
     {"__init__"},  # mlx_t2/__init__.py: the public names
     {"cli"},

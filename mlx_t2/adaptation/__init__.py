@@ -10,12 +10,13 @@ from .build import prepare_experts as prepare_experts
 from .build import prepare_strategy as prepare_strategy
 from .build import strategy_of as strategy_of
 from .fixed import Fixed as Fixed
+from .known import is_known as is_known
 from .matching import is_trained_on as is_trained_on
 from .routed import Chosen as Chosen
 from .routed import Mixed as Mixed
 from .routers import PassedOver as PassedOver
 from .routers import RouterTraining as RouterTraining
-from .routers import add_expert as add_expert
+from .routers import domain_of as domain_of
 from .routers import extend_router as extend_router
 from .routers import find_router as find_router
 from .routers import name_unknown as name_unknown

@@ -5,7 +5,7 @@ is called. Knows libraries, tasks and routers; shows nothing.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlx_t2.errors import ConfigError, ExpertFileError, T2Error, TaskDataError
@@ -80,7 +80,7 @@ def name_unknown(router: HeadRouter, experts: dict[str, Expert]) -> list[PassedO
     for name, expert in experts.items():
         if name not in router.labels:
             why = f"the router knows {', '.join(router.labels)}"
-        elif _domain_of(router.tasks.get(name, expert.task)) != _domain_of(expert.task):
+        elif domain_of(router.tasks.get(name, expert.task)) != domain_of(expert.task):
             why = f"the router knows it by the task {router.tasks[name]}, not {expert.task}"
         else:
             continue
@@ -89,7 +89,7 @@ def name_unknown(router: HeadRouter, experts: dict[str, Expert]) -> list[PassedO
     return unknown
 
 
-def _domain_of(task: str) -> str:
+def domain_of(task: str) -> str:
     """What the task's questions are about; the name itself, where the task is not at hand."""
     try:
         return get_task(task).domain
@@ -226,18 +226,3 @@ def extend_router(
     router, path = plan_router(model, library, seed).finish(), place_of_router(model, library)
     router.save(path)
     return router, path
-
-
-def add_expert(library: Library, expert: Expert, name: str) -> Path:
-    """Put the expert into the library under that name; the router does not know it yet.
-
-    Raises: ConfigError for a name that no expert can have; FileError where it cannot be
-        written.
-    """
-    check_labels({name: expert})
-    is_file_name = bool(name) and name == Path(name).name and name.isprintable()
-    if not is_file_name or name.startswith(("router", ".")):
-        raise ConfigError(f"expert: got the name {name!r}, expected one of a file, not router")
-    path = library.own / f"{name}.safetensors"
-    replace(expert, name=name).save(path)
-    return path

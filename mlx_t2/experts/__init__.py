@@ -9,8 +9,16 @@ from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED
 from .library import Library as Library
 from .library import is_bundled as is_bundled
+from .library import check_name as check_name
 from .library import open_library as open_library
+from .library import read_checked as read_checked
 from .mixing import acts_on_of as acts_on_of
 from .mixing import add as add
 from .mixing import mix as mix
 from .mixing import parse_mix as parse_mix
+from .mixture import coefficients_of as coefficients_of
+from .mixture import make_mixture as make_mixture
+from .origins import origin_of as origin_of
+from .origins import record_origin as record_origin
+from .record import Record as Record
+from .record import records_of as records_of

@@ -1,10 +1,12 @@
 """A folder of experts, and the bundled ones. Knows files by name; knows no model."""
 
-from dataclasses import dataclass, field
+import os
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlx_t2.errors import ConfigError, ExpertFileError
-from mlx_t2.files import find_kind, reading_errors
+from mlx_t2.files import file_errors, find_kind, reading_errors, write_whole
 from mlx_t2.folders import data_dir
 
 from .expert import Expert
@@ -13,6 +15,24 @@ from .file import FORMAT, file_format, name_of
 BUNDLED = Path(__file__).parent / "bundled"
 """Experts that come with the program, as <model>/<name>.safetensors."""
 _ROUTER, _ROUTERS = "router.safetensors", "router*.safetensors"
+_NAME = re.compile(r"[^\W\d_][\w.-]{0,63}")
+_TAKEN = ("auto", "base", "expert", "none", "off", "other")
+"""Names that mean something else wherever an expert is named; `expert.safetensors` is called as
+its folder.
+"""
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError for a name that no expert of a library can have. In mixtures names
+    stand beside numbers and signs, so they begin with a letter and have no sign but . - and _.
+    """
+    is_file_of_ours = name.startswith("router") or name.endswith(".safetensors")
+    if _NAME.fullmatch(name) and name not in _TAKEN and not is_file_of_ours:
+        return
+    raise ConfigError(
+        f"expert: got the name {name!r}, expected a letter and then at most 63 letters, "
+        f"digits, dots, dashes or underscores; and neither router… nor {', '.join(_TAKEN)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -52,15 +72,106 @@ class Library:
 
         Raises: ConfigError that lists the known names; ExpertFileError for an unusable file.
         """
-        if "/" in name_or_path or name_or_path.endswith(".safetensors"):
-            return Expert.load(name_or_path)
+        return Expert.load(self.file_of(name_or_path))
+
+    def path_of(self, name: str) -> Path:
+        """The file of the expert of that name, usable or not. Raises ConfigError that lists the
+        known names.
+        """
         paths = self._paths()
-        if name_or_path not in paths:
+        if name not in paths:
             raise ConfigError(
-                f"expert {name_or_path!r}: unknown, expected one of: "
+                f"expert {name!r}: unknown, expected one of: "
                 f"{', '.join(sorted(paths)) or f'(none in {self.own})'}; or the path of a file"
             )
-        return Expert.load(paths[name_or_path])
+        return paths[name]
+
+    def file_of(self, name_or_path: str) -> Path:
+        """The file that `find` reads. Raises ConfigError that lists the known names."""
+        if _is_path(name_or_path):
+            return Path(name_or_path)
+        return self.path_of(name_or_path)
+
+    def is_own(self, path: Path) -> bool:
+        """Whether a file of the library is the user's; the others come with the program."""
+        return path.parent == self.own
+
+    def own_path(self, name: str) -> Path:
+        """The file of an own expert, usable or not. Raises ConfigError for any other."""
+        path = self.path_of(name)
+        if self.is_own(path):
+            return path
+        own = [one for one, file in self._paths().items() if self.is_own(file)]
+        raise ConfigError(
+            f"expert {name!r}: it comes with the program and stays as it is, expected one of "
+            f"your own: {', '.join(sorted(own)) or f'(none in {self.own})'}"
+        )
+
+    # Changing it: own experts only, each step whole or not at all
+
+    def find_namesake(self, name: str) -> Path | None:
+        """The file that an expert added under that name would replace or hide.
+
+        Raises: ConfigError for a name that no expert can have.
+        """
+        check_name(name)
+        paths = self._paths()
+        own = self._place(name)
+        return own if find_kind(own) else paths.get(name)
+
+    def add(self, expert: Expert, name: str, overwrite: bool = False) -> Path:
+        """Keep the expert under that name; its file. A router does not know it yet.
+
+        Raises: ConfigError for a name that is no expert's, or taken and not to be overwritten;
+            FileError where it cannot be written.
+        """
+        content = replace(expert, name=name).to_bytes()
+        return self.add_content(content, name, overwrite)
+
+    def add_file(self, file: Path, name: str = "", overwrite: bool = False) -> Path:
+        """Keep a copy of an expert's file, byte for byte, under that name or its own.
+
+        Raises: ExpertFileError for a file that is not usable; and what `add` raises.
+        """
+        return self.add_content(read_checked(file), name or name_of(file), overwrite)
+
+    def remove(self, name: str) -> Path:
+        """Remove an own expert; the file that was. Raises ConfigError for any other."""
+        path = self.own_path(name)
+        with file_errors(path):
+            path.unlink()
+        return path
+
+    def rename(self, name: str, new: str) -> Path:
+        """Give an own expert another name; its file. Stopped half-way, it has both names.
+
+        Raises: ConfigError for an expert that is not one's own, or a name that is taken.
+        """
+        old = self.own_path(name)
+        if (namesake := self.find_namesake(new)) is not None:
+            raise _taken(new, namesake)
+        path = self._place(new)
+        with file_errors(path):
+            try:
+                os.link(old, path)  # unlike a renaming, over nobody's file
+                old.unlink()
+            except FileExistsError:
+                raise _taken(new, path) from None
+            except OSError:  # a file system without links
+                os.rename(old, path)
+        return path
+
+    def add_content(self, content: bytes, name: str, overwrite: bool = False) -> Path:
+        """Keep a file's content that was checked before; otherwise as `add`."""
+        namesake = self.find_namesake(name)
+        if namesake is not None and not overwrite:
+            raise _taken(name, namesake)
+        path = self._place(name)
+        write_whole(path, content)
+        return path
+
+    def _place(self, name: str) -> Path:
+        return self.own / f"{name}.safetensors"
 
     def _read(self) -> tuple[list[tuple[Expert, Path]], list[tuple[ExpertFileError, Path]]]:
         experts, damaged = [], []
@@ -74,7 +185,8 @@ class Library:
     def _paths(self) -> dict[str, Path]:
         """{name: file} of all that may be experts; files of another format are not."""
         with reading_errors(self.own):
-            files = sorted(self.own.glob("*.safetensors"))
+            routers = set(self.own.glob(_ROUTERS))
+            files = sorted(set(self.own.glob("[!.]*.safetensors")) - routers)
         if self.bundled is not None:
             files += sorted(self.bundled.glob("*/*.safetensors"))
         paths: dict[str, Path] = {}
@@ -87,6 +199,31 @@ class Library:
 def is_bundled(path: Path) -> bool:
     """Whether the file is one of the bundled ones."""
     return path.is_relative_to(BUNDLED)
+
+
+def read_checked(file: Path) -> bytes:
+    """The content of an expert's file. Raises ExpertFileError that lists all that is wrong with
+    it, or says what else it is.
+    """
+    kind = file_format(file)
+    if kind not in (FORMAT, None):
+        raise ExpertFileError(
+            f"{file}: got a safetensors file of the format {kind!r}, expected {FORMAT!r}, as "
+            "t2 train writes it"
+        )
+    Expert.load(file)
+    with reading_errors(file):
+        return file.read_bytes()
+
+
+def _is_path(name_or_path: str) -> bool:
+    return "/" in name_or_path or name_or_path.endswith(".safetensors")
+
+
+def _taken(name: str, namesake: Path) -> ConfigError:
+    return ConfigError(
+        f"expert {name!r}: another is called so ({namesake}), expected a name that is free"
+    )
 
 
 def open_library(folder: Path | None = None) -> Library:

@@ -10,7 +10,9 @@ from .head import HeadRouter as HeadRouter
 from .head import depths as depths
 from .head import in_order as in_order
 from .head import read_states as read_states
+from .head_file import RouterNames as RouterNames
 from .head_file import fingerprint_in as fingerprint_in
+from .head_file import names_in as names_in
 from .prompt import PromptRouter as PromptRouter
 from .router import Conversation as Conversation
 from .router import Router as Router

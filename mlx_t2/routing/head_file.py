@@ -23,6 +23,7 @@ import json
 import math
 import reprlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,27 @@ def fingerprint_in(path: Path) -> str | None:
     except (OSError, SafetensorError, UnicodeEncodeError):
         return None
     return metadata.get("base_fingerprint") if metadata.get("format") == FORMAT else None
+
+
+@dataclass(frozen=True)
+class RouterNames:
+    """What a router's file says that it knows, and of which model it is."""
+
+    labels: tuple[str, ...]
+    tasks: dict[str, str]
+    """{label: the task of its expert}."""
+    base_model: str
+    base_fingerprint: str
+
+
+def names_in(path: Path) -> RouterNames | None:
+    """What a usable router's file names; None for any other file. Raises nothing."""
+    try:
+        _, fields = read_head(path)
+    except ExpertFileError:
+        return None
+    wanted = ("tasks", "base_model", "base_fingerprint")
+    return RouterNames(tuple(fields["labels"]), **{name: fields[name] for name in wanted})
 
 
 def _reason(error: Exception) -> str:

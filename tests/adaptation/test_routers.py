@@ -7,7 +7,6 @@ import pytest
 from helpers import tiny_network, tiny_tokenizer
 
 from mlx_t2.adaptation import (
-    add_expert,
     extend_router,
     find_router,
     name_unknown,
@@ -60,7 +59,7 @@ def test_training_is_reproducible_and_needs_no_watching(tiny_model, library):
 def test_extended_it_knows_an_expert_that_was_added(tiny_model, library, make_expert):
     _, path = extend_router(tiny_model, library)
     assert path == library.own / "router.safetensors"
-    added = add_expert(library, make_expert("x", 3, task="expression"), "formulas")
+    added = library.add(make_expert("x", 3, task="expression"), "formulas")
     assert added == library.own / "formulas.safetensors"
     preparation = prepare_strategy(tiny_model, library, adaptation="auto")
     (unknown,) = preparation.passed_over
@@ -138,10 +137,3 @@ def test_an_expert_that_was_trained_on_something_else_since_is_not_known(
 def test_a_library_without_an_expert_of_the_model_has_no_router(library):
     with pytest.raises(ConfigError, match="no expert of other with a task that is at hand"):
         plan_router(SVFModel("other", tiny_network(5), tiny_tokenizer()), library)
-
-
-@pytest.mark.parametrize("name", ["other", "a/b", "router", ".hidden", "..", ""])
-def test_names_that_no_expert_can_have_are_refused(library, make_expert, name):
-    with pytest.raises(ConfigError, match="expert"):
-        add_expert(library, make_expert(), name)
-    assert len(library.experts()) == 2
