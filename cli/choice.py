@@ -3,6 +3,7 @@
 The flags of `generate`, `chat` and what is typed into a chat are read here alike.
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from mlx_t2.adaptation import Strategy
     from mlx_t2.models import SVFModel
 
-_SIGNS = "=+*"
-"""Only mixtures have these; names of experts are files' and may, so a file comes first."""
+_TERM = re.compile(r"([0-9.]+)\*([^+*]+)")
 
 
 def name_choice(expert: str | None, mix: str | None, adapt: str | None, otherwise: str) -> str:
@@ -27,12 +27,12 @@ def is_routed(word: str) -> bool:
 
 
 def is_mixture(word: str) -> bool:
-    """Whether the word is a sum of experts.
+    """Whether the word gives coefficients to experts.
 
     >>> is_mixture("largest=0.6,kind=0.4"), is_mixture("kind"), is_mixture("a=b.safetensors")
     (True, False, False)
     """
-    return any(sign in word for sign in _SIGNS) and not _is_file(word)
+    return "=" in word and not _is_file(word)
 
 
 def _is_file(word: str) -> bool:
@@ -45,6 +45,8 @@ def label_choice(word: str) -> str:
 
     >>> label_choice("largest=0.6,kind=0.4"), label_choice("own/best.safetensors")
     ('largest·0.6+kind·0.4', 'best')
+    >>> label_choice("0.6*largest + 0.4*kind")
+    'largest·0.6+kind·0.4'
     """
     if is_mixture(word):
         from mlx_t2.experts import parse_mix
@@ -53,7 +55,9 @@ def label_choice(word: str) -> str:
         return "+".join(f"{Path(name).stem}·{share:g}" for name, share in terms)
     if word == "none":
         return "off"
-    return Path(word).stem if _is_file(word) else word
+    if _is_file(word):
+        return Path(word).stem
+    return _TERM.sub(r"\2·\1", "".join(word.split()))
 
 
 def open_choice(

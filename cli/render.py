@@ -1,4 +1,5 @@
-"""What a person sees. Only this file and the training's display know rich."""
+"""What a person sees. Only this file, the painter and the training's display
+know rich."""
 
 import codecs
 import json

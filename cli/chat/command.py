@@ -180,14 +180,10 @@ def loop(talk: Chat, reader: Reader) -> None:
         draft, talk.conversation.draft = talk.conversation.draft, ""
         try:
             line = reader.read(f"{prompt_of(talk)} › ", draft)
-        except EOFError:
-            break
-        except KeyboardInterrupt:
-            say()
-            continue
-        try:
             with _quiet(reader):
                 take_turn(talk, line.strip())
+        except EOFError:
+            break
         except KeyboardInterrupt:
             say()
 

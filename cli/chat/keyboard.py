@@ -50,7 +50,7 @@ class Keyboard:
         draft: what it begins with.
         Raises: EOFError at Ctrl-D, KeyboardInterrupt at Ctrl-C.
         """
-        shown = FormattedText([("bold", visible(prompt))])
+        shown = FormattedText([("", "\n"), ("bold", visible(prompt))])
         return unquote(self._session.prompt(shown, default=draft))
 
 

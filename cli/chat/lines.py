@@ -17,7 +17,10 @@ class Lines:
         self._is_person = is_person
 
     def read(self, prompt: str, draft: str = "") -> str:
-        """The next message; a draft cannot be shown. Raises EOFError at the end, FileError where nothing can be read."""
+        """The next message; a draft cannot be shown.
+
+        Raises: EOFError at the end; FileError where nothing can be read.
+        """
         line = self._read_line(prompt)
         if not line.lstrip().startswith(QUOTES) or is_closed(line):
             return unquote(line)

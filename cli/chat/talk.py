@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from ..choice import is_routed, open_choice
@@ -149,7 +148,6 @@ class Chat:
         messages, sampling = self.conversation.messages(question), self.next_sampling()
         generator = AdaptiveGenerator(self.model, self.strategy)
         request = generator.stream(messages, sampling, self._kept)
-        begun = perf_counter()
         try:
             with suppress(KeyboardInterrupt):
                 stream((token.text for token in request), self._is_rendered)
@@ -160,7 +158,7 @@ class Chat:
         if request.answer is None or not request.answer.completion_tokens:
             note("stopped before the first word: the question is taken back")
             return False
-        self._take(question, request.answer, perf_counter() - begun)
+        self._take(question, request.answer)
         return True
 
     @property
@@ -176,8 +174,8 @@ class Chat:
         self.asked += 1
         return replace(sampling, seed=seed)
 
-    def _take(self, question: str, answer: "Answer", seconds: float) -> None:
-        turn = self.make_turn(question, answer, seconds)
+    def _take(self, question: str, answer: "Answer") -> None:
+        turn = self.make_turn(question, answer)
         self.conversation.turns.append(turn)
         if not self._is_rendered:
             say()
@@ -185,9 +183,7 @@ class Chat:
             note(describe_turn(turn))
         self.keep()
 
-    def make_turn(
-        self, question: str, answer: "Answer", seconds: float, worn: str | None = None
-    ) -> Turn:
+    def make_turn(self, question: str, answer: "Answer", worn: str | None = None) -> Turn:
         """What is kept of an answer.
 
         worn: the word that it was asked under, where it is not the conversation's.
@@ -206,7 +202,7 @@ class Chat:
             answer.completion_tokens,
             answer.finish_reason,
             answer.route.first_token_ms / 1000,
-            seconds,
+            (answer.route.first_pass_ms + answer.route.second_pass_ms) / 1000,
         )
 
     # What is kept

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mlx_t2.errors import ConfigError, T2Error
@@ -58,7 +57,7 @@ def wear_mixture(chat: Chat, terms: str) -> None:
     """`/mix TERMS`."""
     if not terms:
         raise ConfigError("/mix: got no terms, expected some: /mix largest=0.6,kind=0.4")
-    if not is_mixture(terms):
+    if not any(sign in terms for sign in "=+*"):
         raise ConfigError(
             f"/mix: got {terms!r}, expected NAME=NUMBER, as in largest=0.6,kind=0.4"
         )
@@ -80,17 +79,17 @@ def explain(chat: Chat, _: str) -> None:
 def compare(chat: Chat, rest: str) -> None:
     """`/compare [A B] [QUESTION]`."""
     words, question = _read_pair(chat, rest)
-    answers, seconds = _answer_all(chat, words, [label_choice(w) for w in words], question)
+    answers = _answer_all(chat, words, [label_choice(w) for w in words], question)
     for word, answer in zip(words, answers, strict=True):
         if answer is not None:
-            note(describe_turn(chat.make_turn(question, answer, seconds, word)))
+            note(describe_turn(chat.make_turn(question, answer, word)))
 
 
 def compare_blind(chat: Chat, rest: str) -> None:
     """`/blind [A B] [QUESTION]`: the next line is the vote."""
     words, question = _read_pair(chat, rest)
     random.shuffle(words)
-    answers, _ = _answer_all(chat, words, ["1", "2"], question)
+    answers = _answer_all(chat, words, ["1", "2"], question)
     if None in answers:
         return
     vote = Vote(words[0], words[1], chat.name)
@@ -113,20 +112,17 @@ def compare_blind(chat: Chat, rest: str) -> None:
 
 def _answer_all(
     chat: Chat, words: Sequence[str], titles: Sequence[str], question: str
-) -> "tuple[list[Answer | None], float]":
-    """The answers of all, shown under these titles, and the seconds for all of them. The
-    conversation stays as it is.
-    """
+) -> "list[Answer | None]":
+    """The answers of all, shown under these titles. The conversation stays as it is."""
     from mlx_t2.generation import SideBySide
 
     strategies = chat.open_all(words)
     messages = chat.conversation.messages(question)
     both = SideBySide(chat.model, strategies, messages, chat.next_sampling())
-    begun = perf_counter()
     with suppress(KeyboardInterrupt):
         show_answers([f"── {title} ──" for title in titles], both)
     both.close()
-    return both.answers, perf_counter() - begun
+    return both.answers
 
 
 def _read_pair(chat: Chat, rest: str) -> tuple[list[str], str]:
@@ -155,7 +151,7 @@ def _is_word(chat: Chat, word: str) -> bool:
     from mlx_t2.adaptation import ADAPTATIONS
     from mlx_t2.experts import open_library
 
-    if word in ADAPTATIONS or is_mixture(word):
+    if word in ADAPTATIONS or is_mixture(word) or "*" in word:
         return True
     with suppress(T2Error):
         open_library(chat.wardrobe.folder).find(word)
