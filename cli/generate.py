@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .choice import name_choice, open_choice
 from .options import (
-    ANSWER,
     DEFAULT_MODEL,
     Adapt,
     AllowTransfer,
@@ -14,16 +14,22 @@ from .options import (
     ExpertName,
     ExpertsFolder,
     Json,
+    Markdown,
     MaxTokens,
+    MinP,
     Mix,
     Model,
+    RepetitionPenalty,
     RouterFile,
     Seed,
+    SystemMessage,
     Temperature,
+    TopK,
+    TopP,
 )
 from .question import read_question
 from .render import emit, note, say, stream
-from .session import check_choice, open_model, open_strategy
+from .session import check_choice, open_model
 
 if TYPE_CHECKING:
     from mlx_t2.generation import Answer
@@ -45,22 +51,27 @@ def generate(
     router: RouterFile = None,
     allow_transfer: AllowTransfer = False,
     basis_bits: BasisBits = None,
-    system: Annotated[
-        str | None,
-        typer.Option(
-            help="System message, instead of the expert's own prompt.", rich_help_panel=ANSWER
-        ),
-    ] = None,
+    system: SystemMessage = None,
     max_tokens: MaxTokens = 256,
     temp: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    min_p: MinP = 0.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
     seed: Seed = 0,
+    markdown: Markdown = False,
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", help="Leave standard input alone.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Answer one question, in two passes where --adapt asks for it."""
-    check_choice(expert, mix, adapt, router)
+    """Answer one question, in two passes where --adapt asks for it.
+
+    Without --expert, --mix or --adapt it is `off`: the base model. (`t2 chat` has the same
+    flags, and is `auto`.)
+    """
+    word = name_choice(expert, mix, adapt, otherwise="off")
+    check_choice(expert, mix, adapt, router, word)
     question = read_question(prompt, with_stdin=not no_stdin)
     from mlx_t2.generation import AdaptiveGenerator
     from mlx_t2.models import check_conversations
@@ -71,16 +82,22 @@ def generate(
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     check_conversations(worn, [messages])
-    strategy = open_strategy(
-        worn, expert, mix, adapt, experts, allow_transfer, basis_bits, router
+    strategy = open_choice(worn, word, experts, allow_transfer, basis_bits, router)
+    config = SamplingConfig(
+        temperature=temp,
+        max_tokens=max_tokens,
+        seed=seed,
+        top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
     )
-    config = SamplingConfig(temperature=temp, max_tokens=max_tokens, seed=seed)
     request = AdaptiveGenerator(worn, strategy).stream(messages, config)
     texts = (token.text for token in request)
     if json:
         deque(texts, maxlen=0)
     else:
-        stream(texts)
+        stream(texts, markdown)
     answer = request.answer
     assert answer is not None  # the stream has ended
     if json:

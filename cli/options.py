@@ -27,7 +27,7 @@ ExpertName = Annotated[
     typer.Option(
         "--expert",
         "-e",
-        help="Wear this expert: a name or the path of a file.",
+        help="Wear this: an expert's name or file, a mixture, auto or off.",
         rich_help_panel=WEIGHTS,
     ),
 ]
@@ -41,7 +41,17 @@ Mix = Annotated[
 Adapt = Annotated[
     str | None,
     typer.Option(
-        help="First pass: auto (the classifier), prompt, classifier, mixture, sum or off.",
+        help="First pass: auto (the classifier), prompt, classifier, mixture, sum or off. "
+        "Default: off.",
+        rich_help_panel=WEIGHTS,
+    ),
+]
+AdaptInChat = Annotated[
+    str | None,
+    typer.Option(
+        "--adapt",
+        help="First pass: auto (the classifier), prompt, classifier, mixture, sum or off. "
+        "Default: auto.",
         rich_help_panel=WEIGHTS,
     ),
 ]
@@ -151,6 +161,52 @@ MaxTokens = Annotated[
 ]
 Temperature = Annotated[
     float, typer.Option(min=0.0, help="Temperature; 0 is greedy.", rich_help_panel=ANSWER)
+]
+TopP = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Draw from the most probable tokens that make up this probability; 1 is all.",
+        rich_help_panel=ANSWER,
+    ),
+]
+TopK = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Draw from this many most probable tokens; 0 is all.",
+        rich_help_panel=ANSWER,
+    ),
+]
+MinP = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Draw from tokens at least this share as probable as the first; 0 is all.",
+        rich_help_panel=ANSWER,
+    ),
+]
+RepetitionPenalty = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        help="Above 1, what an answer has said becomes less probable.",
+        rich_help_panel=ANSWER,
+    ),
+]
+SystemMessage = Annotated[
+    str | None,
+    typer.Option(
+        "--system",
+        help="System message, instead of the expert's own prompt.",
+        rich_help_panel=ANSWER,
+    ),
+]
+Markdown = Annotated[
+    bool,
+    typer.Option("--markdown", help="Render the answer on a terminal.", rich_help_panel=ANSWER),
 ]
 
 DEFAULT_MODEL = "smollm2-135m"

@@ -1,4 +1,5 @@
-"""What a person sees. Only this file and the training's display know rich."""
+"""What a person sees. Only this file, the painter and the training's display
+know rich."""
 
 import codecs
 import json
@@ -61,15 +62,23 @@ def _print_line(console: Console, message: str, style: str) -> None:
         console.file.flush()
 
 
-def stream(pieces: Iterable[str]) -> None:
-    """A model's text as it arrives: byte for byte, but on a terminal as `draw` has it."""
+def stream(pieces: Iterable[str], is_markdown: bool = False) -> None:
+    """A model's text as it arrives: byte for byte, but on a terminal as `draw` has it, or
+    rendered where it is Markdown and the terminal can do more than lines.
+    """
     if not is_terminal(stdout):
         for piece in pieces:
             _write_now(piece)
         return
+    if is_markdown and not stdout.is_dumb_terminal:
+        from .painter import BlockPainter
+
+        BlockPainter(stdout).paint(pieces)
+        return
     breaker = LineBreaker(stdout.width)
     try:
         for piece in pieces:
+            breaker.width = max(1, stdout.width)  # whoever looks may resize the window
             _write_now(breaker.feed(piece))
     finally:
         _write_now(breaker.finish())

@@ -78,9 +78,16 @@ def show_decomposition(reports: "Iterator[Decomposed]", total: int) -> "list[Dec
 
 
 def check_choice(
-    expert: str | None, mix: str | None, adapt: str | None, router: Path | None = None
+    expert: str | None,
+    mix: str | None,
+    adapt: str | None,
+    router: Path | None = None,
+    word: str | None = None,
 ) -> None:
-    """At most one of the three, and a router only where one chooses; else a usage error."""
+    """At most one of the three, and a router only where one chooses; else a usage error.
+
+    word: what they ask for together, where it is not `adapt` alone.
+    """
     given = [
         flag
         for flag, value in (("--expert", expert), ("--mix", mix), ("--adapt", adapt))
@@ -88,9 +95,9 @@ def check_choice(
     ]
     if len(given) > 1:
         raise typer.BadParameter(f"{' and '.join(given)} exclude each other; give one")
-    if router is not None and adapt not in ROUTED:
+    if router is not None and (word or adapt) not in ROUTED:
         raise typer.BadParameter(
-            f"--router: got --adapt {adapt}, expected one of {', '.join(ROUTED)}"
+            f"--router: got --adapt {word or adapt}, expected one of {', '.join(ROUTED)}"
         )
     if adapt is None:
         return

@@ -31,7 +31,8 @@ class LineBreaker:
     """
 
     def __init__(self, width: int):
-        self._width = max(1, width)
+        self.width = max(1, width)
+        """Columns of a line from now on."""
         self._column = 0
         self._carriage_return = ""
         self._word = ""
@@ -42,7 +43,7 @@ class LineBreaker:
         self._carriage_return = "\r" if piece.endswith("\r") else ""  # a newline may follow
         words = _WORDS.findall(self._word + visible(piece.removesuffix("\r")))
         self._word = ""
-        if words and _may_go_on(words[-1]) and len(words[-1]) < self._width:
+        if words and _may_go_on(words[-1]) and len(words[-1]) < self.width:
             self._word = words.pop()
         return "".join(map(self._place, words))
 
@@ -55,11 +56,11 @@ class LineBreaker:
             self._column = 0
             return word
         columns = 8 - self._column % 8 if word == "\t" else measure(word)
-        if not word or self._column + columns <= self._width:
+        if not word or self._column + columns <= self.width:
             self._column += columns
             return word
         if word.isspace():
-            self._column = self._width
+            self._column = self.width
             return ""
         is_new_line, self._column = self._column > 0, columns
         return "\n" + word if is_new_line else word

@@ -6,7 +6,7 @@ bundled experts were made, nor what was measured before.
 
 from collections.abc import Callable, Iterator
 
-from . import decode, decompose, programs, switch, train_step, two_pass
+from . import decode, decompose, programs, second_turn, switch, train_step, two_pass
 from .measurement import DEFAULT_MODEL as DEFAULT_MODEL
 from .measurement import Measurement as Measurement
 
@@ -15,6 +15,7 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
     "switch": switch.measure,
     "decode": decode.measure,
     "two-pass": two_pass.measure,
+    "chat": second_turn.measure,
     "train-step": train_step.measure,
     "programs": programs.measure,
 }

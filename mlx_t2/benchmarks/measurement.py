@@ -22,8 +22,8 @@ class Measurement:
     against: str
     """What the other side is."""
     unit: str = "s"
-    """`s` and `MB`: less is better; `tokens/s`: more is better; or `relative error`, or
-    `logits` (how many differ).
+    """`s`, `MB` and `tokens`: less is better; `tokens/s`: more is better; or `relative error`,
+    or `logits` (how many differ).
     """
     target: str = ""
     """What the ratio should be; where there is no other side, what ours should be."""

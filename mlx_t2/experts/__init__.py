@@ -8,8 +8,8 @@ from .expert import Expert as Expert
 from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED
 from .library import Library as Library
-from .library import is_bundled as is_bundled
 from .library import check_name as check_name
+from .library import is_bundled as is_bundled
 from .library import open_library as open_library
 from .library import read_checked as read_checked
 from .mixing import acts_on_of as acts_on_of

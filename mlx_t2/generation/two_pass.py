@@ -12,10 +12,11 @@ import mlx.core as mx
 
 from mlx_t2.adaptation import Adapted, Strategy, naming_experts, strategy_of
 from mlx_t2.experts import Expert
-from mlx_t2.models import SVFModel
-from mlx_t2.reading import BasePrompt
+from mlx_t2.models import OwnedCache, SVFModel, check_tokens
+from mlx_t2.reading import BasePrompt, Kept, KeptCaches, read_alone
 from mlx_t2.routing import Conversation
 from mlx_t2.sampling import SamplingConfig, Token, stream
+from mlx_t2.svf import BASE
 
 _GREEDY = SamplingConfig(temperature=0)
 
@@ -67,6 +68,8 @@ class Answer:
     finish_reason: str
     """`stop`, `length`, or `interrupted` where not all tokens were read."""
     route: Route
+    read_tokens: int = 0
+    """Of the prompt, what was read for this answer; the caches held the rest."""
 
     def to_json(self) -> dict[str, Any]:
         """The keys that scripts rely on."""
@@ -102,9 +105,17 @@ class AdaptiveGenerator:
         self.model = model
         self.strategy = strategy_of(model, chosen)
 
-    def stream(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> "Request":
-        """The answer, to be read token by token. Greedy unless `config` says otherwise."""
-        return Request(self.model, self.strategy, messages, config)
+    def stream(
+        self,
+        messages: Conversation,
+        config: SamplingConfig = _GREEDY,
+        kept: KeptCaches | None = None,
+    ) -> "Request":
+        """The answer, to be read token by token. Greedy unless `config` says otherwise.
+
+        kept: what earlier turns of the conversation have read, and what this one will.
+        """
+        return Request(self.model, self.strategy, messages, config, kept)
 
     def generate(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> Answer:
         """The whole answer at once."""
@@ -134,6 +145,14 @@ class Request(Iterator[Token]):
 
     Experts that act on the answer alone see what the base has read, and that is the whole
     conversation. Only one that has a prompt of its own makes the base read again.
+
+    From turn to turn, with `kept`, the base's caches and those of other scales live on, and a
+    turn costs its new tokens. What scales have written stays theirs: where they act on all, it
+    goes on from there while they are worn; where they act on the answer, the base reads it once
+    more with the next question.
+
+        turn 1   base  p p p p      turn 2   base  p p p p │ a a q q       only behind the bar
+                 z             a a                                a a …
     """
 
     def __init__(
@@ -142,12 +161,16 @@ class Request(Iterator[Token]):
         strategy: Strategy,
         messages: Conversation,
         config: SamplingConfig,
+        kept: KeptCaches | None = None,
     ):
         self._model, self._strategy = model, strategy
         self._messages, self._config = messages, config
-        self._clock = _Clock()
+        self._kept = kept
+        self._clock = Clock()
         self._adapted: Adapted | None = None
         self._prompt: list[int] = []
+        self._known = 0
+        """Of the prompt, what the caches held before."""
         self._read: list[Token] = []
         self._tokens = self._run()
 
@@ -169,57 +192,102 @@ class Request(Iterator[Token]):
         adapted = self._adapted
         if adapted is None:
             return None
-        route = Route(
-            self._strategy.name,
-            dict(adapted.coefficients),
-            adapted.label,
-            dict(adapted.scores),
-            self._clock.first_pass_ms,
-            self._clock.second_pass_ms,
-            self._clock.first_token_ms,
-        )
         return Answer(
             "".join(token.text for token in self._read),
             len(self._prompt),
             len(self._read),
             (self._read[-1].finish_reason if self._read else None) or "interrupted",
-            route,
+            describe_route(self._strategy, adapted, self._clock),
+            len(self._prompt) - self._known,
         )
 
     def _run(self) -> Generator[Token, None, None]:
         self._clock.start()
-        has_system = any(message["role"] == "system" for message in self._messages)
         adapted, read = self._adapt()
         # The device starts on z' while the second pass is put together.
         mx.async_eval(adapted.scales)
         if not self._strategy.is_fixed:
             self._clock.end_first_pass()
-        behind = () if has_system else adapted.prompt
-        messages = [*behind, self._messages[-1]] if behind else self._messages
-        caches = read.caches if read and not behind else None
-        self._prompt = read.tokens if read and not behind else self._model.encode(messages)
+        messages = choose_messages(adapted, self._messages)
+        answered = read if messages is self._messages else None
+        self._prompt = answered.tokens if answered else self._model.encode(messages)
         self._adapted = adapted
-        tokens = stream(self._model, self._prompt, self._config, caches)
-        worn = self._model.using(adapted.scales, acts_on=adapted.acts_on)
-        with worn, naming_experts(adapted):
-            token = next(tokens, None)  # the cache made here belongs to these scales
-        while token is not None:
-            self._read.append(token)
-            self._clock.tick()
-            yield token
+        with self._model.using(adapted.scales, acts_on=adapted.acts_on):
+            caches = self._open_caches(adapted, read, answered)
+            held = self._hold(caches)
+            tokens = stream(self._model, self._prompt, self._config, caches)
             with naming_experts(adapted):
-                token = next(tokens, None)
+                token = next(tokens, None)  # the cache made here belongs to these scales
+        try:
+            while token is not None:
+                self._read.append(token)
+                self._clock.tick()
+                yield token
+                with naming_experts(adapted):
+                    token = next(tokens, None)
+        finally:
+            if held is not None and (adapted.acts_on == "all" or not adapted.scales):
+                held.grow([*self._prompt[-1:], *(token.id for token in self._read)])
 
     def _adapt(self) -> tuple[Adapted, BasePrompt | None]:
         """The decision, and the conversation under the base where it was made on that."""
         strategy = self._strategy
-        if strategy.is_fixed or strategy.acts_on == "all":
+        if strategy.is_fixed or (strategy.acts_on == "all" and self._kept is None):
             return strategy.adapt([self._messages])[0], None
-        read = BasePrompt(self._model, self._model.encode(self._messages))
+        tokens = self._model.encode(self._messages)
+        begun = self._kept.take(tokens, BASE) if self._kept else None
+        self._known = begun.count if begun else 0
+        read = BasePrompt(self._model, tokens, begun)
         return strategy.adapt([self._messages], [read])[0], read
 
+    def _open_caches(
+        self, adapted: Adapted, read: BasePrompt | None, answered: BasePrompt | None
+    ) -> OwnedCache | None:
+        """The prompt but for its last token; None where the stream is to read it.
 
-class _Clock:
+        read: what the first pass has read; `answered` where that is the prompt, too.
+        """
+        if answered and (adapted.acts_on == "answer" or not adapted.scales):
+            return answered.caches
+        if self._kept is None:
+            return None
+        if read is not None and (known := read.read) is not None:
+            self._kept.hold(read.tokens[: known.count], known.caches, BASE)
+        check_tokens(self._model, [self._prompt])
+        begun = self._kept.take(self._prompt, self._model.prompt_scales)
+        self._known = begun.count if begun else 0
+        with naming_experts(adapted):
+            return read_alone(self._model, self._prompt, begun=begun)
+
+    def _hold(self, caches: OwnedCache | None) -> Kept | None:
+        if self._kept is None or caches is None:
+            return None
+        return self._kept.hold(self._prompt[:-1], caches, self._model.prompt_scales)
+
+
+def choose_messages(adapted: Adapted, messages: Conversation) -> Conversation:
+    """What is read for the answer: the last question behind the experts' own prompt, where they
+    have one and the conversation has no system message; else all of it.
+    """
+    if not adapted.prompt or any(message["role"] == "system" for message in messages):
+        return messages
+    return [*adapted.prompt, messages[-1]]
+
+
+def describe_route(strategy: Strategy, adapted: Adapted, clock: "Clock") -> Route:
+    """The route of an answer, as far as it has got."""
+    return Route(
+        strategy.name,
+        dict(adapted.coefficients),
+        adapted.label,
+        dict(adapted.scores),
+        clock.first_pass_ms,
+        clock.second_pass_ms,
+        clock.first_token_ms,
+    )
+
+
+class Clock:
     """Milliseconds since a request was begun."""
 
     def __init__(self):

@@ -12,6 +12,8 @@ from .batchable import check_batchable as check_batchable
 from .batchable import is_single as is_single
 from .batchable import together as together
 from .inner_states import count_blocks as count_blocks
+from .kept_caches import Kept as Kept
+from .kept_caches import KeptCaches as KeptCaches
 from .logprobs import completion_distributions as completion_distributions
 from .logprobs import completion_logprobs as completion_logprobs
 from .logprobs import last_hidden as last_hidden
@@ -19,6 +21,7 @@ from .logprobs import score as score
 from .options import plan_options as plan_options
 from .recompute import recompute_blocks as recompute_blocks
 from .row_cache import merge_caches as merge_caches
+from .rows import Begun as Begun
 from .rows import Rows as Rows
 from .rows import plan_prefill as plan_prefill
 from .rows import prefill as prefill

@@ -9,13 +9,14 @@ from copy import deepcopy
 
 import mlx.core as mx
 from jaxtyping import Float
-from mlx_lm.models.cache import KVCache, trim_prompt_cache
+from mlx_lm.models.cache import trim_prompt_cache
 
 from mlx_t2.models import OwnedCache, SVFModel, check_tokens
 from mlx_t2.svf import BASE
 
 from .inner_states import last_states
-from .rows import CHUNK, read_alone
+from .kept_caches import is_plain
+from .rows import CHUNK, Begun, read_alone
 
 
 class BasePrompt:
@@ -33,11 +34,15 @@ class BasePrompt:
         state              └─ s
     """
 
-    def __init__(self, model: SVFModel, tokens: Sequence[int]):
-        """Raises: ModelError for a prompt that the model cannot read."""
+    def __init__(self, model: SVFModel, tokens: Sequence[int], begun: Begun | None = None):
+        """begun: what the base has read of it already.
+
+        Raises: ModelError for a prompt that the model cannot read.
+        """
         check_tokens(model, [tokens])
         self.tokens = list(tokens)
         self._model = model
+        self._begun = begun
         self._held: OwnedCache | None = None
         self._states: dict[tuple[int, ...], mx.array] = {}
 
@@ -47,8 +52,15 @@ class BasePrompt:
         decodes with them has them alone.
         """
         if self._held is None:
-            self._held = read_alone(self._model, self.tokens, BASE)
+            self._held = read_alone(self._model, self.tokens, BASE, self._begun)
         return self._held
+
+    @property
+    def read(self) -> Begun | None:
+        """What has been read by now, without reading anything; handed over as `caches` are."""
+        if self._held is None:
+            return self._begun
+        return Begun(self._held, len(self.tokens) - 1)
 
     def states(self, blocks: tuple[int, ...] = ()) -> Float[mx.array, " D"]:
         """The last token's states after these blocks, side by side, or after the final norm; in
@@ -62,16 +74,16 @@ class BasePrompt:
         return self._states[blocks]
 
     def _read(self, blocks: tuple[int, ...]) -> Float[mx.array, "1 D"]:
-        caches = self._model.new_cache(BASE)
-        if self._held is None and all(type(cache) is KVCache for cache in caches):
-            states, self._held = self._read_whole(caches, blocks), caches
+        begun = self._begun or Begun(self._model.new_cache(BASE), 0)
+        if self._held is None and is_plain(begun.caches):
+            states, self._held = self._read_whole(begun, blocks), begun.caches
             return states
         copy = self._model.own(deepcopy(list(self.caches)), BASE)
         return last_states(self._model, mx.array([self.tokens[-1:]]), copy, blocks)
 
-    def _read_whole(self, caches: OwnedCache, blocks: tuple[int, ...]) -> mx.array:
+    def _read_whole(self, begun: Begun, blocks: tuple[int, ...]) -> mx.array:
         """States of the last token, with all others read in one pass; the caches forget it."""
-        pieces = range(0, len(self.tokens), CHUNK)
+        caches, pieces = begun.caches, range(begun.count, len(self.tokens), CHUNK)
         for start in pieces[:-1]:
             self._model.extend(mx.array([self.tokens[start : start + CHUNK]]), caches)
             mx.eval([cache.state for cache in caches])  # bounds the memory of a piece

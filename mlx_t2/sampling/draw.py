@@ -1,5 +1,6 @@
 """Numbers → tokens. Owns the randomness of sampling; knows no model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +30,28 @@ class SamplingConfig:
     """Same seed, prompts and weights: same completions, whatever else is in the batch."""
     max_rows: int | None = None
     """Rows decoded together, which bounds memory; the others wait. All of them where None."""
+    top_p: float = 1.0
+    """Drawn from the most probable tokens that have this probability together; 1 is all."""
+    top_k: int = 0
+    """Drawn from this many most probable tokens; 0 is all."""
+    min_p: float = 0.0
+    """Drawn from tokens at least this share as probable as the most probable one; 0 is all."""
+    repetition_penalty: float = 1.0
+    """Makes what the answer's last tokens were less probable, see `penalize`; 1 is off."""
 
     def __post_init__(self):
         if self.temperature < 0:
             raise ConfigError(f"temperature: got {self.temperature}, expected 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p: got {self.top_p}, expected more than 0, at most 1")
+        if self.top_k < 0:
+            raise ConfigError(f"top_k: got {self.top_k}, expected 0 or more")
+        if not 0 <= self.min_p < 1:
+            raise ConfigError(f"min_p: got {self.min_p}, expected 0 or more, less than 1")
+        if not 0 < self.repetition_penalty < math.inf:
+            raise ConfigError(
+                f"repetition_penalty: got {self.repetition_penalty}, expected more than 0"
+            )
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"seed: got {self.seed}, expected 0 or more, less than 2^64")
         if self.max_tokens < 1:

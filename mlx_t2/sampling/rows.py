@@ -12,6 +12,7 @@ from mlx_t2.reading import merge_caches
 from mlx_t2.svf import BASE, ActsOn, Scales, Shapes, stack_rows, take_rows
 
 from .draw import NOT_FINITE, Key, SamplingConfig, draw_tokens, uniforms_at
+from .narrowing import REPEATED, is_narrow, narrow, penalize
 
 _KEPT = 0.8
 """Copying the caches costs about as much as it saves while more than this share of the rows go
@@ -138,11 +139,24 @@ class Decoder:
         temperatures, uniforms = [row.config.temperature for row in rows], None
         if any(temperatures):
             uniforms = uniforms_at([row.key for row in rows], [row.drawn for row in rows])
-        self._last = draw_tokens(logits, temperatures, uniforms)
+        self._last = draw_tokens(self._limit(logits, last), temperatures, uniforms)
         mx.async_eval(self._last)
         self._is_unread = True
         for row in rows:
             row.drawn += 1
+
+    def _limit(self, logits: mx.array, last: mx.array) -> mx.array:
+        """The scores as the rows' settings have them drawn from; most have no such settings."""
+        configs = [row.config for row in self._rows]
+        penalties = [
+            # a row that has drawn nothing repeats nothing: its last token is the prompt's
+            row.config.repetition_penalty if row.drawn else 1.0
+            for row in self._rows
+        ]
+        if any(penalty != 1 for penalty in penalties):
+            said = [row.tokens[-REPEATED:] for row in self._rows]
+            logits = penalize(logits, said, last, penalties)
+        return narrow(logits, configs) if any(map(is_narrow, configs)) else logits
 
     def _keep(self, kept: Sequence[int]) -> None:
         if not kept:

@@ -1,13 +1,19 @@
 """The conversation: what can be typed, what is remembered, and what Ctrl-C keeps."""
 
 import builtins
+import doctest
+import json
 import re
 
 import pytest
-from mlx_t2_cli import render
-from mlx_t2_cli.chat import loop, turn
-from mlx_t2_cli.chat_commands import COMMANDS
-from mlx_t2_cli.conversation import Chat
+from mlx_t2_cli import choice, render
+from mlx_t2_cli.chat import footer, lines, sessions, votes
+from mlx_t2_cli.chat.command import loop, take_turn
+from mlx_t2_cli.chat.commands import COMMANDS, offer_words
+from mlx_t2_cli.chat.conversation import Conversation
+from mlx_t2_cli.chat.lines import Lines
+from mlx_t2_cli.chat.settings import Settings
+from mlx_t2_cli.chat.talk import Chat
 
 from mlx_t2.adaptation import Fixed
 from mlx_t2.errors import ModelError
@@ -41,7 +47,8 @@ def test_a_model_without_experts_talks_as_it_is_and_says_so(t2):
     ran = t2("chat --model tiny --max-tokens 6", typed("hello", "/why"))
     assert ran.code == 0
     assert "no expert of tiny" in ran.said
-    assert "none: base model" in ran.stdout
+    assert re.search(r"worn\s+the base model", ran.stdout)
+    assert len(ran.said.split("until then")) == 2
 
 
 def test_exit_leaves_at_once(t2):
@@ -64,7 +71,7 @@ def test_why_and_stats_tell_of_the_last_answer(t2):
     ran = t2(CHAT, typed("/why", "/stats", "hello", "/why", "/stats"))
     before, after = ran.stdout.split("nothing has been answered yet\n" * 2)
     assert before == ""
-    assert "none: base model, first pass 0 ms" in after
+    assert re.search(r"asked for\s+off", after)
     assert prompt_tokens(after) == [13]
     assert "6 tokens" in after
     assert re.search(r"ended by\s+length", after)
@@ -95,12 +102,12 @@ def test_what_is_unknown_is_said_and_the_conversation_goes_on(t2, experts):
 def test_experts_can_be_listed_put_on_and_taken_off(t2, experts):
     lines = ["/experts", "/expert alpha", "hello", "/why", "/reset", "/expert off", "hello"]
     shown = t2(f"{CHAT} --experts experts", typed(*lines, "/why")).stdout
-    assert re.search(r"alpha\s+│ largest\s+│ tiny", shown)
-    worn = shown.index("expert:alpha: alpha, first pass")
+    assert re.search(r"alpha\s+│ largest\s+│\s+│ tiny", shown)
+    worn = shown.index("1.00 alpha")
     base = t2("generate hello --model tiny --max-tokens 6").stdout
     assert base not in shown[:worn]
     assert base in shown[worn:]
-    assert "none: base model, first pass" in shown[worn:]
+    assert "the base model" in shown[worn:]
 
 
 @pytest.mark.parametrize("name", ["foreign.safetensors", "auto"])
@@ -109,7 +116,7 @@ def test_an_expert_that_is_refused_leaves_the_one_that_is_worn(t2, experts, name
     ran = t2(f"{CHAT} --experts experts", typed(*lines))
     assert ran.code == 0
     assert "was trained on 'other'" in ran.said or "router.safetensors" in ran.said
-    assert "expert:alpha: alpha, first pass" in ran.stdout
+    assert "1.00 alpha" in ran.stdout
 
 
 @pytest.fixture
@@ -128,7 +135,7 @@ def decomposed(monkeypatch) -> list:
 def test_putting_an_expert_on_decomposes_nothing_anew(t2, experts, decomposed):
     lines = ["/expert alpha", "hello", "/expert beta", "hello", "/expert off", "/expert alpha"]
     ran = t2(f"{CHAT} --experts experts", typed(*lines, "hello", "/why"))
-    assert "expert:alpha: alpha, first pass" in ran.stdout
+    assert "1.00 alpha" in ran.stdout
     assert len(decomposed) == 1
 
 
@@ -137,7 +144,7 @@ def test_experts_of_unlike_layers_are_worn_in_turn_with_a_decomposition_each(
 ):
     lines = [f"/expert {name}" for name in ("alpha", "gamma", "alpha", "gamma")]
     ran = t2(f"{CHAT} --experts unlike", typed(*lines, "hello", "/why"))
-    assert "expert:gamma: gamma, first pass" in ran.stdout
+    assert "1.00 gamma" in ran.stdout
     assert len(decomposed) == 2
 
 
@@ -147,7 +154,8 @@ def test_experts_of_unlike_layers_are_worn_in_turn_with_a_decomposition_each(
 @pytest.fixture
 def talk(tiny_model) -> Chat:
     """A conversation with the base model."""
-    return Chat(tiny_model, None, SamplingConfig(temperature=0, max_tokens=6))
+    sampling = SamplingConfig(temperature=0, max_tokens=6)
+    return Chat(tiny_model, Conversation(Settings(sampling), "off"))
 
 
 def interrupted(function, after: int):
@@ -183,27 +191,25 @@ def test_ctrl_c_keeps_what_has_been_said(talk, monkeypatch, capsys, pressed):
             patch.setattr(render, "_write_now", interrupted(render._write_now, 2))
         else:
             patch.setattr(two_pass, "stream", interrupting(two_pass.stream, 3))
-        turn(talk, "hello")
-    assert [message["role"] for message in talk.messages] == ["user", "assistant"]
-    assert talk.messages[1]["content"] == talk.answer.text
-    assert (len(talk.answer.text), talk.answer.finish_reason) == (3, "interrupted")
+        take_turn(talk, "hello")
+    (turn,) = talk.conversation.turns
+    assert (len(turn.answer), turn.finish_reason) == (3, "interrupted")
     assert talk.model.worn == {}
     capsys.readouterr()
-    turn(talk, "go on")
-    assert talk.messages[3]["content"] == capsys.readouterr().out.strip("\n")
-    assert talk.answer.finish_reason == "length"
+    take_turn(talk, "go on")
+    assert talk.conversation.last.answer == capsys.readouterr().out.strip("\n")
+    assert talk.conversation.last.finish_reason == "length"
 
 
 def test_ctrl_c_in_the_first_pass_takes_the_question_back(talk, monkeypatch):
-    turn(talk, "hello")
-    said = list(talk.messages)
+    take_turn(talk, "hello")
+    said = talk.conversation.messages()
     with monkeypatch.context() as patch:
-        strategy = talk.generator.strategy
-        patch.setattr(Fixed, "adapt", interrupted(strategy.adapt, 0))
-        turn(talk, "and now")
-    assert talk.messages == said
-    turn(talk, "and now")
-    assert len(talk.messages) == len(said) + 2
+        patch.setattr(Fixed, "adapt", interrupted(talk.strategy.adapt, 0))
+        take_turn(talk, "and now")
+    assert talk.conversation.messages() == said
+    take_turn(talk, "and now")
+    assert len(talk.conversation.messages()) == len(said) + 2
 
 
 def test_ctrl_c_at_the_prompt_stays_and_ctrl_d_leaves(talk, monkeypatch, capsys):
@@ -218,9 +224,9 @@ def test_ctrl_c_at_the_prompt_stays_and_ctrl_d_leaves(talk, monkeypatch, capsys)
         raise key
 
     monkeypatch.setattr(builtins, "input", pressed)
-    loop(talk, is_person=True)
-    assert prompts == ["\n[none] > "] * 3
-    assert talk.messages[1]["content"] == capsys.readouterr().out.strip("\n")
+    loop(talk, Lines(is_person=True))
+    assert prompts == ["off › "] * 3
+    assert talk.conversation.last.answer == capsys.readouterr().out.strip("\n")
 
 
 # Sampling
@@ -244,7 +250,262 @@ def test_a_question_that_is_refused_is_forgotten_and_the_conversation_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(two_pass, "stream", refuse)
-        turn(talk, "too long")
+        take_turn(talk, "too long")
     assert "the prompt has 9 tokens" in capsys.readouterr().err
-    turn(talk, "hello")
-    assert talk.messages[0]["content"] == "hello"
+    take_turn(talk, "hello")
+    assert [turn.question for turn in talk.conversation.turns] == ["hello"]
+
+
+# Words
+
+
+def test_the_examples_are_true():
+    for module in (choice, footer, lines, votes, __import__(lines.__package__).chat.commands):
+        assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "label"),
+    [
+        ("off", "the base model"),
+        ("none", "the base model"),
+        ("alpha", "1.00 alpha"),
+        ("alpha=0.5,beta=0.5", "0.50 alpha + 0.50 beta"),
+        ("experts/alpha.safetensors", "1.00 experts/alpha.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--expert", "/expert"])
+def test_one_word_means_the_same_as_flag_and_as_command(t2, experts, word, label, flag):
+    typed_in, given = ([f"/expert {word}"], "") if flag == "/expert" else ([], f"-e {word}")
+    chat = f"chat --model tiny --max-tokens 6 --experts experts {given}"
+    ran = t2(chat, typed(*typed_in, "hello", "/why"))
+    assert re.search(rf"worn\s+{re.escape(label)}", ran.stdout), ran.stdout
+    told = t2(f"generate hello --model tiny --max-tokens 6 --experts experts --expert {word}")
+    assert told.code == 0
+    assert told.stdout.splitlines()[0] in ran.stdout
+
+
+def test_generate_and_chat_have_the_same_flags_and_say_what_they_begin_with(t2):
+    flags, said = {}, {}
+    for command in ("generate", "chat"):
+        shown = t2(f"{command} --help")
+        flags[command] = set(re.findall(r"--[a-z-]+", shown.stdout))
+        said[command] = " ".join(re.sub("[│╭╮╰╯─]", " ", shown.stdout).split())
+    own = {"--json", "--no-stdin"}
+    of_chat = {"--resume", "--session", "--no-history", "--adapt-every"}
+    assert flags["generate"] - own - {"--adapt", "--expert", "--mix"} == (
+        flags["chat"] - of_chat - {"--adapt", "--expert", "--mix"}
+    )
+    assert "Default: auto." in said["chat"]
+    assert "Default: off." in said["generate"]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("/ex", ["/expert", "/experts", "/export", "/exit"]),
+        ("/expert a", ["auto", "alpha"]),
+        ("/expert alpha=0.5,b", ["beta"]),
+        ("/mix ", ["alpha", "beta"]),
+        ("/compare alpha o", ["off"]),
+        ("/set t", ["temperature", "top-p", "top-k"]),
+        ("/load ", []),
+        ("hello a", []),
+        ("/nonsense a", []),
+    ],
+)
+def test_tab_offers_commands_and_what_belongs_to_them(talk, experts, line, offered):
+    talk.wardrobe = type(talk.wardrobe)(experts)
+    assert [word for word, _ in offer_words(talk, line)] == offered
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_nonsense_with_one_line(talk, experts, command, capsys):
+    talk.wardrobe = type(talk.wardrobe)(experts)
+    for rest in ("", " ,,=", " no-such-thing"):
+        take_turn(talk, command + rest)
+        talk.answer_next = None
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err
+
+
+# Turns
+
+
+def roles(talk):
+    return [message["role"] for message in talk.conversation.messages()]
+
+
+def test_undo_takes_back_a_turn_and_retry_answers_it_again(talk):
+    take_turn(talk, "hello")
+    take_turn(talk, "go on")
+    first, second = talk.conversation.turns
+    take_turn(talk, "/retry")
+    assert talk.conversation.turns[1].answer == second.answer  # greedy
+    assert talk.conversation.turns[1].read_tokens == 1
+    take_turn(talk, "/set temperature 1")
+    take_turn(talk, "/retry")
+    assert talk.conversation.turns[1].answer != second.answer
+    take_turn(talk, "/undo")
+    assert talk.conversation.turns == [first]
+    take_turn(talk, "/edit something else")
+    assert [turn.question for turn in talk.conversation.turns] == ["something else"]
+
+
+def test_edit_begins_the_next_line_with_the_question(talk):
+    take_turn(talk, "hello")
+    talk.can_edit = True
+    take_turn(talk, "/edit")
+    assert (talk.conversation.draft, talk.conversation.turns) == ("hello", [])
+
+
+def test_a_second_turn_reads_its_new_tokens(talk):
+    for question in ("the length of a list", "and now"):
+        take_turn(talk, question)
+    first, second = talk.conversation.turns
+    assert first.read_tokens == first.prompt_tokens
+    assert second.read_tokens < second.prompt_tokens - first.prompt_tokens + 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/set top-p 2", "/set top-p: got 2.0, expected more than 0, at most 1"),
+        ("/set top-k many", "/set top-k: got 'many', expected a whole number"),
+        ("/set markdown yes", "/set markdown: got 'yes', expected on or off"),
+        ("/set colour red", "/set colour: unknown, expected one of temperature,"),
+        ("/mix alpha", "/mix: got 'alpha', expected NAME=NUMBER"),
+        ("/compare", "compare: nothing has been asked yet"),
+        ("/compare off off hello", "compare: got 'off' twice"),
+        ("/retry", "/retry: nothing has been asked yet"),
+        ("/undo", "/undo: nothing has been asked yet"),
+        ("/edit", "/edit: nothing has been asked yet"),
+        ("/load nowhere", "session 'nowhere': unknown, expected one of: none is kept"),
+        ("/load ../x", "session: got the name '../x', expected one of a file"),
+        ("/export notes.txt", "expected a file that ends in .md, .json, .jsonl"),
+        ("/model no-such-model", "no-such-model"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(talk, capsys, line, said):
+    take_turn(talk, line)
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert talk.conversation.turns == []
+
+
+def test_settings_are_those_that_answers_are_drawn_with(t2):
+    lines_ = typed("/set temperature 1", "/set top-k 1", "/set max-tokens 4", "hello")
+    greedy = t2("generate hello --model tiny --max-tokens 4").stdout
+    assert t2(CHAT, lines_).stdout.endswith(greedy)
+    flags = "--temp 1 --top-k 1 --max-tokens 4"
+    assert t2(f"chat --model tiny --adapt off {flags}", "hello").stdout == greedy
+    assert t2(f"generate hello --model tiny {flags}").stdout == greedy
+
+
+def test_three_quotes_make_one_message_of_several_lines(t2):
+    ran = t2(CHAT, typed('"""', "one", "two", '"""', "/stats", "one", "/reset", "one\\ntwo"))
+    one = t2(CHAT, typed('"""one', 'two"""', "/stats"))
+    assert prompt_tokens(one.stdout) == prompt_tokens(ran.stdout)[:1]
+
+
+# Two answers
+
+
+def test_compare_answers_as_each_would_alone_and_changes_nothing(t2, experts):
+    chat = f"{CHAT} --experts experts"
+    ran = t2(chat, typed("/compare alpha off hello", "/stats"))
+    alone = [
+        t2(f"generate hello --model tiny --max-tokens 6 --experts experts -e {word}").stdout
+        for word in ("alpha", "off")
+    ]
+    first, second = ran.stdout.split("── off ──\n")
+    assert alone[0].strip() in first
+    assert second.startswith(alone[1])
+    assert "nothing has been answered yet" in second
+
+
+def test_a_blind_vote_is_counted_and_names_are_hidden_until_then(t2, experts, monkeypatch):
+    monkeypatch.setattr("random.shuffle", lambda words: words.reverse())
+    chat = f"{CHAT} --experts experts --session votes"
+    ran = t2(chat, typed("/blind alpha off hello", "2", "/blind alpha off hello", "?"))
+    shown, _ = ran.stdout.split("1 is off, 2 is alpha\n", 1)
+    assert "alpha" not in shown
+    assert "off 0 · alpha 1 · even 0 (1 vote)" in ran.said
+    assert "no vote was counted" in ran.said
+    assert [vote.preferred for vote in votes.read_votes()] == ["alpha"]
+
+
+# Sessions
+
+
+def test_a_session_is_one_json_line_per_turn_and_can_be_gone_on_with(t2):
+    whole = t2(CHAT, typed("hello", "go on", "more", "/stats"))
+    chat = f"{CHAT} --session work"
+    t2(chat, typed("hello", "go on"))
+    file = sessions.sessions_dir() / "work.jsonl"
+    turns = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [turn["question"] for turn in turns] == ["hello", "go on"]
+    assert turns[1]["route"]["strategy"] == "none"
+    for flag in ("--resume", "--session work"):
+        ran = t2(f"{CHAT} {flag}", typed("more", "/stats", "/undo"))
+        assert "work: 2 turns; the last question was: go on" in ran.said
+        assert whole.stdout.splitlines()[2] in ran.stdout
+        assert prompt_tokens(ran.stdout) == prompt_tokens(whole.stdout)
+    assert len(file.read_text().splitlines()) == 2
+
+
+def test_a_conversation_that_is_piped_is_kept_only_under_a_name(t2):
+    t2(CHAT, typed("hello"))
+    assert sessions.session_names() == []
+    ran = t2(f"{CHAT} --resume")
+    assert (ran.code, ran.said) == (
+        1,
+        "--resume: no conversation is kept yet, expected one to go on with",
+    )
+
+
+def test_save_load_and_export_are_the_conversation(t2, tmp_path):
+    lines_ = ["/system be brief", "hello", "/save one", "/reset", "/load one", "go on"]
+    exports = [f"/export {tmp_path / 'x'}{ending}" for ending in (".md", ".json", ".jsonl")]
+    ran = t2(CHAT, typed(*lines_, *exports, exports[0]))
+    assert "is there already, expected a new file" in ran.said
+    messages = json.loads((tmp_path / "x.json").read_text())["messages"]
+    assert [m["role"] for m in messages] == ["system", *["user", "assistant"] * 2]
+    assert "**hello**" in (tmp_path / "x.md").read_text()
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
+    assert len((sessions.sessions_dir() / "one.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[1]\n{}\n", "line 1: got b'[1]', expected a JSON object"),
+        ('{"answer": "a"}\n{}\n', "line 1: got no question, expected a turn of a chat"),
+        ('{"question": 3}\n', "line 1: question: got 3, expected a text"),
+        ('{"question": "q", "seconds": "x"}\n', "line 1: seconds: got 'x', expected a number"),
+    ],
+)
+def test_a_session_that_is_damaged_is_named_with_its_line(t2, content, said):
+    sessions.sessions_dir().mkdir(parents=True)
+    (sessions.sessions_dir() / "bad.jsonl").write_text(content)
+    ran = t2(f"{CHAT} --session bad", "")
+    assert ran.code == 1
+    assert said in ran.said
+
+
+def test_a_last_line_that_was_torn_is_left_out_and_written_anew(t2):
+    t2(f"{CHAT} --session torn", typed("hello", "go on"))
+    file = sessions.sessions_dir() / "torn.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])
+    ran = t2(f"{CHAT} --session torn", typed("more"))
+    assert "torn: 1 turn;" in ran.said
+    questions = [json.loads(line)["question"] for line in file.read_text().splitlines()]
+    assert questions == ["hello", "more"]
+
+
+def test_a_conversation_goes_on_where_it_cannot_be_kept(t2, tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("MLX_T2_HOME", str(tmp_path / "home"))
+    ran = t2("chat --model tiny --adapt off --max-tokens 6", typed("hello", "/save x", "hello"))
+    assert ran.code == 0
+    assert ran.said.count("cannot be") >= 1
