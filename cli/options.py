@@ -27,7 +27,7 @@ ExpertName = Annotated[
     typer.Option(
         "--expert",
         "-e",
-        help="Wear this expert: a name or the path of a file.",
+        help="Wear this expert: a name, the path of a file, or a sum: a+b, 0.5*a, -a.",
         rich_help_panel=WEIGHTS,
     ),
 ]

@@ -118,10 +118,11 @@ def open_strategy(
     from mlx_t2.adaptation import prepare_strategy
     from mlx_t2.experts import open_library, parse_mix
 
-    coefficients = {expert: 1.0} if expert is not None else None
+    library = open_library(folder)
+    coefficients = library.parse(expert) if expert is not None else None
     preparation = prepare_strategy(
         model,
-        open_library(folder),
+        library,
         coefficients=coefficients if mix is None else parse_mix(mix),
         adaptation=adapt or "none",
         allow_transfer=allow_transfer,

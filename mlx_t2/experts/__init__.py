@@ -4,6 +4,7 @@ Knows scales, names and fingerprints; does not know models, tasks, training, or 
 chosen.
 """
 
+from .composition import parse_composition as parse_composition
 from .expert import Expert as Expert
 from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED

@@ -7,6 +7,7 @@ from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.files import find_kind, reading_errors
 from mlx_t2.folders import data_dir
 
+from .composition import parse_composition
 from .expert import Expert
 from .file import FORMAT, file_format, name_of
 
@@ -52,7 +53,7 @@ class Library:
 
         Raises: ConfigError that lists the known names; ExpertFileError for an unusable file.
         """
-        if "/" in name_or_path or name_or_path.endswith(".safetensors"):
+        if _is_path(name_or_path):
             return Expert.load(name_or_path)
         paths = self._paths()
         if name_or_path not in paths:
@@ -61,6 +62,15 @@ class Library:
                 f"{', '.join(sorted(paths)) or f'(none in {self.own})'}; or the path of a file"
             )
         return Expert.load(paths[name_or_path])
+
+    def parse(self, text: str) -> dict[str, float]:
+        """{name or path: coefficient} of an expert, or of a sum of several, see
+        `parse_composition`.
+
+        Raises: ConfigError for what is neither; whether there are such experts, `find` says.
+        """
+        paths = self._paths()
+        return parse_composition(text, lambda name: name in paths or _is_file(name))
 
     def _read(self) -> tuple[list[tuple[Expert, Path]], list[tuple[ExpertFileError, Path]]]:
         experts, damaged = [], []
@@ -82,6 +92,15 @@ class Library:
             if file_format(path) in (FORMAT, None):
                 paths.setdefault(name_of(path), path)
         return paths
+
+
+def _is_path(name: str) -> bool:
+    """Whether an expert is named by its file."""
+    return "/" in name or name.endswith(".safetensors")
+
+
+def _is_file(name: str) -> bool:
+    return _is_path(name) and find_kind(Path(name)) == "file"
 
 
 def open_library(folder: Path | None = None) -> Library:
