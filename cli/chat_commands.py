@@ -86,7 +86,8 @@ def _leave(chat: Chat, _: str) -> None:
 COMMANDS = {
     "/expert": Command(
         "NAME",
-        "wear one expert, or a sum, a+0.5*b; `auto` chooses for each question, `off` is the base model",
+        "wear one expert, or a sum, a+0.5*b; `auto` chooses for each question, `off` is the "
+        "base model",
         _wear_expert,
     ),
     "/experts": Command("", "list the experts", _list_experts),

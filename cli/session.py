@@ -12,7 +12,7 @@ import typer
 from .render import is_terminal, note, spinner, stderr, timed_progress
 
 if TYPE_CHECKING:
-    from mlx_t2.adaptation import Strategy
+    from mlx_t2.adaptation import Preparation, Strategy
     from mlx_t2.models import Decomposed, SVFModel
 
 ROUTED = ("auto", "classifier", "mixture")
@@ -129,6 +129,13 @@ def open_strategy(
         basis_bits=basis_bits,
         router=router,
     )
+    show_preparation(preparation)
+    return preparation.strategy
+
+
+def show_preparation(preparation: "Preparation") -> None:
+    """Make the model ready, and say what is to be said about it."""
+    model = preparation.model
     for one in preparation.passed_over:
         note(f"passed over: {one.why}")
     if preparation.total:
@@ -137,4 +144,3 @@ def open_strategy(
         note(
             f"transfer: {one.name} was trained on {one.base_model}, and is worn by {model.name}"
         )
-    return preparation.strategy

@@ -6,6 +6,7 @@ Knows experts and routers; does not know how answers are generated, graded or re
 
 from .build import ADAPTATIONS as ADAPTATIONS
 from .build import Preparation as Preparation
+from .build import prepare_all as prepare_all
 from .build import prepare_experts as prepare_experts
 from .build import prepare_strategy as prepare_strategy
 from .build import strategy_of as strategy_of
@@ -21,6 +22,10 @@ from .routers import find_router as find_router
 from .routers import name_unknown as name_unknown
 from .routers import place_of_router as place_of_router
 from .routers import plan_router as plan_router
+from .search import Found as Found
+from .search import SearchConfig as SearchConfig
+from .search import as_expert as as_expert
+from .search import search_mixture as search_mixture
 from .steady import EVERY as EVERY
 from .steady import Steady as Steady
 from .steady import When as When

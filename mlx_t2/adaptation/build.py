@@ -138,6 +138,39 @@ def prepare_experts(
     )
 
 
+def prepare_all(
+    model: SVFModel,
+    library: Library | None = None,
+    names: Iterable[str] = (),
+    allow_transfer: bool = False,
+    basis_bits: int | None = None,
+) -> tuple[Preparation, Experts]:
+    """The base model, to be made ready for these experts of it, and the experts as it will wear
+    them: all that act on the same, or those named.
+
+    Raises: as `prepare_strategy` does.
+    """
+    library = library or Library()
+    if chosen := {name: library.find(name) for name in names}:
+        for expert in chosen.values():
+            check_expert(model, expert, allow_transfer)
+        check_labels(chosen)
+        passed_over: list[PassedOver] = []
+    else:
+        found, passed_over = _experts_of(model, library, allow_transfer)
+        chosen, others = _keep_one_kind(found)
+        passed_over += others
+    matched = match_experts(model, chosen, basis_bits)
+    preparation = Preparation(
+        model,
+        Fixed.base(),
+        matched.recipe,
+        tuple(passed_over),
+        _name_transfers(model, chosen.values()),
+    )
+    return preparation, matched.experts
+
+
 def strategy_of(model: SVFModel, chosen: Expert | Strategy | None) -> Strategy:
     """The strategy itself, or that of one expert, which the model is made ready for; the base
     model for None.

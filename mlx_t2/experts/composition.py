@@ -32,8 +32,8 @@ def parse_composition(text: str, is_name: Callable[[str], bool]) -> dict[str, fl
     >>> parse_composition("kind - 0.3*arc-easy", {"kind", "arc-easy"}.__contains__)
     {'arc-easy': -0.3, 'kind': 1.0}
 
-    Raises: ConfigError for a term without a name, a number that is not finite, or an expert that
-        is named twice.
+    Raises: ConfigError for a term without a name, a number that is not finite, or an expert
+        that is named twice.
     """
     whole = {text: 1.0}
     if is_name(text) or not text.strip():

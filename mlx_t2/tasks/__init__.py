@@ -28,6 +28,7 @@ from .source import read_rows as read_rows
 from .splitting import PublicSet as PublicSet
 from .task import ALL as ALL
 from .task import OTHER as OTHER
+from .task import REFERENCE as REFERENCE
 from .task import SPLITS as SPLITS
 from .task import Message as Message
 from .task import Problem as Problem
