@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def bench(
     suite: Annotated[
         str | None,
-        typer.Argument(help="decompose, switch, decode, two-pass, train-step or programs."),
+        typer.Argument(
+            help="decompose, switch, decode, two-pass, train-step, search or programs."
+        ),
     ] = None,
     model: Model = DEFAULT_MODEL,
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 3,

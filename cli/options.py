@@ -41,7 +41,8 @@ Mix = Annotated[
 Adapt = Annotated[
     str | None,
     typer.Option(
-        help="First pass: auto (the classifier), prompt, classifier, mixture, sum or off.",
+        help="First pass: auto (the classifier), prompt, classifier, cls or mixture; without "
+        "one: sum, average, conflict-aware or off.",
         rich_help_panel=WEIGHTS,
     ),
 ]
@@ -57,7 +58,7 @@ RouterFile = Annotated[
     Path | None,
     typer.Option(
         "--router",
-        help="File of a router, instead of the one beside the experts.",
+        help="File of a router (for cls: of an expert), instead of the one beside the experts.",
         rich_help_panel=WEIGHTS,
     ),
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlx_t2.adaptation import Preparation, Strategy
     from mlx_t2.models import Decomposed, SVFModel
 
-ROUTED = ("auto", "classifier", "mixture")
+ROUTED = ("auto", "classifier", "cls", "mixture")
 """The adaptations that read a router's file."""
 
 

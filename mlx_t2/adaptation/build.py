@@ -8,19 +8,21 @@ as it goes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_t2.errors import ConfigError, T2Error
 from mlx_t2.experts import Expert, Library
 from mlx_t2.models import Decomposed, SVFModel
-from mlx_t2.routing import PromptRouter, Router
+from mlx_t2.routing import Category, ClsRouter, PromptRouter, Router
 from mlx_t2.svf import Recipe
+from mlx_t2.tasks import CLS, describe_task, example_questions
 
 from .fixed import Fixed
 from .matching import check_expert, is_trained_on, match_experts
 from .routed import Chosen, Mixed, check_known
-from .routers import PassedOver, find_router, name_unknown
+from .routers import PassedOver, find_router, name_unknown, task_of
 from .strategy import Experts, Strategy, check_labels
 
 Combiner = type[Chosen] | type[Mixed]
@@ -30,14 +32,22 @@ _ROUTED: dict[str, Combiner] = {
     "auto": Chosen,
     "prompt": Chosen,
     "classifier": Chosen,
+    "cls": Chosen,
     "mixture": Mixed,
 }
 """Name → what is made of a router's posterior; `auto` is the classifier."""
 
+_TOGETHER: dict[str, Callable[[Experts], Strategy]] = {
+    "sum": Fixed.sum,
+    "average": Fixed.average,
+    "conflict-aware": Fixed.conflict_aware,
+}
+"""Name → all experts in one, without a first pass."""
+
 _BASE = ("off", "none")
 _ACTS_ON = {"all": "all of a conversation", "answer": "the answer alone"}
 
-ADAPTATIONS = (*_ROUTED, "sum", *_BASE)
+ADAPTATIONS = (*_ROUTED, *_TOGETHER, *_BASE)
 """The strategies over all experts of a model, by name."""
 
 
@@ -106,8 +116,10 @@ def prepare_strategy(
     if adaptation in _BASE:
         return Preparation(model, Fixed.base())
     found, passed_over = _experts_of(model, library, allow_transfer)
-    if adaptation == "sum":
-        known, others, make = *_keep_one_kind(found), Fixed.sum
+    if adaptation in _TOGETHER:
+        known, others, make = *_keep_one_kind(found), _TOGETHER[adaptation]
+    elif adaptation == "cls":
+        known, others, make = _route_by_expert(model, library, found, router)
     else:
         known, others, make = _route(model, library, found, adaptation, router)
     passed_over += others
@@ -195,7 +207,7 @@ def _experts_of(
     passed_over = [PassedOver(path.stem, str(error)) for error, path in library.find_damaged()]
     found: dict[str, Expert] = {}
     for expert, _ in library.experts():
-        if not allow_transfer and not is_trained_on(model, expert):
+        if expert.task == CLS or not (allow_transfer or is_trained_on(model, expert)):
             continue
         try:
             check_expert(model, expert, allow_transfer)
@@ -230,7 +242,8 @@ def _route(
     combine = _ROUTED[adaptation]
     router: Router
     if adaptation == "prompt":
-        router, unknown = PromptRouter(model, tuple(experts)), []
+        categories = {name: _describe(expert) for name, expert in experts.items()}
+        router, unknown = PromptRouter(model, categories), []
     else:
         router, _ = find_router(model, library, file)
         unknown = name_unknown(router, dict(experts))
@@ -240,6 +253,67 @@ def _route(
         raise ConfigError("\n".join(one.why for one in unknown))
     alike, others = _keep_one_kind(known)
     return alike, unknown + others, lambda matched: combine(adaptation, router, matched)
+
+
+def _describe(expert: Expert) -> Category:
+    """What its file says of it; what is missing there from its task, where that is at hand."""
+    description, examples = expert.description, expert.examples
+    if not (description and examples):
+        with suppress(T2Error):
+            task = task_of(expert)
+            description = description or describe_task(task)
+            examples = examples or example_questions(task)
+    return Category(description, examples)
+
+
+def _route_by_expert(
+    model: SVFModel, library: Library, experts: Experts, file: Path | None
+) -> tuple[dict[str, Expert], list[PassedOver], Callable[[Experts], Strategy]]:
+    """As `_route`, by the expert that was trained to classify: it is made ready with the
+    others.
+
+    Raises: ConfigError where there is none of this model, or it knows none of the experts.
+    """
+    judge = _find_judge(model, library, file)
+    labels = tuple(judge.config.get("options", ()))
+    why = f"the expert {judge.name!r} knows {', '.join(labels) or 'no labels'}"
+    unknown = [
+        PassedOver(
+            name,
+            f"expert {name!r}: {why}. Wear it by name (--expert), or train one that knows it: "
+            f"t2 train {CLS}",
+        )
+        for name in experts
+        if name not in labels
+    ]
+    known = {name: expert for name, expert in experts.items() if name in labels}
+    if not known:
+        raise ConfigError("\n".join(one.why for one in unknown))
+    alike, others = _keep_one_kind(known)
+
+    def make(matched: Experts) -> Strategy:
+        worn = {name: expert for name, expert in matched.items() if name in alike}
+        scales = matched[judge.name].scales
+        return Chosen("cls", ClsRouter(model, labels, scales, judge.acts_on), worn)
+
+    return alike | {judge.name: judge}, unknown + others, make
+
+
+def _find_judge(model: SVFModel, library: Library, file: Path | None) -> Expert:
+    """The expert in that file, else the library's first of this model that was trained on
+    `cls`.
+    """
+    if file is not None:
+        expert = Expert.load(file)
+        check_expert(model, expert, allow_transfer=False)
+        return expert
+    for expert, _ in library.experts():
+        if expert.task == CLS and is_trained_on(model, expert):
+            return expert
+    raise ConfigError(
+        f"library: no expert of {model.name} that was trained to classify, expected one. Train "
+        f"one: t2 train {CLS}"
+    )
 
 
 def _keep_one_kind(experts: Experts) -> tuple[dict[str, Expert], list[PassedOver]]:

@@ -184,6 +184,10 @@ class Scorer:
         likely = self._in_parts(points, self._likelihood)
         return list(zip(rewards, likely, strict=True))
 
+    def rank_answers(self, points: Float[mx.array, "N D"]) -> list[Rank]:
+        """The mean reward alone."""
+        return [(reward,) for reward in self._in_parts(points, self._reward)]
+
     def rank_likelihood(self, points: Float[mx.array, "N D"]) -> list[Rank]:
         """The mean log-probability of right answers alone."""
         return [(value,) for value in self._in_parts(points, self._likelihood)]

@@ -5,12 +5,16 @@ chosen.
 """
 
 from .composition import parse_composition as parse_composition
+from .conflicts import add_without_conflict as add_without_conflict
 from .expert import Expert as Expert
 from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED
 from .library import Library as Library
 from .library import open_library as open_library
+from .likeness import cosines as cosines
+from .likeness import norm as norm
 from .mixing import acts_on_of as acts_on_of
 from .mixing import add as add
 from .mixing import mix as mix
 from .mixing import parse_mix as parse_mix
+from .picture import draw_deviations as draw_deviations

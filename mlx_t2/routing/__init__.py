@@ -11,6 +11,8 @@ from .head import depths as depths
 from .head import in_order as in_order
 from .head import read_states as read_states
 from .head_file import fingerprint_in as fingerprint_in
+from .judge import ClsRouter as ClsRouter
+from .prompt import Category as Category
 from .prompt import PromptRouter as PromptRouter
 from .router import Conversation as Conversation
 from .router import Router as Router

@@ -133,7 +133,7 @@ WRONG_USAGE = [  # command, what stderr says
     (f"{GENERATE} --expert alpha --adapt sum", "--expert and --adapt exclude each other"),
     (f"{EVAL} --expert alpha --mix beta=1", "--expert and --mix exclude each other"),
     (f"{EVAL} --expert '' --mix ''", "--expert and --mix exclude each other"),
-    (f"{GENERATE} --adapt nonsense", "--adapt: got 'nonsense', expected one of prompt,"),
+    (f"{GENERATE} --adapt nonsense", "--adapt: got 'nonsense', expected one of auto,"),
     ("chat --model tiny --adapt ''", "--adapt: got '', expected one of prompt,"),
     ("generate ''", "the question is empty"),
     ("generate - ", "the question is empty"),
