@@ -146,7 +146,9 @@ class Bench:
     # Results
 
     def collect(self) -> dict[str, Any]:
-        """Counts with intervals and paired tests, from the answers on disk."""
+        """Counts with intervals and paired tests, from the answers on disk: of the strategies
+        that have answered all problems of a table.
+        """
         known = self._count(self.known, _true_label)
         return {
             "model": MODEL,
@@ -165,7 +167,9 @@ class Bench:
         self, tasks: Sequence[Task], true_label: Callable[[Task], str] | None
     ) -> dict[str, Any]:
         answers = {
-            name: [self.answer(name, task) for task in tasks] for name in self.names(tasks[0])
+            name: [self.answer(name, task) for task in tasks]
+            for name in self.names(tasks[0])
+            if all(self._path(name, task).exists() for task in tasks)
         }
         if true_label:
             answers["true label"] = [self.answer(true_label(task), task) for task in tasks]
