@@ -42,10 +42,13 @@ router: setup
 arc: setup
 	$(BIN)/python -m mlx_t2_cli.recipes arc
 
+strategies: setup
+	$(BIN)/python -m mlx_t2_cli.recipes strategies
+
 study: setup
 	$(BIN)/python -m mlx_t2_cli.recipes study
 
 models results: setup
 	$(BIN)/python -m mlx_t2_cli.recipes $@
 
-.PHONY: setup demo test slow check format bench experts router arc study models results
+.PHONY: setup demo test slow check format bench experts router arc strategies study models results

@@ -17,7 +17,7 @@ def bench(
     suite: Annotated[
         str | None,
         typer.Argument(
-            help="decompose, switch, decode, two-pass, chat, train-step or programs."
+            help="decompose, switch, decode, two-pass, chat, train-step, search or programs."
         ),
     ] = None,
     model: Model = DEFAULT_MODEL,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mlx_t2.evaluation import Asked, GradedItem, Report
     from mlx_t2.models import SVFModel
     from mlx_t2.routing import Conversation
-    from mlx_t2.tasks import Task
+    from mlx_t2.tasks import Problem, Task
 
     Evaluated = tuple[list[GradedItem], Report]
 
@@ -304,8 +304,12 @@ def answer_with_bar(
     title: str | None = None,
     out: Path | None = None,
     ks: Iterable[int] = (),
+    problems: "Sequence[Problem] | None" = None,
 ) -> tuple[list["GradedItem"], "Report"]:
-    """Evaluate, with a bar on the screen; into a file, where one is given."""
+    """Evaluate, with a bar on the screen; into a file, where one is given.
+
+    problems: those to answer, instead of the task's own draw; in no file then.
+    """
     from mlx_t2.evaluation import Report, evaluate_all, evaluate_into, read_items
     from mlx_t2.sandbox import level_used
 
@@ -315,7 +319,7 @@ def answer_with_bar(
         answered = (
             evaluate_into(out, model, task, strategy, asked)
             if out
-            else evaluate_all(model, task, strategy, asked)
+            else evaluate_all(model, task, strategy, asked, problems)
         )
         for item in answered:
             items.append(item)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import experts_sharing, experts_shelf
+from .experts_compare import compare_experts
 from .options import ExpertsFolder, Json, refuse_options_before
 from .render import emit, facts, note, say, table
 
@@ -30,6 +31,9 @@ def experts(context: typer.Context, experts: ExpertsFolder = None, json: Json = 
         list_experts(experts, json)
     else:
         refuse_options_before(context, experts, json)
+
+
+app.command("compare")(compare_experts)
 
 
 @app.command("list")

@@ -173,10 +173,11 @@ def _prepare(
     from mlx_t2.adaptation import prepare_strategy
     from mlx_t2.experts import open_library, parse_mix
 
+    library = open_library(experts)
     return prepare_strategy(
         worn,
-        open_library(experts),
-        coefficients={expert: 1.0} if expert is not None else parse_mix(mix or ""),
+        library,
+        coefficients=library.parse(expert) if expert is not None else parse_mix(mix or ""),
         allow_transfer=allow_transfer,
         basis_bits=basis_bits,
     )

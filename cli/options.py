@@ -27,7 +27,7 @@ ExpertName = Annotated[
     typer.Option(
         "--expert",
         "-e",
-        help="Wear this: an expert's name or file, a mixture, auto or off.",
+        help="Wear this: an expert's name or file, a sum (a+b, 0.5*a, -a), auto or off.",
         rich_help_panel=WEIGHTS,
     ),
 ]
@@ -41,8 +41,8 @@ Mix = Annotated[
 Adapt = Annotated[
     str | None,
     typer.Option(
-        help="First pass: auto (the classifier), prompt, classifier, mixture, sum or off. "
-        "Default: off.",
+        help="First pass: auto (the classifier), prompt, classifier, cls or mixture; without "
+        "one: sum, average, conflict-aware or off. Default: off.",
         rich_help_panel=WEIGHTS,
     ),
 ]
@@ -50,8 +50,8 @@ AdaptInChat = Annotated[
     str | None,
     typer.Option(
         "--adapt",
-        help="First pass: auto (the classifier), prompt, classifier, mixture, sum or off. "
-        "Default: auto.",
+        help="First pass: auto (the classifier), prompt, classifier, cls or mixture; without "
+        "one: sum, average, conflict-aware or off. Default: auto.",
         rich_help_panel=WEIGHTS,
     ),
 ]
@@ -67,7 +67,7 @@ RouterFile = Annotated[
     Path | None,
     typer.Option(
         "--router",
-        help="File of a router, instead of the one beside the experts.",
+        help="File of a router (for cls: of an expert), instead of the one beside the experts.",
         rich_help_panel=WEIGHTS,
     ),
 ]

@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 
 from . import (
+    adapt,
     bench,
     cache,
     chat,
@@ -32,6 +33,7 @@ app.add_typer(tasks.app, name="tasks", rich_help_panel=MAKE)
 app.command(rich_help_panel=MAKE)(train.train)
 app.command("eval", rich_help_panel=MAKE)(eval.evaluate)
 app.command(rich_help_panel=MAKE)(compare.compare)
+app.command(rich_help_panel=MAKE)(adapt.adapt)
 app.command(rich_help_panel=USE, cls=QuestionCommand)(generate.generate)
 app.command(rich_help_panel=USE)(chat.chat)
 app.add_typer(experts.app, name="experts", rich_help_panel=USE)

@@ -1,6 +1,6 @@
 """`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, the one on a public set
-among them, their router, the comparison of settings, and the two pages of documentation; no
-commands of `t2`.
+among them, their router, the comparisons of strategies and of settings, and the two pages of
+documentation; no commands of `t2`.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ from .render import say
 
 def recipes(
     name: Annotated[
-        Literal["experts", "arc", "router", "study", "models", "results"],
+        Literal["experts", "arc", "router", "strategies", "study", "models", "results"],
         typer.Argument(
-            help="experts, arc and study train for hours, router for minutes; models and "
-            "results write pages."
+            help="experts, arc and study train for hours, router for minutes; strategies "
+            "measures for an hour; models and results write pages."
         ),
     ],
 ) -> None:
@@ -26,6 +26,7 @@ def recipes(
         RESULTS,
         build_bundle,
         build_router,
+        compare_strategies,
         render_models,
         render_results,
         run_arc,
@@ -36,6 +37,7 @@ def recipes(
         "experts": build_bundle,
         "arc": run_arc,
         "router": build_router,
+        "strategies": compare_strategies,
         "study": run_study,
     }
     train = recipes.get(name)

@@ -12,10 +12,10 @@ import typer
 from .render import is_terminal, note, spinner, stderr, timed_progress
 
 if TYPE_CHECKING:
-    from mlx_t2.adaptation import Strategy
+    from mlx_t2.adaptation import Preparation, Strategy
     from mlx_t2.models import Decomposed, SVFModel
 
-ROUTED = ("auto", "classifier", "mixture")
+ROUTED = ("auto", "classifier", "cls", "mixture")
 """The adaptations that read a router's file."""
 
 
@@ -125,16 +125,24 @@ def open_strategy(
     from mlx_t2.adaptation import prepare_strategy
     from mlx_t2.experts import open_library, parse_mix
 
-    coefficients = {expert: 1.0} if expert is not None else None
+    library = open_library(folder)
+    coefficients = library.parse(expert) if expert is not None else None
     preparation = prepare_strategy(
         model,
-        open_library(folder),
+        library,
         coefficients=coefficients if mix is None else parse_mix(mix),
         adaptation=adapt or "none",
         allow_transfer=allow_transfer,
         basis_bits=basis_bits,
         router=router,
     )
+    show_preparation(preparation)
+    return preparation.strategy
+
+
+def show_preparation(preparation: "Preparation") -> None:
+    """Make the model ready, and say what is to be said about it."""
+    model = preparation.model
     for one in preparation.passed_over:
         if one.is_bundled:  # `t2 router show` names it
             continue
@@ -145,4 +153,3 @@ def open_strategy(
         note(
             f"transfer: {one.name} was trained on {one.base_model}, and is worn by {model.name}"
         )
-    return preparation.strategy

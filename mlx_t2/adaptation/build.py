@@ -8,6 +8,7 @@ as it goes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,14 @@ from pathlib import Path
 from mlx_t2.errors import ConfigError, ExpertFileError, T2Error
 from mlx_t2.experts import Expert, Library, is_bundled
 from mlx_t2.models import Decomposed, SVFModel
-from mlx_t2.routing import HeadRouter, PromptRouter
+from mlx_t2.routing import Category, ClsRouter, HeadRouter, PromptRouter
 from mlx_t2.svf import Recipe
+from mlx_t2.tasks import CLS, describe_task, example_questions
 
 from .fixed import Fixed
 from .matching import check_expert, is_trained_on, match_experts
 from .routed import Chosen, Mixed, check_known
-from .routers import PassedOver, find_router, name_unknown
+from .routers import PassedOver, find_router, name_unknown, task_of
 from .strategy import Experts, Strategy, check_labels
 
 Combiner = type[Chosen] | type[Mixed]
@@ -31,14 +33,22 @@ _ROUTED: dict[str, Combiner] = {
     "auto": Chosen,
     "prompt": Chosen,
     "classifier": Chosen,
+    "cls": Chosen,
     "mixture": Mixed,
 }
 """Name → what is made of a router's posterior; `auto` is the classifier."""
 
+_TOGETHER: dict[str, Callable[[Experts], Strategy]] = {
+    "sum": Fixed.sum,
+    "average": Fixed.average,
+    "conflict-aware": Fixed.conflict_aware,
+}
+"""Name → all experts in one, without a first pass."""
+
 _BASE = ("off", "none")
 _ACTS_ON = {"all": "all of a conversation", "answer": "the answer alone"}
 
-ADAPTATIONS = (*_ROUTED, "sum", *_BASE)
+ADAPTATIONS = (*_ROUTED, *_TOGETHER, *_BASE)
 """The strategies over all experts of a model, by name."""
 
 
@@ -137,6 +147,39 @@ def prepare_experts(
     )
 
 
+def prepare_all(
+    model: SVFModel,
+    library: Library | None = None,
+    names: Iterable[str] = (),
+    allow_transfer: bool = False,
+    basis_bits: int | None = None,
+) -> tuple[Preparation, Experts]:
+    """The base model, to be made ready for these experts of it, and the experts as it will wear
+    them: all that act on the same, or those named.
+
+    Raises: as `prepare_strategy` does.
+    """
+    library = library or Library()
+    if chosen := {name: library.find(name) for name in names}:
+        for expert in chosen.values():
+            check_expert(model, expert, allow_transfer)
+        check_labels(chosen)
+        passed_over: list[PassedOver] = []
+    else:
+        found, passed_over = _experts_of(model, library, allow_transfer)
+        chosen, others = _keep_one_kind(found)
+        passed_over += others
+    matched = match_experts(model, chosen, basis_bits)
+    preparation = Preparation(
+        model,
+        Fixed.base(),
+        matched.recipe,
+        tuple(passed_over),
+        _name_transfers(model, chosen.values()),
+    )
+    return preparation, matched.experts
+
+
 def strategy_of(model: SVFModel, chosen: Expert | Strategy | None) -> Strategy:
     """The strategy itself, or that of one expert, which the model is made ready for; the base
     model for None.
@@ -161,7 +204,7 @@ def _experts_of(
     passed_over = [PassedOver(path.stem, str(error)) for error, path in library.find_damaged()]
     found: dict[str, Expert] = {}
     for expert, _ in library.experts():
-        if not allow_transfer and not is_trained_on(model, expert):
+        if expert.task == CLS or not (allow_transfer or is_trained_on(model, expert)):
             continue
         try:
             check_expert(model, expert, allow_transfer)
@@ -194,11 +237,16 @@ def _combine(
     They are those that the router knows, also for a strategy that does not ask it: else what is
     not chat, as the questions of arc-easy whose options are scored, would be added to chat.
     """
-    if adaptation in ("sum", "prompt"):
+    if adaptation == "cls":
+        return _route_by_expert(model, library, experts, file)
+    if adaptation in _TOGETHER or adaptation == "prompt":
         known, unknown = _prefer_known(model, library, experts)
         alike, others = _keep_one_kind(known)
-        prompted = partial(Chosen, "prompt", PromptRouter(model, tuple(known)))
-        return alike, unknown + others, Fixed.sum if adaptation == "sum" else prompted
+        if adaptation in _TOGETHER:
+            return alike, unknown + others, _TOGETHER[adaptation]
+        categories = {name: _describe(expert) for name, expert in known.items()}
+        prompted = partial(Chosen, "prompt", PromptRouter(model, categories))
+        return alike, unknown + others, prompted
     router, _ = find_router(model, library, file)
     known, unknown = _split_known(router, experts)
     if not known:
@@ -228,6 +276,67 @@ def _prefer_known(
     except ExpertFileError:
         return dict(experts), []
     return (known, unknown) if known else (dict(experts), [])
+
+
+def _describe(expert: Expert) -> Category:
+    """What its file says of it; what is missing there from its task, where that is at hand."""
+    description, examples = expert.description, expert.examples
+    if not (description and examples):
+        with suppress(T2Error):
+            task = task_of(expert)
+            description = description or describe_task(task)
+            examples = examples or example_questions(task)
+    return Category(description, examples)
+
+
+def _route_by_expert(
+    model: SVFModel, library: Library, experts: Experts, file: Path | None
+) -> tuple[dict[str, Expert], list[PassedOver], Callable[[Experts], Strategy]]:
+    """As `_combine`, by the expert that was trained to classify: it is made ready with the
+    others.
+
+    Raises: ConfigError where there is none of this model, or it knows none of the experts.
+    """
+    judge = _find_judge(model, library, file)
+    labels = tuple(judge.config.get("options", ()))
+    why = f"the expert {judge.name!r} knows {', '.join(labels) or 'no labels'}"
+    unknown = [
+        PassedOver(
+            name,
+            f"expert {name!r}: {why}. Wear it by name (--expert), or train one that knows it: "
+            f"t2 train {CLS}",
+        )
+        for name in experts
+        if name not in labels
+    ]
+    known = {name: expert for name, expert in experts.items() if name in labels}
+    if not known:
+        raise ConfigError("\n".join(one.why for one in unknown))
+    alike, others = _keep_one_kind(known)
+
+    def make(matched: Experts) -> Strategy:
+        worn = {name: expert for name, expert in matched.items() if name in alike}
+        scales = matched[judge.name].scales
+        return Chosen("cls", ClsRouter(model, labels, scales, judge.acts_on), worn)
+
+    return alike | {judge.name: judge}, unknown + others, make
+
+
+def _find_judge(model: SVFModel, library: Library, file: Path | None) -> Expert:
+    """The expert in that file, else the library's first of this model that was trained on
+    `cls`.
+    """
+    if file is not None:
+        expert = Expert.load(file)
+        check_expert(model, expert, allow_transfer=False)
+        return expert
+    for expert, _ in library.experts():
+        if expert.task == CLS and is_trained_on(model, expert):
+            return expert
+    raise ConfigError(
+        f"library: no expert of {model.name} that was trained to classify, expected one. Train "
+        f"one: t2 train {CLS}"
+    )
 
 
 def _keep_one_kind(experts: Experts) -> tuple[dict[str, Expert], list[PassedOver]]:

@@ -3,14 +3,14 @@
 Needs no first pass; knows no routers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.experts import acts_on_of, add, mix
+from mlx_t2.experts import Expert, acts_on_of, add, add_without_conflict, mix
 from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation
-from mlx_t2.svf import ActsOn
+from mlx_t2.svf import ActsOn, Scales
 
 from .strategy import Adapted, Experts, check_labels, shared_prompt_of
 
@@ -75,13 +75,29 @@ class Fixed:
         orthogonal, so their sum keeps most of each; where one prompt is shared by all domains
         they conflict, and choosing pays.
         """
-        check_labels(experts)
-        chosen = [experts[label] for label in sorted(experts)]
-        coefficients = dict.fromkeys(sorted(experts), 1.0)
-        adapted = Adapted(
-            add(chosen),
-            coefficients,
-            prompt=shared_prompt_of(chosen),
-            acts_on=acts_on_of(chosen),
-        )
-        return cls("sum", adapted)
+        return cls("sum", _combine(experts, add, 1.0))
+
+    @classmethod
+    def average(cls, experts: Experts) -> "Fixed":
+        """All experts at equal parts, z = 1 + Σ_k (z_k − 1) / K."""
+        share = 1 / max(1, len(experts))
+        return cls("average", _combine(experts, lambda e: mix(e, [share] * len(e)), share))
+
+    @classmethod
+    def conflict_aware(cls, experts: Experts) -> "Fixed":
+        """All experts at once, averaged where several change the same."""
+        return cls("conflict-aware", _combine(experts, add_without_conflict, 1.0))
+
+
+def _combine(
+    experts: Experts, combine: Callable[[list[Expert]], Scales], coefficient: float
+) -> Adapted:
+    """All experts in one, in the order of their labels."""
+    check_labels(experts)
+    chosen = [experts[label] for label in sorted(experts)]
+    return Adapted(
+        combine(chosen),
+        dict.fromkeys(sorted(experts), coefficient),
+        prompt=shared_prompt_of(chosen),
+        acts_on=acts_on_of(chosen),
+    )

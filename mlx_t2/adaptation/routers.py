@@ -170,7 +170,7 @@ def plan_router(
             continue
         try:
             check_labels({expert.name: expert})
-            task = _task_of(expert)
+            task = task_of(expert)
             _check_new(task, tasks)
             tasks[expert.name], task_names[expert.name] = task, expert.task
         except T2Error as error:
@@ -187,7 +187,7 @@ def plan_router(
     return RouterTraining(model, task_names, tuple(passed_over), examples, held_out)
 
 
-def _task_of(expert: Expert) -> Task:
+def task_of(expert: Expert) -> Task:
     """The task that it was trained on, its problems at hand. Raises TaskDataError.
 
     An expert may be a stranger's: with another grader, no code of its task's file is run.

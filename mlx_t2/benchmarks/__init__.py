@@ -6,7 +6,7 @@ bundled experts were made, nor what was measured before.
 
 from collections.abc import Callable, Iterator
 
-from . import decode, decompose, programs, second_turn, switch, train_step, two_pass
+from . import decode, decompose, programs, search, second_turn, switch, train_step, two_pass
 from .measurement import DEFAULT_MODEL as DEFAULT_MODEL
 from .measurement import Measurement as Measurement
 
@@ -17,6 +17,7 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
     "two-pass": two_pass.measure,
     "chat": second_turn.measure,
     "train-step": train_step.measure,
+    "search": search.measure,
     "programs": programs.measure,
 }
 """Name of a suite → what measures it, given the number of runs of each side."""

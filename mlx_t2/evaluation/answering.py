@@ -81,12 +81,21 @@ def evaluate(
 
 
 def evaluate_all(
-    model: SVFModel, task: Task, strategy: Strategy, asked: Asked
+    model: SVFModel,
+    task: Task,
+    strategy: Strategy,
+    asked: Asked,
+    problems: Sequence[Problem] | None = None,
 ) -> Iterator[GradedItem]:
-    """`evaluate`, with its settings in one."""
-    problems = list(enumerate(task.problems(asked.split, asked.limit, asked.seed)))
+    """`evaluate`, with its settings in one.
+
+    problems: those to answer, instead of the task's own draw.
+    """
+    if problems is None:
+        problems = task.problems(asked.split, asked.limit, asked.seed)
     waiting, due = {}, 0
-    for place, items in answer_problems(model, task, strategy, problems, asked):
+    numbered = list(enumerate(problems))
+    for place, items in answer_problems(model, task, strategy, numbered, asked):
         waiting[place] = items
         while due in waiting:
             yield from waiting.pop(due)

@@ -17,6 +17,7 @@ from .file import (
     acts_on_fault,
     contradictions,
     encode,
+    examples_fault,
     name_of,
     prompt_fault,
     read,
@@ -48,6 +49,10 @@ class Expert:
     """Base and final scores, number of items, steps, as JSON values."""
     acts_on: ActsOn = "all"
     """What was read under the scales at training, and has to be when they are worn."""
+    description: str = ""
+    """What it is for, in one line; empty where nobody has said."""
+    examples: tuple[str, ...] = ()
+    """A few questions it is for."""
 
     def __post_init__(self):
         faults = scale_faults(self.scales)
@@ -68,6 +73,13 @@ class Expert:
             raise ConfigError(
                 f"expert {self.name!r}: acts_on: got {self.acts_on!r}, expected {fault}"
             )
+        if not self.description.isprintable():
+            raise ConfigError(
+                f"expert {self.name!r}: description: got {self.description!r}, expected one "
+                "line of text that can be printed"
+            )
+        if fault := examples_fault(self.examples):
+            raise ConfigError(f"expert {self.name!r}: examples: expected {fault}")
         if fault := prompt_fault(self.config):
             raise ConfigError(f"expert {self.name!r}: config: expected {fault}")
 

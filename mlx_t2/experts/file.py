@@ -14,6 +14,8 @@ layer. The header's metadata, all strings:
     config            {"lr": 0.005, "steps": 20, "prompt": [{"role": "system", "content": "…"}]}
     metrics           {"base": 0.26, "final": 0.74, "items": 200}
     acts_on           answer; missing is all, see `svf.ActsOn`
+    description       the largest of three numbers; may be missing
+    examples          ["31, 52, 47", "84, 17, 74"]; questions it is for; may be missing
 
 A file is refused in one error that lists everything wrong with it.
 """
@@ -37,6 +39,8 @@ _STRINGS = ("base_model", "base_fingerprint", "targets", "task")
 _JSON = ("config", "metrics")
 _ALL: ActsOn = "all"
 """What an expert acts on whose file does not say."""
+_MISSING: dict[str, str] = {"acts_on": _ALL, "description": "", "examples": "[]"}
+"""Metadata that may be missing → what that means."""
 _SUFFIX = ".z"
 
 
@@ -90,8 +94,8 @@ def _refusal(path: Path, faults: list[str]) -> ExpertFileError:
 def _read_fields(metadata: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """The provenance as Python values, and what is wrong with the metadata."""
     fields, faults = {}, []
-    metadata = {"acts_on": _ALL} | metadata
-    for key in (*_EXPECTED, *_STRINGS, "rank", "seed", *_JSON, "acts_on"):
+    metadata = _MISSING | metadata
+    for key in (*_EXPECTED, *_STRINGS, "rank", "seed", *_JSON, *_MISSING):
         if key not in metadata:
             faults.append(f"metadata {key}: missing")
             continue
@@ -112,6 +116,8 @@ def _parse(key: str, text: str) -> Any:
         raise ValueError(fault)
     if key == "seed":
         return _parse_seed(text)
+    if key == "examples":
+        return _parse_examples(text)
     if key in _JSON:
         value = _parse_json(text)
         if fault := prompt_fault(value) if key == "config" else None:
@@ -136,6 +142,16 @@ def _parse_rank(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
         raise ValueError("'full' or a number above 0")
     return int(text)
+
+
+def _parse_examples(text: str) -> tuple[str, ...]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"a JSON list of texts ({error})") from error
+    if fault := examples_fault(value):
+        raise ValueError(fault)
+    return tuple(value)
 
 
 def _parse_json(text: str) -> dict[str, Any]:
@@ -170,6 +186,19 @@ def prompt_fault(config: dict[str, Any]) -> str | None:
     if isinstance(prompt, list | tuple) and all(map(_is_message, prompt)):
         return None
     return "a prompt that is a list of messages, each with a role and a content of text"
+
+
+def examples_fault(examples: Any) -> str | None:
+    """What is expected of the questions of an expert; None where they are so.
+
+    >>> examples_fault(["31, 52, 47"])
+    >>> examples_fault("31, 52, 47")
+    'a list of texts'
+    """
+    is_list = isinstance(examples, list | tuple)
+    if is_list and all(isinstance(text, str) and _is_unicode(text) for text in examples):
+        return None
+    return "a list of texts"
 
 
 def _is_message(value: Any) -> bool:
@@ -262,7 +291,12 @@ def encode(scales: Scales, fields: dict[str, Any]) -> bytes:
     metadata = _EXPECTED | {key: fields[key] for key in _STRINGS}
     metadata |= {"rank": str(fields["rank"] or "full"), "seed": str(fields["seed"])}
     metadata |= {key: json.dumps(fields[key], sort_keys=True, allow_nan=False) for key in _JSON}
-    metadata |= {"acts_on": fields["acts_on"]} if fields["acts_on"] != _ALL else {}
+    optional = {
+        "acts_on": fields["acts_on"],
+        "description": fields["description"],
+        "examples": json.dumps(list(fields["examples"])),
+    }
+    metadata |= {key: text for key, text in optional.items() if text != _MISSING[key]}
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     data = bytearray()
     for path, z in sorted(scales.items()):

@@ -9,6 +9,7 @@ from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.files import file_errors, find_kind, reading_errors, write_whole
 from mlx_t2.folders import data_dir
 
+from .composition import parse_composition
 from .expert import Expert
 from .file import FORMAT, file_format, name_of
 
@@ -173,6 +174,15 @@ class Library:
     def _place(self, name: str) -> Path:
         return self.own / f"{name}.safetensors"
 
+    def parse(self, text: str) -> dict[str, float]:
+        """{name or path: coefficient} of an expert, or of a sum of several, see
+        `parse_composition`.
+
+        Raises: ConfigError for what is neither; whether there are such experts, `find` says.
+        """
+        paths = self._paths()
+        return parse_composition(text, lambda name: name in paths or _is_file(name))
+
     def _read(self) -> tuple[list[tuple[Expert, Path]], list[tuple[ExpertFileError, Path]]]:
         experts, damaged = [], []
         for path in self._paths().values():
@@ -216,8 +226,13 @@ def read_checked(file: Path) -> bytes:
         return file.read_bytes()
 
 
-def _is_path(name_or_path: str) -> bool:
-    return "/" in name_or_path or name_or_path.endswith(".safetensors")
+def _is_path(name: str) -> bool:
+    """Whether an expert is named by its file."""
+    return "/" in name or name.endswith(".safetensors")
+
+
+def _is_file(name: str) -> bool:
+    return _is_path(name) and find_kind(Path(name)) == "file"
 
 
 def _taken(name: str, namesake: Path) -> ConfigError:

@@ -11,6 +11,7 @@ from .batchable import batching as batching
 from .batchable import check_batchable as check_batchable
 from .batchable import is_single as is_single
 from .batchable import together as together
+from .behind import score_behind as score_behind
 from .inner_states import count_blocks as count_blocks
 from .kept_caches import Kept as Kept
 from .kept_caches import KeptCaches as KeptCaches

@@ -9,10 +9,11 @@ import mlx.core as mx
 from jaxtyping import Float, Integer
 
 from mlx_t2.models import SVFModel, check_tokens
+from mlx_t2.svf import BASE
 
 from .batchable import is_single, together
 from .inner_states import last_states
-from .rows import CHUNK, prefill, read_alone
+from .rows import CHUNK, Rows, prefill, read_alone
 
 Completions = Sequence[Sequence[Sequence[int]]]
 """The tokens of each completion of each prompt; prompts may have unlike numbers of them."""
@@ -96,9 +97,9 @@ def _logits_together(
         read       p  a  b  0            p: last of the prompt; 0: padding
         scores of  a  b  c  -            `at` leaves out what stands over padding
     """
-    rows = prefill(model, prompts)
-    if model.acts_on == "answer":
-        mx.eval([cache.state for cache in rows.caches])  # has no gradient: its graph may go
+    rows = (
+        _prefill_once(model, prompts) if model.acts_on == "answer" else prefill(model, prompts)
+    )
     rows.repeat([len(group) for group in completions])
     flat = [list(completion) for group in completions for completion in group]
     longest = max(len(completion) for completion in flat)
@@ -110,6 +111,17 @@ def _logits_together(
         row * longest + t for row, completion in enumerate(flat) for t in range(len(completion))
     ]
     return model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
+
+
+def _prefill_once(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Rows:
+    """The prompts as the base reads them, each once however often it is asked."""
+    places = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    rows = prefill(model, list(places), BASE)
+    mx.eval([cache.state for cache in rows.caches])  # has no gradient: its graph may go
+    if len(places) < len(prompts):
+        rows.take([places[tuple(prompt)] for prompt in prompts])
+    rows.caches = model.own(rows.caches)
+    return rows
 
 
 def _logits_apart(

@@ -10,4 +10,5 @@ from .models_page import render_models as render_models
 from .results_page import RESULTS as RESULTS
 from .results_page import render_results as render_results
 from .router import build_router as build_router
+from .strategies import compare_strategies as compare_strategies
 from .study import run_study as run_study

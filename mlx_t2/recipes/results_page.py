@@ -14,6 +14,7 @@ from mlx_t2.evaluation import wilson
 from mlx_t2.experts import BUNDLED
 
 from .page import PACKAGE, Page, join_table, percent, percent_interval
+from .strategies_page import strategies_section
 
 RESULTS = Page("results.md", PACKAGE / "recipes" / "RESULTS.md")
 DATA = Path(__file__).parent / "results"
@@ -27,6 +28,7 @@ def render_results() -> str:
     return RESULTS.fill(
         bundles="\n\n".join(map(_bundle_tables, bundles)),
         router=router_section(_read(DATA / "router.json")),
+        strategies=strategies_section(_read(DATA / "strategies.json")),
         arc=arc_section(_read(DATA / "arc.json")),
         study=study_section(_read(DATA / "study.json")),
         public=public_section(_read(DATA / "accuracy.json")["public"]),

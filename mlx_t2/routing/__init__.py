@@ -13,6 +13,8 @@ from .head import read_states as read_states
 from .head_file import RouterNames as RouterNames
 from .head_file import fingerprint_in as fingerprint_in
 from .head_file import names_in as names_in
+from .judge import ClsRouter as ClsRouter
+from .prompt import Category as Category
 from .prompt import PromptRouter as PromptRouter
 from .router import Conversation as Conversation
 from .router import Router as Router

@@ -141,10 +141,25 @@ def _draw_together(
 ) -> Iterator[Row]:
     """Rows of any length in one batch, those that are read together after one another."""
     engine = Engine(model, max_rows, _is_ahead())
+    prompts, groups = _join_alike(model, prompts, groups)
     for batch in plan_prefill(prompts, [model.prompt_scales] * len(prompts)):
         for i in batch:
             engine.put(prompts[i], groups[i])
     yield from _exhaust(engine.step)
+
+
+def _join_alike(
+    model: SVFModel, prompts: Sequence[Sequence[int]], groups: Sequence[Sequence[Row]]
+) -> tuple[Sequence[Sequence[int]], Sequence[Sequence[Row]]]:
+    """A prompt that is asked several times is read once, with the rows of all, where nothing
+    but the base reads it.
+    """
+    if model.acts_on != "answer":
+        return prompts, groups
+    joined: dict[tuple[int, ...], list[Row]] = {}
+    for prompt, group in zip(prompts, groups, strict=True):
+        joined.setdefault(tuple(prompt), []).extend(group)
+    return list(joined), list(joined.values())
 
 
 def _draw_equal(

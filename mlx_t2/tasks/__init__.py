@@ -11,11 +11,12 @@ from .checking import grade_one as grade_one
 from .checking import verify_all as verify_all
 from .checking import verify_references as verify_references
 from .cls import CLS as CLS
-from .cls import category_message as category_message
 from .cls import make_cls as make_cls
 from .dataset import DatasetTask as DatasetTask
 from .dataset import Row as Row
+from .generated import GeneratedTask as GeneratedTask
 from .generated import count_requests as count_requests
+from .generated import grade_expressions as grade_expressions
 from .generated import openings as openings
 from .generated import ordinary_requests as ordinary_requests
 from .generated import shared_prompt as shared_prompt
@@ -28,9 +29,13 @@ from .source import read_rows as read_rows
 from .splitting import PublicSet as PublicSet
 from .task import ALL as ALL
 from .task import OTHER as OTHER
+from .task import REFERENCE as REFERENCE
 from .task import SPLITS as SPLITS
 from .task import Message as Message
 from .task import Problem as Problem
 from .task import Question as Question
 from .task import Task as Task
+from .task import describe_task as describe_task
+from .task import example_questions as example_questions
 from .task import question_of as question_of
+from .task import shared_options as shared_options

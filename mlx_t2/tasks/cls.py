@@ -1,7 +1,9 @@
 """`cls`: which expert of a library, or `other`, does a question belong to?
 
-One problem: the question of another task, put bare, and the label of the expert that was
-trained on that task as the answer; the labels are all that can be answered.
+One problem: the question of another task, bare and without any prompt, and the label of the
+expert that was trained on that task as the answer; the labels are all that can be answered. So
+whoever has learnt it says the label behind a conversation as it stands, and what was read of
+that serves the answer, too.
 
 All of its problems are *training* problems of those tasks, cut in three by a hash of the
 question: an expert that was trained on `cls` has seen no validation or test question of any
@@ -19,7 +21,7 @@ from mlx_t2.grading import make_grader
 from .dataset import DatasetTask, Row
 from .generated import count_requests, ordinary_requests
 from .splitting import cut, same_question
-from .task import OTHER, SPLITS, Message, Problem, Question, Task, name_question, question_of
+from .task import OTHER, SPLITS, Problem, Question, Task, name_question, question_of
 
 CLS = "cls"
 _MOST = 600
@@ -59,14 +61,7 @@ def make_cls(tasks: Mapping[str, Task]) -> DatasetTask:
         template=lambda row: _ask(row, labels),
         grader=make_grader("exact"),
         max_tokens=16,
-        prompt=(category_message(labels),),
     )
-
-
-def category_message(labels: Sequence[str]) -> Message:
-    """The system message that asks for the category of a question."""
-    categories = f"{', '.join(labels[:-1])} or {labels[-1]}"
-    return {"role": "system", "content": f"Classify the question. Answer {categories}."}
 
 
 def _gather(tasks: Mapping[str, Task]) -> dict[str, list[Row]]:

@@ -26,6 +26,9 @@ REFERENCE = "reference solution"
 none is known.
 """
 
+_LINE, _SHORT = 120, 200
+"""Longest description and longest example of a task [characters]."""
+
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 ALL = "all"
@@ -179,6 +182,38 @@ def ask(question: Question, prompt: Sequence[Message], domain: str) -> Problem:
 def question_of(problem: Problem) -> Message:
     """The message that asks: the last one."""
     return problem.messages[-1]
+
+
+def describe_task(task: Task) -> str:
+    """What the task asks, in one line of text that can be printed; what the generated tasks say
+    of their prompts behind a semicolon is not about that.
+
+    Of a task without a description its name.
+    """
+    line = " ".join(task.description.partition(";")[0].split())[:_LINE]
+    return line if line and line.isprintable() else task.name
+
+
+def example_questions(task: Task, seed: int = 0, n: int = 2) -> tuple[str, ...]:
+    """Some questions of the task that an expert for it may show: of its training problems, the
+    first short ones; none where it has none.
+    """
+    if "train" not in task.splits:
+        return ()
+    drawn = task.problems("train", task.available("train", 8 * n), seed)
+    texts = (question_of(problem)["content"] for problem in drawn)
+    return tuple(text for text in texts if len(text) <= _SHORT)[:n]
+
+
+def shared_options(task: Task, seed: int = 0) -> tuple[str, ...]:
+    """What every problem of the task can be answered with; nothing where that differs, or where
+    answers are free.
+    """
+    if "train" not in task.splits:
+        return ()
+    drawn = task.problems("train", task.available("train", 16), seed)
+    options = {problem.options for problem in drawn}
+    return options.pop() if len(options) == 1 else ()
 
 
 def bare_text(completion: str) -> str:

@@ -15,7 +15,7 @@ from mlx_t2.experts import Expert, name_of
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import count_right
 from mlx_t2.svf import Scales
-from mlx_t2.tasks import Problem, Task
+from mlx_t2.tasks import Problem, Task, describe_task, example_questions, shared_options
 
 from .checkpoint import State, pack, unpack
 from .config import MOVE_WORK, TrainConfig
@@ -147,6 +147,7 @@ class Run:
         metrics |= {"signal": self.signal} if self.signal else {}
         longest = max(z.shape[-1] for z in state.best.values())
         is_full = self.config.rank is None or self.config.rank > longest
+        options = shared_options(self.task, self.config.seed)
         init = self.config.init and name_of(Path(self.config.init))  # paths are the maker's own
         expert = Expert(
             name=self.task.domain,
@@ -159,9 +160,12 @@ class Run:
             seed=self.config.seed,
             config=dataclasses.asdict(self.config)
             | {"init": init, "prompt": list(self.task.prompt), "source": self.task.source}
-            | ({"task_file": self.task.file} if self.task.file else {}),
+            | ({"task_file": self.task.file} if self.task.file else {})
+            | ({"options": list(options)} if options else {}),
             metrics=metrics | result,
             acts_on=self.config.acts_on,
+            description=describe_task(self.task),
+            examples=example_questions(self.task, self.config.seed),
         )
         self.folder.save_expert(expert)
 

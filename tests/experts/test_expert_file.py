@@ -431,3 +431,38 @@ def test_a_kill_in_the_middle_leaves_the_old_file(make_expert, tmp_path):
     )
     assert child.returncode == -9
     assert path.read_bytes() == make_expert(0).to_bytes()
+
+
+def test_a_file_says_what_its_expert_is_for_or_nothing(tmp_path, make_expert):
+    path = tmp_path / "a.safetensors"
+    plain = make_expert().to_bytes()
+    assert b"description" not in plain
+    assert b"examples" not in plain
+    made = make_expert(description="the largest of three", examples=("1, 2, 3", "ä 7"))
+    made.save(path)
+    read = Expert.load(path)
+    assert (read.description, read.examples) == (made.description, made.examples)
+    assert read.to_bytes() == made.to_bytes()
+    path.write_bytes(plain)
+    assert (Expert.load(path).description, Expert.load(path).examples) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"examples": "[\\"1, 2, 3\\"]"', '"examples": "[1]"', "expected a list of texts"),
+        ('"examples": "[\\"1, 2, 3\\"]"', '"examples": "nonsense"', "expected a JSON list"),
+        ('"description": "numbers"', '"description": "a\\nb"', "text that can be printed"),
+    ],
+)
+def test_what_a_file_says_has_to_be_text(tmp_path, make_expert, old, new, message):
+    path = tmp_path / "a.safetensors"
+    content = make_expert(description="numbers", examples=("1, 2, 3",)).to_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header, data = content[8 : 8 + size].decode(), content[8 + size :]
+    assert old in header
+    changed = header.replace(old, new).encode()
+    changed += b" " * (-len(changed) % 8)
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + data)
+    with pytest.raises(ExpertFileError, match=message):
+        Expert.load(path)

@@ -7,10 +7,14 @@ import pytest
 from helpers import assert_close
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.routing import PromptRouter, Router
-from mlx_t2.routing.prompt import category_prompt, whole_answer
+from mlx_t2.routing import Category, PromptRouter, Router
+from mlx_t2.routing.prompt import category_lines, talk_lines
 
-DOMAINS = ("largest", "expression", "kind")
+KNOWN = {
+    "largest": Category("the largest of three numbers", ("31, 52, 47", "84, 17, 74")),
+    "expression": Category("", ("the sum of the list xs",)),
+    "kind": Category(),
+}
 LABELS = ("expression", "kind", "largest", "other")
 EXAMPLES = [
     {"role": "user", "content": "the item first of list q"},
@@ -20,31 +24,35 @@ QUESTIONS = ["7, 4, 9", "the length of the list ages", "my old plum"]
 CHATS = [[*EXAMPLES, {"role": "user", "content": question}] for question in QUESTIONS]
 
 
+def naive_score(model, lines, question):
+    """One full forward pass: the mean of log π over the question's tokens."""
+
+    def encode(text):
+        return model.tokenizer.encode(text, add_special_tokens=False)
+
+    prompt = [model.tokenizer.bos_token_id, *encode("".join(f"{line}\n" for line in lines))]
+    asked = encode(f"{question}\n")
+    logits = model.network(mx.array([[*prompt, *asked]]))[0, len(prompt) - 1 : -1]
+    logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+    return mx.take_along_axis(logprobs, mx.array(asked)[:, None], axis=-1).mean()
+
+
 def naive_posterior(model, question):
-    """One full forward per label: softmax over log π(label, end | question)."""
-    prompt, scores = model.encode(category_prompt(LABELS, question)), []
-    for label in LABELS:
-        answer = whole_answer(model, label)
-        logits = model.network(mx.array([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
-        logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-        scores.append(mx.take_along_axis(logprobs, mx.array(answer)[:, None], axis=-1).sum())
-    return mx.softmax(mx.stack(scores))
+    told = [category_lines(label, KNOWN[label]) for label in LABELS[:-1]]
+    return mx.softmax(
+        mx.stack([naive_score(model, lines, question) for lines in [*told, talk_lines()]])
+    )
 
 
-def test_the_prompt_names_every_category_and_shows_the_question_only():
-    system, user = category_prompt(LABELS, "7, 4, 9")
-    assert "expression, kind, largest or other" in system["content"]
-    assert user == {"role": "user", "content": "7, 4, 9"}
+def test_a_category_is_told_by_its_description_and_examples():
+    assert category_lines("largest", KNOWN["largest"])[1:] == ["31, 52, 47", "84, 17, 74"]
+    assert category_lines("expression", KNOWN["expression"])[0] == "expression:"
+    assert category_lines("kind", KNOWN["kind"]) == ["kind:"]
+    assert len(set(talk_lines())) == 12
 
 
-def test_an_answer_is_the_name_and_the_end_token(tiny_model):
-    *name, end = whole_answer(tiny_model, "expression")
-    assert tiny_model.decode(name) == "expression"
-    assert end in tiny_model.eos_ids
-
-
-def test_categories_are_scored_as_whole_answers(tiny_model):
-    router = PromptRouter(tiny_model, DOMAINS)
+def test_categories_are_scored_by_the_question_behind_them(tiny_model):
+    router = PromptRouter(tiny_model, KNOWN)
     assert isinstance(router, Router)
     assert router.labels == LABELS
     posterior = router.posterior(CHATS)
@@ -53,16 +61,17 @@ def test_categories_are_scored_as_whole_answers(tiny_model):
         assert_close(row, naive_posterior(tiny_model, question))
 
 
-def test_the_order_of_domains_changes_nothing(tiny_model):
-    expected = PromptRouter(tiny_model, DOMAINS).posterior(CHATS)
-    for order in itertools.permutations(DOMAINS):
-        router = PromptRouter(tiny_model, order)
+def test_neighbours_and_the_order_of_categories_change_nothing(tiny_model):
+    expected = PromptRouter(tiny_model, KNOWN).posterior(CHATS)
+    for order in itertools.permutations(KNOWN):
+        router = PromptRouter(tiny_model, {label: KNOWN[label] for label in order})
         assert router.labels == LABELS
         assert mx.array_equal(router.posterior(CHATS), expected)
+    assert_close(router.posterior(CHATS[1:2]), expected[1:2])
 
 
-def test_the_question_is_asked_under_the_base_weights(tiny_model, worn):
-    router = PromptRouter(tiny_model, DOMAINS)
+def test_the_question_is_read_under_the_base_weights(tiny_model, worn):
+    router = PromptRouter(tiny_model, KNOWN)
     plain = router.posterior(CHATS)
     with tiny_model.using(worn):
         assert mx.array_equal(router.posterior(CHATS), plain)
@@ -70,8 +79,8 @@ def test_the_question_is_asked_under_the_base_weights(tiny_model, worn):
 
 
 @pytest.mark.parametrize(
-    ("domains", "got"), [((), "no domains"), (("kind", "other"), "kind, other")]
+    ("labels", "got"), [((), "no labels"), (("kind", "other"), "kind, other")]
 )
-def test_a_router_needs_domains_other_than_the_base_models(tiny_model, domains, got):
+def test_a_router_needs_labels_other_than_the_base_models(tiny_model, labels, got):
     with pytest.raises(ConfigError, match=f"prompt router: got {got}, expected at least one"):
-        PromptRouter(tiny_model, domains)
+        PromptRouter(tiny_model, dict.fromkeys(labels, Category()))

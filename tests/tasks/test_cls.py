@@ -19,7 +19,7 @@ def test_the_answer_is_the_label_of_the_questions_task():
     labels = [p.answer for p in task.step(6, 0)]
     assert sorted(labels) == ["formulas", "formulas", "other", "other", "things", "things"]
     problem = task.problems("test", 1)[0]
-    assert "formulas, things or other" in problem.messages[0]["content"]
+    assert len(problem.messages) == 1
     assert [g.is_right for g in task.grade([(problem, problem.answer), (problem, "x")])] == [
         1,
         0,

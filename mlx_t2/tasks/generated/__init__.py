@@ -4,6 +4,7 @@ Knows how questions are made, worded, split and graded; does not know models, an
 what a problem is.
 """
 
+from .expressions import grade_expressions as grade_expressions
 from .generated_task import GeneratedTask as GeneratedTask
 from .generated_task import generated_tasks as generated_tasks
 from .ordinary import count_requests as count_requests
