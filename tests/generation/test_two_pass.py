@@ -344,9 +344,52 @@ def test_an_expert_with_a_prompt_of_its_own_makes_the_base_read_again(tiny_model
     read.clear()
     request = AdaptiveGenerator(tiny_model, strategy).stream([*EARLIER, *CHAT], GREEDY)
     assert tuple(token.id for token in request) == expected.tokens
-    own = len(tiny_model.encode([*PROMPT, *CHAT]))
+    own, prefix = (
+        len(tiny_model.encode([*PROMPT, *CHAT])),
+        length_of_prompt(tiny_model),
+    )
     assert request.answer.prompt_tokens == own
-    assert read[:3] == [len(tiny_model.encode([*EARLIER, *CHAT])), own - 1, 1]
+    assert read[:4] == [
+        len(tiny_model.encode([*EARLIER, *CHAT])),
+        *(prefix, own - 1 - prefix, 1),
+    ]
+
+
+def length_of_prompt(model) -> int:
+    """Without the question's end and the beginning of the answer."""
+    return len(model.encode([*PROMPT, {"role": "user", "content": ""}])) - 2
+
+
+@pytest.mark.parametrize("by", ["its name", "a router"])
+def test_the_prompt_of_an_expert_is_read_once_and_serves_every_question(tiny_model, read, by):
+    """And every expert of the answer that brings the same one: it is the base's."""
+    if by == "its name":
+        chosen = make_expert(tiny_model, 5, config={"prompt": PROMPT}, acts_on="answer")
+    else:
+        chosen = adaptive(tiny_model, Mixed, acts_on="answer")
+    generator = AdaptiveGenerator(tiny_model, chosen)
+    prefix, firsts = length_of_prompt(tiny_model), []
+    for question in ("the first item", "a tiny ant", "a tiny ant"):
+        messages = [{"role": "user", "content": question}]
+        (adapted,) = generator.strategy.adapt([messages])
+        expected = greedy(tiny_model, adapted.scales, [*PROMPT, *messages], "answer")
+        read.clear()
+        request = generator.stream(messages, GREEDY)
+        assert tuple(token.id for token in request) == expected.tokens
+        firsts.append(read[1 if by == "a router" else 0 :][:2])
+    assert [first[0] for first in firsts] == [prefix] + [
+        len(tiny_model.encode([*PROMPT, *messages])) - 1 - prefix
+    ] * 2
+
+
+def test_an_expert_that_acts_on_all_reads_its_prompt_itself(tiny_model, read):
+    expert = make_expert(tiny_model, 5, config={"prompt": PROMPT})
+    generator = AdaptiveGenerator(tiny_model, expert)
+    length = len(tiny_model.encode([*PROMPT, *CHAT]))
+    for _ in range(2):
+        read.clear()
+        next(generator.stream(CHAT, GREEDY))
+        assert read[0] == length - 1
 
 
 @pytest.mark.whole_runs
