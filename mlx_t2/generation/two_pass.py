@@ -13,7 +13,7 @@ import mlx.core as mx
 from mlx_t2.adaptation import Adapted, Strategy, naming_experts, strategy_of
 from mlx_t2.experts import Expert
 from mlx_t2.models import OwnedCache, SVFModel, check_tokens
-from mlx_t2.reading import BasePrompt, Kept, KeptCaches, read_alone
+from mlx_t2.reading import BasePrefixes, BasePrompt, Kept, KeptCaches, read_alone
 from mlx_t2.routing import Conversation
 from mlx_t2.sampling import SamplingConfig, Token, stream
 from mlx_t2.svf import BASE
@@ -104,6 +104,7 @@ class AdaptiveGenerator:
         """
         self.model = model
         self.strategy = strategy_of(model, chosen)
+        self._prefixes = BasePrefixes(model)
 
     def stream(
         self,
@@ -115,7 +116,7 @@ class AdaptiveGenerator:
 
         kept: what earlier turns of the conversation have read, and what this one will.
         """
-        return Request(self.model, self.strategy, messages, config, kept)
+        return Request(self.model, self.strategy, messages, config, self._prefixes, kept)
 
     def generate(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> Answer:
         """The whole answer at once."""
@@ -144,7 +145,8 @@ class Request(Iterator[Token]):
     nothing waits for its coefficients before the second pass begins.
 
     Experts that act on the answer alone see what the base has read, and that is the whole
-    conversation. Only one that has a prompt of its own makes the base read again.
+    conversation. Only one that has a prompt of its own makes the base read again, and of that
+    the question alone where an earlier request has read the prompt.
 
     From turn to turn, with `kept`, the base's caches and those of other scales live on, and a
     turn costs its new tokens. What scales have written stays theirs: where they act on all, it
@@ -161,11 +163,12 @@ class Request(Iterator[Token]):
         strategy: Strategy,
         messages: Conversation,
         config: SamplingConfig,
+        prefixes: BasePrefixes,
         kept: KeptCaches | None = None,
     ):
         self._model, self._strategy = model, strategy
         self._messages, self._config = messages, config
-        self._kept = kept
+        self._prefixes, self._kept = prefixes, kept
         self._clock = Clock()
         self._adapted: Adapted | None = None
         self._prompt: list[int] = []
@@ -212,9 +215,10 @@ class Request(Iterator[Token]):
         answered = read if messages is self._messages else None
         self._prompt = answered.tokens if answered else self._model.encode(messages)
         self._adapted = adapted
+        is_behind = messages is not self._messages and adapted.acts_on == "answer"
         with self._model.using(adapted.scales, acts_on=adapted.acts_on):
-            caches = self._open_caches(adapted, read, answered)
-            held = self._hold(caches)
+            caches = self._open_caches(adapted, read, answered, is_behind)
+            held = None if is_behind else self._hold(caches)
             tokens = stream(self._model, self._prompt, self._config, caches)
             with naming_experts(adapted):
                 token = next(tokens, None)  # the cache made here belongs to these scales
@@ -241,20 +245,29 @@ class Request(Iterator[Token]):
         return strategy.adapt([self._messages], [read])[0], read
 
     def _open_caches(
-        self, adapted: Adapted, read: BasePrompt | None, answered: BasePrompt | None
+        self,
+        adapted: Adapted,
+        read: BasePrompt | None,
+        answered: BasePrompt | None,
+        is_behind: bool,
     ) -> OwnedCache | None:
         """The prompt but for its last token; None where the stream is to read it.
 
         read: what the first pass has read; `answered` where that is the prompt, too.
+        is_behind: the question stands behind the experts' own prompt, and the base reads both.
         """
         if answered and (adapted.acts_on == "answer" or not adapted.scales):
             return answered.caches
-        if self._kept is None:
+        if self._kept is None and not is_behind:
             return None
-        if read is not None and (known := read.read) is not None:
+        if self._kept and read is not None and (known := read.read) is not None:
             self._kept.hold(read.tokens[: known.count], known.caches, BASE)
         check_tokens(self._model, [self._prompt])
-        begun = self._kept.take(self._prompt, self._model.prompt_scales)
+        if is_behind:
+            begun = self._prefixes.begin(adapted.prompt, self._prompt)
+        else:
+            assert self._kept is not None
+            begun = self._kept.take(self._prompt, self._model.prompt_scales)
         self._known = begun.count if begun else 0
         with naming_experts(adapted):
             return read_alone(self._model, self._prompt, begun=begun)
