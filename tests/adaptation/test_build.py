@@ -1,6 +1,8 @@
 """From names to a strategy: what fits, what the model still lacks, what changes nothing."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import mlx.core as mx
 import pytest
@@ -45,18 +47,25 @@ def library(tmp_path, experts) -> Library:
     return Library(tmp_path, bundled=None)
 
 
-@pytest.fixture
-def router(library, tiny_model) -> HeadRouter:
-    """Of all three domains, beside the experts."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The file of a router of all three domains, trained once."""
     domains = ("largest", "expression", "kind", "other")
     examples = [
         Problem(f"{d}/{i}", ({"role": "user", "content": f"{d} {i}"},), "", "", d)
         for d in domains
         for i in range(3)
     ]
-    router = HeadRouter.train(tiny_model, examples, examples)
-    router.save(library.router_paths()[0])
-    return router
+    path = tmp_path_factory.mktemp("router") / "router.safetensors"
+    HeadRouter.train(fresh(), examples, examples).save(path)
+    return path
+
+
+@pytest.fixture
+def router(library, tiny_model, trained) -> HeadRouter:
+    """Beside the experts."""
+    shutil.copyfile(trained, library.router_paths()[0])
+    return HeadRouter.load(trained, tiny_model)
 
 
 def fresh(seed=0) -> SVFModel:

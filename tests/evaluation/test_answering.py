@@ -32,6 +32,7 @@ def one_by_one(model, strategy, problems):
             yield adapted, sample(model, [model.encode(problem.messages)], config)[0][0]
 
 
+@pytest.mark.whole_runs
 @pytest.mark.parametrize("index", range(7))
 @pytest.mark.parametrize("batch", [1, 8])
 def test_batches_answer_what_each_problem_alone_would_get(tiny_model, index, batch):
@@ -93,6 +94,7 @@ def test_nothing_to_do_is_an_error(tiny_model, settings, fault):
         next(evaluate(tiny_model, EvenLength(), Fixed.base(), **settings))
 
 
+@pytest.mark.whole_runs
 @pytest.mark.parametrize("index", range(7))
 def test_each_sample_is_the_one_that_its_problem_alone_would_get(tiny_model, index):
     strategy, task = strategies(tiny_model)[index], EvenLength()

@@ -45,9 +45,10 @@ def test_a_weight_that_is_not_finite_is_named_where_tokens_are_drawn(path, value
 
 
 def test_it_is_named_where_a_first_pass_reads_it():
+    model = broken("model.layers.0.mlp.down_proj.weight", NAN)
+    with pytest.raises(ScoresError, match=r"layers\.0\.mlp\.down_proj\.weight"):
+        hidden_states(model, [USER])  # between blocks, below the final norm
     model = broken("model.norm.weight", NAN)
-    with pytest.raises(ScoresError, match=r"model\.norm\.weight"):
-        hidden_states(model, [USER])
     with pytest.raises(ScoresError, match=r"model\.norm\.weight"):
         PromptRouter(model, ["a"]).posterior([USER])
 

@@ -1,6 +1,7 @@
 """The head router on a tiny model's states, and its file."""
 
 import json
+from pathlib import Path
 
 import mlx.core as mx
 import pytest
@@ -36,9 +37,18 @@ def problems(each=10, start=0):
     ]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The file of a router that is trained once."""
+    model = SVFModel("tiny", tiny_network(), tiny_tokenizer())
+    path = tmp_path_factory.mktemp("router") / "router.safetensors"
+    HeadRouter.train(model, problems(), problems(4, 10), {"kind": "kind-both"}).save(path)
+    return path
+
+
 @pytest.fixture
-def router(tiny_model) -> HeadRouter:
-    return HeadRouter.train(tiny_model, problems(), problems(4, 10), {"kind": "kind-both"})
+def router(tiny_model, trained) -> HeadRouter:
+    return HeadRouter.load(trained, tiny_model)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from mlx_t2.reading import (
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
 from mlx_t2.svf import REFUSED, Recipe
 
+pytestmark = pytest.mark.whole_runs  # of a hundred architectures by the same code
+
 MODES = {
     **dict.fromkeys(
         (

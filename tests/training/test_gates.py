@@ -21,6 +21,8 @@ from mlx_t2.training.checkpoint import load_state
 from mlx_t2.training.gradient import AdvantageGroup, Objective
 from mlx_t2.training.parametrisation import direct
 
+pytestmark = pytest.mark.whole_runs
+
 
 def quantised():
     network = tiny_network(hidden=64)
