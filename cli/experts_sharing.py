@@ -13,37 +13,43 @@ from .render import emit, note, say, spinner
 
 if TYPE_CHECKING:
     from mlx_t2.experts import Expert
-    from mlx_t2.sharing import Measured
+    from mlx_t2.sharing import Measured, Parcel
 
 _SHOWN = 12
 """Own texts that are shown before they are published."""
 
 
+Evals = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--eval",
+        help="Answers of `t2 eval --compare --out`, for the card; can be given again.",
+    ),
+]
+Licence = Annotated[
+    str | None, typer.Option("--license", help="The hub's word for it, like apache-2.0.")
+]
+BaseRepo = Annotated[
+    str | None, typer.Option("--base-model", help="The base model's id on the hub.")
+]
+Repo = Annotated[str | None, typer.Argument(help="Repository of the hub: OWNER/NAME.")]
+To = Annotated[
+    Path | None, typer.Option(help="Folder or .tar.gz to write instead, without a network.")
+]
+NoExamples = Annotated[
+    bool, typer.Option("--no-examples", help="Leave out questions and worked examples.")
+]
+
+
 def push(
     name: Annotated[str, typer.Argument(help="An expert's name, or the path of a file.")],
-    repo: Annotated[
-        str | None, typer.Argument(help="Repository of the hub: OWNER/NAME.")
-    ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder or .tar.gz to write instead, without a network.")
-    ] = None,
-    evals: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--eval",
-            help="Answers of `t2 eval --compare --out`, for the card; can be given again.",
-        ),
-    ] = None,
-    licence: Annotated[
-        str | None, typer.Option("--license", help="The hub's word for it, like apache-2.0.")
-    ] = None,
-    base_repo: Annotated[
-        str | None, typer.Option("--base-model", help="The base model's id on the hub.")
-    ] = None,
+    repo: Repo = None,
+    to: To = None,
+    evals: Evals = None,
+    licence: Licence = None,
+    base_repo: BaseRepo = None,
     description: Annotated[str, typer.Option(help="One line: what it is for.")] = "",
-    no_examples: Annotated[
-        bool, typer.Option("--no-examples", help="Leave out questions and worked examples.")
-    ] = False,
+    no_examples: NoExamples = False,
     private: Annotated[bool, typer.Option(help="A new repository is private.")] = False,
     card: Annotated[bool, typer.Option(help="Show the card, and share nothing.")] = False,
     yes: Yes = False,
@@ -57,54 +63,69 @@ def push(
     """
     if (repo is None) == (to is None) and not card:
         raise typer.BadParameter("expected a repository, OWNER/NAME, or a place: --to")
-    from importlib.metadata import version
-
     from mlx_t2.experts import open_library
-    from mlx_t2.sharing import (
-        Described,
-        make_card,
-        make_parcel,
-        make_results,
-        own_texts,
-        without_private,
-        write_place,
-    )
-    from mlx_t2.sharing import push as push_to_hub
+    from mlx_t2.sharing import own_texts, without_private
 
     library = open_library(experts)
-    expert = library.find(name)
+    library.find(name)  # what is wrong with it is said of its file
     content, left_out = without_private(library.file_of(name).read_bytes(), not no_examples)
-    expert = make_parcel(expert, content).open()
-    measured = _measure(expert, evals or [])
+    place = repo or (f"./{to.name}" if to else "OWNER/NAME")
+    parcel = _pack(name, content, evals or [], place, licence, base_repo, description)
+    if card:
+        say(parcel.card)
+        return
+    for what in left_out:
+        note(f"left out: {what}")
+    _ask_about(own_texts(content), yes)
+    where = _send(parcel, repo, to, private)
+    if json:
+        emit({"name": parcel.name, "pushed": where, "files": sorted(parcel.files())})
+    else:
+        say(f"{parcel.name}: {where}")
+
+
+def _pack(
+    name: str,
+    content: bytes,
+    evals: Sequence[Path],
+    place: str,
+    licence: str | None,
+    base_repo: str | None,
+    description: str,
+) -> "Parcel":
+    """The expert with its card, as it will be sent."""
+    from importlib.metadata import version
+
+    from mlx_t2.experts import name_of
+    from mlx_t2.sharing import Described, make_card, make_parcel, make_results, open_content
+
+    called = name_of(Path(name)) if name.endswith(".safetensors") else name
+    expert = open_content(content, called)
+    measured = _measure(expert, evals)
     said = Described(
         measured=measured,
         base_repo=base_repo or _base_repo(expert),
-        repo=repo or str(to or "OWNER/NAME"),
+        repo=place,
         licence=licence,
         description=description,
         version=version("mlx-t2"),
     )
-    parcel = make_parcel(
-        expert, content, make_card(expert, said), make_results(expert, measured)
-    )
-    if card:
-        say(make_card(expert, said))
-        return
-    for what in left_out:
-        note(f"left out: {what}")
     if said.base_repo is None:
         note("the card links no base model; --base-model names it on the hub")
-    _ask_about(own_texts(content), yes)
-    if to is not None:
-        where = str(write_place(parcel, to))
-    else:
-        assert repo is not None
-        with spinner(f"pushing {repo}"):
-            where = push_to_hub(parcel, repo, private)
-    if json:
-        emit({"name": expert.name, "pushed": where, "files": sorted(parcel.files())})
-    else:
-        say(f"{expert.name}: {where}")
+    results = make_results(expert, measured)
+    return make_parcel(expert, content, make_card(expert, said), results)
+
+
+def _send(parcel: "Parcel", repo: str | None, to: Path | None, private: bool) -> str:
+    """Send it; where it is then."""
+    from mlx_t2.sharing import push as push_to_hub
+    from mlx_t2.sharing import write_place
+
+    if repo is None:
+        assert to is not None
+        return str(write_place(parcel, to))
+    with spinner(f"pushing {repo}"):
+        return push_to_hub(parcel, repo, private)
 
 
 def pull(

@@ -66,9 +66,10 @@ def rename(
     json: Json = False,
 ) -> None:
     """Give an own expert another name. A router knows it by the old one."""
-    from mlx_t2.experts import open_library
+    from mlx_t2.experts import Expert, open_library
 
     library = open_library(experts)
+    Expert.load(library.own_path(name))  # a damaged one is said to be so, and stays
     report_added(library, new, library.rename(name, new), json)
 
 

@@ -63,8 +63,6 @@ def train(
 
     On several machines: mlx.launch --hostfile HOSTS -- t2 train …
     """
-    from mlx_t2.models import check_conversations
-    from mlx_t2.reading import batching
     from mlx_t2.training import check_task, open_tracker, read_config, watch_planning
 
     if add is not None:
@@ -77,13 +75,7 @@ def train(
     _describe_data(chosen, read)
     _begin(f"loading {model}")
     worn = open_model(model)
-    first = chosen.step(read.prompts, read.seed)
-    check_conversations(worn, [problem.messages for problem in first])
-    _begin("decomposing")
-    decompose_with_bar(worn, read.targets, read.rank)
-    for remark in (batching(worn).why, _describe_load(), _describe_rank(worn, read.rank)):
-        if remark:
-            note(remark)
+    _make_ready(worn, chosen, read)
     if dry_run:
         _show_plan(show_phases(watch_planning(worn, chosen, read)), json)
         return
@@ -98,6 +90,20 @@ def train(
     _show_result(chosen, out, expert, seconds, added, json)
     if not json:
         _show_next(chosen, words, model, out, add)
+
+
+def _make_ready(model: "SVFModel", task: "Task", config: "TrainConfig") -> None:
+    """Decompose the model, once it can read the task; what is worth a note of the two."""
+    from mlx_t2.models import check_conversations
+    from mlx_t2.reading import batching
+
+    first = task.step(config.prompts, config.seed)
+    check_conversations(model, [problem.messages for problem in first])
+    _begin("decomposing")
+    decompose_with_bar(model, config.targets, config.rank)
+    for remark in (batching(model).why, _describe_load(), _describe_rank(model, config.rank)):
+        if remark:
+            note(remark)
 
 
 def _describe_data(task: "Task", config: "TrainConfig") -> None:

@@ -91,8 +91,16 @@ def test_the_installed_program_does_not_see_the_tree(t2):
     assert all(Path(place).is_relative_to(t2.place) for place in places)
 
 
+def test_the_installed_program_says_its_version(t2, wheel):
+    assert t2("--version").stdout == f"mlx_t2 {wheel.name.split('-')[1]}\n"
+
+
 def test_the_installed_program_examines_the_machine(t2):
-    assert json.loads(t2("doctor", "--json").stdout)["blas"] == BLAS.name
+    found = json.loads(t2("doctor", "--json").stdout)
+    assert found["blas"] == BLAS.name
+    assert found["experts"] == {"own": 0, "bundled": 4, "damaged": 0}
+    assert Path(found["router"]).is_relative_to(t2.place)
+    assert found["extras"].keys() >= {"plots", "math"}
 
 
 def test_the_installed_program_has_the_bundled_experts(t2):

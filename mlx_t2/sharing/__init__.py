@@ -15,6 +15,7 @@ from .measured import measure_pair as measure_pair
 from .measured import measured_by_training as measured_by_training
 from .parcel import Parcel as Parcel
 from .parcel import make_parcel as make_parcel
+from .parcel import open_content as open_content
 from .places import is_place as is_place
 from .places import read_place as read_place
 from .places import write_place as write_place

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from mlx_t2.experts import Expert, coefficients_of
+from mlx_t2.models import ALIASES
 
 from .measured import Measured
 
@@ -40,7 +41,7 @@ class Described:
     description: str = ""
     """One line: what it is for."""
     version: str = ""
-    """Of this program."""
+    """This program's."""
 
 
 def make_card(expert: Expert, said: Described) -> str:
@@ -124,8 +125,8 @@ def _link(base: str, said: Described) -> str:
 
 def _use(expert: Expert, said: Described) -> list[str]:
     """Three lines."""
-    is_default = expert.base_model == "smollm2-135m"
-    model = "" if is_default else f" --model {said.base_repo or expert.base_model}"
+    has_alias = expert.base_model in ALIASES  # the default needs no flag
+    model = "" if has_alias else f" --model {said.base_repo or expert.base_model}"
     return [
         f"t2 experts pull {said.repo}",
         f"t2 generate --expert {expert.name}{model} 'your question'",

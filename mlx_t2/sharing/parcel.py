@@ -27,7 +27,7 @@ class Parcel:
 
     name: str
     content: bytes
-    """Of its file."""
+    """What its file has."""
     extra: Mapping[str, bytes] = field(default_factory=dict)
     """{path: content} of what lies beside it."""
     source: str = ""
@@ -37,17 +37,29 @@ class Parcel:
         """{path: content} of all that is written."""
         return {f"{self.name}.safetensors": self.content, **self.extra}
 
+    @property
+    def card(self) -> str:
+        """Its card; empty for an expert that arrived."""
+        return self.extra.get(CARD, b"").decode()
+
     def open(self) -> Expert:
         """The expert. Raises ExpertFileError that lists all that is wrong with it."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"{self.name}.safetensors"
-            path.write_bytes(self.content)
-            try:
-                read_checked(path)
-                return Expert.load(path)
-            except ExpertFileError as error:
-                where = f"{self.source}: {path.name}" if self.source else path.name
-                raise ExpertFileError(str(error).replace(str(path), where)) from error
+        return open_content(self.content, self.name, self.source)
+
+
+def open_content(content: bytes, name: str, source: str = "") -> Expert:
+    """The expert in the content of a file from `source`. Raises ExpertFileError that lists all
+    that is wrong with it.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.safetensors"
+        path.write_bytes(content)
+        try:
+            read_checked(path)
+            return Expert.load(path)
+        except ExpertFileError as error:
+            where = f"{source}: {path.name}" if source else path.name
+            raise ExpertFileError(str(error).replace(str(path), where)) from error
 
 
 def make_parcel(expert: Expert, content: bytes, card: str = "", results: str = "") -> Parcel:

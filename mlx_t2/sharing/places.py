@@ -79,12 +79,21 @@ def _read_archive(archive: Path, wanted: str | None) -> tuple[str, bytes]:
             name = choose_file(str(archive), sizes, wanted)
             file = tar.extractfile(members[name])
             content = file.read(LARGEST + 1) if file else b""
+            _read_to_the_end(archive, tar)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ExpertFileError(
             f"{archive}: cannot be read as an archive ({' '.join(str(error).split())}), "
             "expected a whole .tar.gz"
         ) from error
     return PurePosixPath(name).name, content
+
+
+def _read_to_the_end(archive: Path, tar: tarfile.TarFile) -> None:
+    """Let the archive's checksum, which is behind everything, be compared."""
+    total = 0
+    while tar.fileobj and (more := tar.fileobj.read(2**20)):
+        total += len(more)
+        check_size(str(archive), "its end", total)
 
 
 def _list_members(archive: Path, tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:

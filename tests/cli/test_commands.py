@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from mlx_t2.experts import Library
+
 COMMANDS = [
     *("demo", "doctor", "decompose", "tasks", "train", "eval", "generate", "chat", "experts"),
     *("router", "export", "bench", "cache", "compare"),
@@ -89,7 +91,22 @@ def test_a_task_is_shown_with_its_problems(t2):
 def test_doctor_tells_what_the_machine_is(t2, tmp_path):
     found = t2("doctor --json", cache=tmp_path).result
     assert {"platform", "device", "blas", "sandbox", "ok"} <= found.keys()
+    assert {"python", "mlx_t2", "mlx", "mlx_lm", "backend", "terminal"} <= found.keys()
+    assert (found["experts"]["bundled"], found["unknown_to_routers"]) == (4, ["arc-easy"])
+    assert found["extras"]["plots"]
     assert (found["cache"], found["cache_writable"]) == (str(tmp_path), True)
+
+
+def test_doctor_names_what_is_damaged_on_the_shelf(t2):
+    own = Library().own
+    own.mkdir(parents=True)
+    for name in ("burnt", "router"):
+        (own / f"{name}.safetensors").write_bytes(b"ashes")
+    found = t2("doctor --json").result
+    assert found["experts"] == {"own": 0, "bundled": 4, "damaged": 1}
+    assert any("burnt.safetensors: damaged" in remedy for remedy in found["remedies"])
+    assert any("router.safetensors: not usable. Make it" in one for one in found["remedies"])
+    assert "own: 0, bundled: 4, damaged: 1" in t2("doctor").stdout
 
 
 def test_doctor_says_how_to_get_a_cache(t2, place):

@@ -115,7 +115,7 @@ def test_answers_of_an_evaluation_are_paired_on_the_card(t2, own, place):
         ("push alpha me/alpha", 1, "me/alpha: "),
         ("pull ./nowhere", 1, "nowhere: no such folder or archive"),
         ("pull taken", 1, "taken: cannot be read as an archive"),
-        ("pull tiny", 1, "tiny: got model.safetensors"),
+        ("pull tiny", 1, "tiny: model.safetensors: got a safetensors file of"),
         ("pull ./tiny --revision x", 2, "--revision: a folder or an archive has none"),
         ("pull 'a b/c'", 1, "a b/c: not an id of the hub, expected OWNER/NAME"),
         ("pull me/alpha", 1, "me/alpha: the hub cannot be asked (HF_HUB_OFFLINE is set)"),
