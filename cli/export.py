@@ -53,7 +53,7 @@ AverageRank = Annotated[
 Size = Annotated[
     float | None,
     typer.Option(
-        help="Size of all terms [MB], in place of a rank; by default what keeps 95 %.",
+        help="Size of all terms [MB], in place of a rank; by default what keeps 98 %.",
         rich_help_panel=LORA,
     ),
 ]

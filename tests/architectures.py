@@ -324,14 +324,24 @@ UNBUILT: dict[str, str] = {
 }
 
 
-def tiny(architecture: str, seed: int = 0) -> nn.Module:
-    """A random model of that architecture, float32, eval mode, parameters evaluated."""
+def settings_of(architecture: str) -> dict[str, Any]:
+    """What its `config.json` would say, with tokens of `helpers.tiny_tokenizer`."""
+    tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    return _settings(architecture) | tokens | {"model_type": architecture}
+
+
+def _settings(architecture: str) -> dict[str, Any]:
     module = importlib.import_module(f"mlx_lm.models.{architecture}")
     names = {field.name for field in dataclasses.fields(module.ModelArgs)}
     settings = {name: value for name, value in COMMON.items() if name in names}
-    settings |= ARCHITECTURES[architecture]
+    return copy.deepcopy(settings | ARCHITECTURES[architecture])
+
+
+def tiny(architecture: str, seed: int = 0) -> nn.Module:
+    """A random model of that architecture, float32, eval mode, parameters evaluated."""
+    module = importlib.import_module(f"mlx_lm.models.{architecture}")
     mx.random.seed(seed)
-    model = module.Model(module.ModelArgs(**copy.deepcopy(settings)))
+    model = module.Model(module.ModelArgs(**_settings(architecture)))
 
     def awake(name: str, parameter: mx.array) -> mx.array:
         """Equal entries, such as a router's or a scale's zeros, would pass no signal on; what

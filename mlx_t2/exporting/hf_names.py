@@ -12,7 +12,7 @@ ALIKE = frozenset(
     [
         *("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi", "phi3"),
         *("starcoder2", "stablelm", "olmo2", "olmo3", "granite", "cohere", "cohere2"),
-        *("smollm3", "helium", "glm", "glm4", "seed_oss"),
+        *("smollm3", "helium", "glm", "glm4", "seed_oss", "ministral3", "nemotron", "apertus"),
     ]
 )
 """Architectures of one name and one shape per linear layer, in both."""

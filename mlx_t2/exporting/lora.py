@@ -29,12 +29,12 @@ from mlx_t2.models import ALIASES, SVFModel, load
 from mlx_t2.svf import Arrays, SVFLayer
 
 from .base import FileForm, read_file_form
-from .export import LEAST, Export, Written, export_weights
+from .export import Export, Written, export_weights
 from .folder import write_json
 from .hf_names import explain_unlike
 from .low_rank import Matrix, Ranks, choose_ranks, keep_longest
 
-SHARE = 0.95
+SHARE = 0.98
 """What is kept of the change where no budget is given."""
 HEADER = 300
 """What a tensor's entry in a file's header may take, at most [bytes]."""
@@ -158,10 +158,10 @@ def _average(lengths: _Lengths, ranks: Ranks) -> float:
 
 def _hint(lengths: _Lengths) -> str:
     """What would keep enough: SVF changes every singular value, so it takes a high rank."""
-    needed = choose_ranks(lengths.of, lengths.costs, share=LEAST)
+    needed = choose_ranks(lengths.of, lengths.costs, share=SHARE)
     return (
-        f"Low-rank terms keep {LEAST} of this change from an average rank of "
-        f"{math.ceil(_average(lengths, needed))} on: raise --rank or --size, use full or fused"
+        f"Low-rank terms of an average rank of {math.ceil(_average(lengths, needed))} keep "
+        f"{SHARE} of this change: raise --rank or --size, use full or fused"
     )
 
 

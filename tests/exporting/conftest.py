@@ -1,8 +1,5 @@
 """Tiny models in folders, loaded as anyone's, and what a random expert changes in them."""
 
-import copy
-import dataclasses
-import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +7,7 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 import pytest
-from architectures import ARCHITECTURES, COMMON, tiny
+from architectures import settings_of, tiny
 from helpers import random_scales, tiny_tokenizer
 from mlx.utils import tree_flatten
 from mlx_lm.utils import quantize_model
@@ -22,11 +19,7 @@ from mlx_t2.svf import Recipe
 
 def save_folder(folder: Path, architecture: str = "llama", bits: int | None = None) -> Path:
     """A random model of that architecture as a folder of mlx-lm's, quantised where asked."""
-    module = importlib.import_module(f"mlx_lm.models.{architecture}")
-    names = {field.name for field in dataclasses.fields(module.ModelArgs)}
-    settings = {name: value for name, value in COMMON.items() if name in names}
-    settings |= ARCHITECTURES[architecture]
-    settings = copy.deepcopy(settings) | {"model_type": architecture, "eos_token_id": 2}
+    settings = settings_of(architecture)
     network: nn.Module = tiny(architecture)
     if bits is not None:
         network, settings = quantize_model(network, settings, 32, bits)
