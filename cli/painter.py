@@ -11,6 +11,7 @@ from rich.markdown import Markdown
 from .terminal import break_lines, measure, visible
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_STYLE = re.compile(r"\x1b\[[\d;]*m")
 _UP_AND_CLEAR = "\x1b[{}A\r\x1b[J"
 
 
@@ -91,11 +92,21 @@ class BlockPainter:
     def _print_all(self, blocks: Iterable[str]) -> None:
         self._erase()
         for block in blocks:
-            if not self._is_first:
-                self._console.print()
+            start = "" if self._is_first else "\n"
             self._is_first = False
-            rendered = Markdown(visible(block), hyperlinks=False, code_theme="ansi_dark")
-            self._console.print(rendered, width=self._console.width)
+            self._console.file.write(start + self._render(block))
+        self._console.file.flush()
+
+    def _render(self, block: str) -> str:
+        """The block as Markdown, without blank lines around it."""
+        with self._console.capture() as captured:
+            self._console.print(
+                Markdown(visible(block), hyperlinks=False, code_theme="ansi_dark"),
+                width=self._console.width,
+            )
+        lines = captured.get().split("\n")
+        shown = [i for i, line in enumerate(lines) if _STYLE.sub("", line).strip()]
+        return "".join(f"{line}\n" for line in lines[shown[0] : shown[-1] + 1]) if shown else ""
 
     def _paint_open(self) -> None:
         text = self._splitter.open
