@@ -42,7 +42,7 @@ Adapt = Annotated[
     str | None,
     typer.Option(
         help="First pass: auto (the classifier), prompt, classifier, cls or mixture; without "
-        "one: sum, average, conflict-aware or off.",
+        "one: sum, average or off.",
         rich_help_panel=WEIGHTS,
     ),
 ]
