@@ -9,6 +9,7 @@ import typer
 from .eval import answer_with_bar
 from .options import (
     DEFAULT_MODEL,
+    WEIGHTS,
     AllowTransfer,
     AllowUnsandboxed,
     ExpertsFolder,
@@ -25,13 +26,51 @@ from .session import open_model, show_preparation
 from .task_choice import open_task
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlx_t2.adaptation import Found, SearchConfig
     from mlx_t2.evaluation import Report
     from mlx_t2.experts import Expert
     from mlx_t2.models import SVFModel
     from mlx_t2.tasks import Problem, Task
 
+    Experts = Mapping[str, Expert]
+
 _SEARCH = "Search"
+
+
+Among = Annotated[
+    str | None, typer.Option(help="Mix these experts alone: a,b,c.", rich_help_panel=WEIGHTS)
+]
+Shots = Annotated[
+    int, typer.Option(min=1, help="Problems to choose on.", rich_help_panel=_SEARCH)
+]
+Part = Annotated[
+    Literal["model", "layer", "matrix"],
+    typer.Option(help="What has coefficients of its own.", rich_help_panel=_SEARCH),
+]
+Normalised = Annotated[
+    bool, typer.Option("--normalised", help="Coefficients sum to 1.", rich_help_panel=_SEARCH)
+]
+RankedBy = Annotated[
+    Literal["score", "likelihood", "gradient"],
+    typer.Option(
+        help="Rank by answers and then by how probable right ones are; by that alone; or climb "
+        "that by its gradient.",
+        rich_help_panel=_SEARCH,
+    ),
+]
+Population = Annotated[
+    int, typer.Option(min=1, help="Candidates per iteration.", rich_help_panel=_SEARCH)
+]
+Iterations = Annotated[
+    int,
+    typer.Option(min=1, help="Populations, or steps of the gradient.", rich_help_panel=_SEARCH),
+]
+Reported = Annotated[
+    int, typer.Option("--limit", min=0, help="Other problems, to report on; 0 reports none.")
+]
+Out = Annotated[Path, typer.Option(help="Expert file to write.")]
 
 
 def adapt(
@@ -42,45 +81,16 @@ def adapt(
     max_tokens: LongestAnswer = None,
     model: Model = DEFAULT_MODEL,
     experts: ExpertsFolder = None,
-    among: Annotated[
-        str | None,
-        typer.Option(help="Mix these experts alone: a,b,c.", rich_help_panel="Weights"),
-    ] = None,
+    among: Among = None,
     allow_transfer: AllowTransfer = False,
-    shots: Annotated[
-        int, typer.Option(min=1, help="Problems to choose on.", rich_help_panel=_SEARCH)
-    ] = 8,
-    per: Annotated[
-        Literal["model", "layer", "matrix"],
-        typer.Option(help="What has coefficients of its own.", rich_help_panel=_SEARCH),
-    ] = "model",
-    normalised: Annotated[
-        bool,
-        typer.Option("--normalised", help="Coefficients sum to 1.", rich_help_panel=_SEARCH),
-    ] = False,
-    by: Annotated[
-        Literal["score", "likelihood", "gradient"],
-        typer.Option(
-            help="Rank by answers and then by how probable right ones are; by that alone; or "
-            "climb that by its gradient.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = "score",
-    population: Annotated[
-        int, typer.Option(min=1, help="Candidates per iteration.", rich_help_panel=_SEARCH)
-    ] = 16,
-    iterations: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Populations, or steps of the gradient.", rich_help_panel=_SEARCH
-        ),
-    ] = 10,
-    limit: Annotated[
-        int, typer.Option(min=0, help="Other problems, to report on; 0 reports none.")
-    ] = 200,
-    out: Annotated[Path, typer.Option(help="Expert file to write.")] = Path(
-        "adapted.safetensors"
-    ),
+    shots: Shots = 8,
+    per: Part = "model",
+    normalised: Normalised = False,
+    by: RankedBy = "score",
+    population: Population = 16,
+    iterations: Iterations = 10,
+    limit: Reported = 200,
+    out: Out = Path("adapted.safetensors"),
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -88,9 +98,7 @@ def adapt(
     problems, found by the cross-entropy method, are reported on others, beside the base model,
     and written as an expert.
     """
-    from mlx_t2.adaptation import SearchConfig, as_expert, prepare_all
-    from mlx_t2.experts import name_of, open_library
-    from mlx_t2.models import check_conversations
+    from mlx_t2.adaptation import SearchConfig
 
     if out.suffix != ".safetensors":
         raise typer.BadParameter(f"--out: got {out}, expected a file.safetensors")
@@ -105,19 +113,33 @@ def adapt(
     )
     chosen = open_task(task, grader, reward, max_tokens)
     solved, others = _choose_problems(chosen, config, limit)
-    worn = open_model(model)
-    check_conversations(worn, [problem.messages for problem in [*solved, *others]])
-    names = [name.strip() for name in among.split(",")] if among else []
-    preparation, mixed = prepare_all(worn, open_library(experts), names, allow_transfer)
-    show_preparation(preparation)
-    start = time.perf_counter()
-    found = _search(worn, chosen, mixed, solved, config)
-    seconds = time.perf_counter() - start
-    metrics = _metrics(found, len(solved), seconds)
-    expert = as_expert(name_of(out), worn, chosen, mixed, found, config, metrics)
-    expert.save(out)
+    worn = _open(model, [*solved, *others])
+    mixed = _make_ready(worn, experts, among, allow_transfer)
+    found, expert = _search(worn, chosen, mixed, solved, config, out)
     reports = _report(worn, chosen, expert, others, seed) if others else None
-    _show(chosen, found, metrics, reports, out, json)
+    _show(chosen, found, expert.metrics, reports, out, json)
+
+
+def _open(name: str, problems: "list[Problem]") -> "SVFModel":
+    """The model, which has to be able to read the problems."""
+    from mlx_t2.models import check_conversations
+
+    model = open_model(name)
+    check_conversations(model, [problem.messages for problem in problems])
+    return model
+
+
+def _make_ready(
+    model: "SVFModel", folder: Path | None, among: str | None, allow_transfer: bool
+) -> "Experts":
+    """The experts to mix, on a model that can wear them."""
+    from mlx_t2.adaptation import prepare_all
+    from mlx_t2.experts import open_library
+
+    names = [name.strip() for name in among.split(",")] if among else []
+    preparation, experts = prepare_all(model, open_library(folder), names, allow_transfer)
+    show_preparation(preparation)
+    return experts
 
 
 def _choose_problems(
@@ -139,20 +161,32 @@ def _choose_problems(
 
 
 def _search(
-    model: "SVFModel", task: "Task", experts: Any, solved: "list[Problem]", config: Any
-) -> "Found":
-    """The best mixture, with a bar and a note for each one that is better."""
-    from mlx_t2.adaptation import search_mixture
+    model: "SVFModel",
+    task: "Task",
+    experts: "Experts",
+    solved: "list[Problem]",
+    config: "SearchConfig",
+    out: Path,
+) -> "tuple[Found, Expert]":
+    """The best mixture, as an expert in its file; with a bar, and a note for each one that is
+    better than those before.
+    """
+    from mlx_t2.adaptation import as_expert, search_mixture
+    from mlx_t2.experts import name_of
 
-    last: Any = None
+    start, best = time.perf_counter(), None
     with progress(f"searching on {len(solved)} problems", config.iterations) as advance:
         for found in search_mixture(model, task, experts, solved, config):
-            if last is None or found.rank > last.rank:
+            if best is None or found.rank > best.rank:
                 ranked = ", ".join(f"{value:.4f}" for value in found.rank)
                 note(f"iteration {found.iteration} of {config.iterations}: {ranked}")
-            last = found
+            best = found
             advance()
-    return last
+    assert best is not None  # there is at least one iteration
+    metrics = _metrics(best, len(solved), time.perf_counter() - start)
+    expert = as_expert(name_of(out), model, task, experts, best, config, metrics)
+    expert.save(out)
+    return best, expert
 
 
 def _metrics(found: "Found", shots: int, seconds: float) -> dict[str, Any]:

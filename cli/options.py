@@ -42,7 +42,7 @@ Adapt = Annotated[
     str | None,
     typer.Option(
         help="First pass: auto (the classifier), prompt, classifier, cls or mixture; without "
-        "one: sum, average, conflict-aware or off. Default: off.",
+        "one: sum, average or off. Default: off.",
         rich_help_panel=WEIGHTS,
     ),
 ]
@@ -51,7 +51,7 @@ AdaptInChat = Annotated[
     typer.Option(
         "--adapt",
         help="First pass: auto (the classifier), prompt, classifier, cls or mixture; without "
-        "one: sum, average, conflict-aware or off. Default: auto.",
+        "one: sum, average or off. Default: auto.",
         rich_help_panel=WEIGHTS,
     ),
 ]

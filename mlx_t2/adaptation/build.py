@@ -41,7 +41,6 @@ _ROUTED: dict[str, Combiner] = {
 _TOGETHER: dict[str, Callable[[Experts], Strategy]] = {
     "sum": Fixed.sum,
     "average": Fixed.average,
-    "conflict-aware": Fixed.conflict_aware,
 }
 """Name → all experts in one, without a first pass."""
 

@@ -25,7 +25,7 @@ class Generation:
     best: Float[np.ndarray, " D"]
     """The best candidate of all populations so far."""
     rank: Rank
-    """Of the best."""
+    """The best candidate's."""
     evaluations: int
     """Candidates ranked so far."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.experts import Expert, acts_on_of, add, add_without_conflict, mix
+from mlx_t2.experts import Expert, acts_on_of, add, mix
 from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import Conversation
 from mlx_t2.svf import ActsOn, Scales
@@ -82,11 +82,6 @@ class Fixed:
         """All experts at equal parts, z = 1 + Σ_k (z_k − 1) / K."""
         share = 1 / max(1, len(experts))
         return cls("average", _combine(experts, lambda e: mix(e, [share] * len(e)), share))
-
-    @classmethod
-    def conflict_aware(cls, experts: Experts) -> "Fixed":
-        """All experts at once, averaged where several change the same."""
-        return cls("conflict-aware", _combine(experts, add_without_conflict, 1.0))
 
 
 def _combine(

@@ -47,7 +47,7 @@ class MixtureSpace:
         return tuple(sorted(self.experts))
 
     @cached_property
-    def stacked(self) -> Scales:
+    def rows(self) -> Scales:
         """{module path: z of every expert (K, …)}. Raises as `mix` does for those that do not
         go together.
         """
@@ -62,7 +62,7 @@ class MixtureSpace:
 
     @property
     def _paths(self) -> list[str]:
-        return sorted(self.stacked, key=lambda path: (_block_of(path), path))
+        return sorted(self.rows, key=lambda path: (_block_of(path), path))
 
     def _part(self, path: str) -> str:
         if self.per == "model":
@@ -98,7 +98,7 @@ class MixtureSpace:
         a = self.coefficients(points)
         return {
             path: mix_rows(a[:, self.parts[self._part(path)]], z)
-            for path, z in self.stacked.items()
+            for path, z in self.rows.items()
         }
 
     def describe(self, point: Float[mx.array, " D"]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from .strategy import Experts, shared_prompt_of
 
 By = Literal["score", "likelihood", "gradient"]
 _BOUNDS = (0.0, 1.5)
-"""Of every coefficient: each expert, their average and their sum lie inside."""
+"""Least and largest coefficient: each expert, their average and their sum lie inside."""
 _RATE = 0.1
 """Adam's, on coefficients."""
 _ROWS = 128

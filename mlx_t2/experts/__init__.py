@@ -5,7 +5,6 @@ chosen.
 """
 
 from .composition import parse_composition as parse_composition
-from .conflicts import add_without_conflict as add_without_conflict
 from .expert import Expert as Expert
 from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED

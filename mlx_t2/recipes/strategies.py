@@ -30,7 +30,7 @@ from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import load
 from mlx_t2.tasks import OTHER, GeneratedTask, Task, get_task, question_of, shared_prompt
 
-from .merging import merge_ties, mix_as_reference
+from .merging import add_without_conflict, merge_ties, mix_as_reference
 from .provenance import describe_source
 from .results_page import DATA
 from .unseen import make_unseen
@@ -40,7 +40,8 @@ DOMAINS = ("largest", "expression", "kind")
 TEST = 50
 """Problems of each domain."""
 ROUTED = ("prompt", "cls", "auto", "mixture")
-TOGETHER = ("average", "sum", "conflict-aware")
+TOGETHER = ("average", "sum")
+MERGED = {"conflict-aware": add_without_conflict, "TIES": merge_ties}
 SEEDS = (0, 1, 2)
 SEARCH = SearchConfig(shots=8, population=16, iterations=5)
 CLIMB = replace(SEARCH, by="gradient", iterations=15)
@@ -93,7 +94,7 @@ class Bench:
         routed = [name for name in ROUTED if name != "cls" or has_judge]
         reference = ["reference rule", "reference rule, one expert"]
         searched = [f"{kind} {seed}" for kind in ("searched", "climbed") for seed in SEEDS]
-        return ["none", *DOMAINS, *TOGETHER, "TIES", *routed, *reference, *searched]
+        return ["none", *DOMAINS, *TOGETHER, *MERGED, *routed, *reference, *searched]
 
     def answer(self, name: str, task: Task) -> list[GradedItem]:
         """The task's test problems under one strategy, or the answers on disk."""
@@ -120,8 +121,8 @@ class Bench:
             config = replace(SEARCH if kind == "searched" else CLIMB, seed=int(seed))
             return self._search(task, config)
         chosen = [self.experts[label] for label in sorted(self.experts)]
-        if name == "TIES":
-            return self._wear(name, merge_ties(chosen)), None
+        if name in MERGED:
+            return self._wear(name, MERGED[name](chosen)), None
         one = [float(label == task.domain) for label in sorted(self.experts)]
         is_one = name.endswith("one expert") and any(one)
         coefficients = one if is_one else [1 / len(chosen)] * len(chosen)

@@ -7,7 +7,7 @@ import pytest
 
 from mlx_t2.adaptation import prepare_strategy
 from mlx_t2.errors import ConfigError
-from mlx_t2.experts import Library, add, add_without_conflict, mix
+from mlx_t2.experts import Library, add, mix
 
 CHATS = [[{"role": "user", "content": text}] for text in ("7, 4", "my old plum")]
 OPTIONS = {"options": ["expression", "kind", "largest", "other"]}
@@ -53,7 +53,6 @@ def test_without_one_the_error_says_how_to_get_it(tiny_model, library):
     [
         ("sum", add),
         ("average", lambda e: mix(e, [1 / 3] * 3)),
-        ("conflict-aware", add_without_conflict),
     ],
 )
 def test_all_at_once_is_the_algebra_of_experts(tiny_model, library, experts, name, combine):

@@ -76,7 +76,7 @@ def test_a_sum_is_worn(t2, experts):
     assert one["text"] == other["text"]
 
 
-@pytest.mark.parametrize("name", ["average", "conflict-aware", "sum"])
+@pytest.mark.parametrize("name", ["average", "sum"])
 def test_all_experts_are_worn_at_once(t2, experts, name):
     line = f"generate hi --model tiny --experts experts --max-tokens 2 --json --adapt {name}"
     route = t2(line).result["route"]

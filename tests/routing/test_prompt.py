@@ -40,7 +40,7 @@ def naive_score(model, lines, question):
 def naive_posterior(model, question):
     told = [category_lines(label, KNOWN[label]) for label in LABELS[:-1]]
     return mx.softmax(
-        mx.stack([naive_score(model, lines, question) for lines in [*told, talk_lines()]])
+        4 * mx.stack([naive_score(model, lines, question) for lines in [*told, talk_lines()]])
     )
 
 

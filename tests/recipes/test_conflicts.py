@@ -3,7 +3,8 @@
 import mlx.core as mx
 from helpers import assert_close
 
-from mlx_t2.experts import Expert, add, add_without_conflict
+from mlx_t2.experts import Expert, add
+from mlx_t2.recipes.merging import add_without_conflict
 
 
 def expert(*z):
