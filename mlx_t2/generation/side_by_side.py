@@ -10,6 +10,7 @@ from typing import Any
 from mlx_t2.adaptation import Adapted, Strategy
 from mlx_t2.errors import ModelError
 from mlx_t2.models import SVFModel
+from mlx_t2.reading import BasePrefixes
 from mlx_t2.routing import Conversation
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, Token
 
@@ -116,8 +117,9 @@ class SideBySide(Iterator[tuple[int, Token]]):
         return _Row(strategy, adapted, prompt, self._model.tokenizer.detokenizer, clock)
 
     def _take_turns(self) -> Generator[tuple[int, Token], None, None]:
+        prefixes = BasePrefixes(self._model)
         self._requests = [
-            Request(self._model, strategy, self._messages, self._config)
+            Request(self._model, strategy, self._messages, self._config, prefixes)
             for strategy in self._strategies
         ]
         going = dict(enumerate(self._requests))
