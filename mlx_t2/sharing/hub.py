@@ -101,9 +101,7 @@ def _explaining(repo: str, doing: Doing, revision: str | None = None) -> Iterato
 def _explain(error: Exception, repo: str, doing: Doing, revision: str | None) -> str:
     """What is in the way, and what to do. The first that fits: some are kinds of others."""
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
-        error = (
-            error.__cause__
-        )  # of a file that was sent, which the client does not say more of
+        error = error.__cause__  # why a file could not be sent
     for kind, explain in _BY_KIND:
         if isinstance(error, kind):
             return explain(repo, doing, revision)
