@@ -7,7 +7,7 @@ import re
 
 import pytest
 from mlx_t2_cli import choice, render
-from mlx_t2_cli.chat import footer, lines, sessions, votes
+from mlx_t2_cli.chat import commands, footer, lines, sessions, votes
 from mlx_t2_cli.chat.command import loop, take_turn
 from mlx_t2_cli.chat.commands import COMMANDS, offer_words
 from mlx_t2_cli.chat.conversation import Conversation
@@ -260,7 +260,7 @@ def test_a_question_that_is_refused_is_forgotten_and_the_conversation_goes_on(
 
 
 def test_the_examples_are_true():
-    for module in (choice, footer, lines, votes, __import__(lines.__package__).chat.commands):
+    for module in (choice, commands, footer, lines, votes):
         assert doctest.testmod(module).failed == 0
 
 
