@@ -369,8 +369,7 @@ def test_without_a_router_that_says_which_a_sum_is_of_all_experts(
         for name in experts:
             (library.own / f"{name}.safetensors").rename(library.own / f"my-{name}.safetensors")
     preparation = prepare_strategy(tiny_model, library, adaptation="sum")
-    said = [one.name for one in preparation.passed_over]
-    assert said == (["router"] if fault == "damaged" else [])
+    assert not preparation.passed_over
     assert len(preparation.strategy.adapt([[]])[0].coefficients) == len(experts)
 
 
