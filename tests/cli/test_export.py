@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import mlx_lm
@@ -127,3 +129,23 @@ def test_a_person_is_asked_whether_to_replace(t2, experts, tmp_path, monkeypatch
     assert person.stderr.getvalue() == asked
     assert t2(f"export beta --experts experts --model tiny --out {tmp_path}/b").code == 0
     assert person.stderr.getvalue() == asked  # nothing is there: nobody is asked
+
+
+@pytest.mark.slow  # a process per form, which imports all of mlx-lm
+@pytest.mark.parametrize("form", FORMS)
+def test_mlx_lm_generate_reads_an_export(t2, experts, place, tmp_path, form):
+    out = f"{tmp_path}/out"
+    assert t2(f"export alpha {FROM} --to {form} --out {out}").code == 0
+    base = str(place / "tiny")
+    where = ["--model", out] if form.startswith("fused") else ["--model", base]
+    where += [] if form.startswith("fused") else ["--adapter-path", out]
+    command = [sys.executable, "-m", "mlx_lm", "generate", *where, "--prompt", "3, 8, 5"]
+    ran = subprocess.run(
+        [*command, "--max-tokens", "8", "--temp", "0"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = ran.stdout.split("=" * 10)[1].strip("\n")
+    question = "generate '3, 8, 5' --no-stdin --model tiny --max-tokens 8"
+    assert text == t2(f"{question} --experts experts --expert alpha --json").result["text"]
