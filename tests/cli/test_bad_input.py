@@ -134,7 +134,7 @@ WRONG_USAGE = [  # command, what stderr says
     (f"{EVAL} --expert alpha --mix beta=1", "--expert and --mix exclude each other"),
     (f"{EVAL} --expert '' --mix ''", "--expert and --mix exclude each other"),
     (f"{GENERATE} --adapt nonsense", "--adapt: got 'nonsense', expected one of auto,"),
-    ("chat --model tiny --adapt ''", "--adapt: got '', expected one of prompt,"),
+    ("chat --model tiny --adapt ''", "--adapt: got '', expected one of auto,"),
     ("generate ''", "the question is empty"),
     ("generate - ", "the question is empty"),
     ("export run/expert.safetensors --to gguf --out new", "--to: got 'gguf', expected"),
