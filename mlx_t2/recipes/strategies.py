@@ -167,13 +167,14 @@ class Bench:
     def _count(
         self, tasks: Sequence[Task], true_label: Callable[[Task], str] | None
     ) -> dict[str, Any]:
-        answers = {
-            name: [self.answer(name, task) for task in tasks]
-            for name in self.names(tasks[0])
-            if all(self._path(name, task).exists() for task in tasks)
-        }
+        wanted = {name: [(name, task) for task in tasks] for name in self.names(tasks[0])}
         if true_label:
-            answers["true label"] = [self.answer(true_label(task), task) for task in tasks]
+            wanted["true label"] = [(true_label(task), task) for task in tasks]
+        answers = {
+            name: [self.answer(*one) for one in asked]
+            for name, asked in wanted.items()
+            if all(self._path(*one).exists() for one in asked)
+        }
         reference = [item.is_right for item in chain(*answers["auto"])]
         return {
             name: self._row(list(chain(*parts)), reference)

@@ -56,8 +56,8 @@ class PromptRouter:
 
     threshold = 0.99
     """Chosen on validation: there 9 of 10 questions of the generated domains reach their expert
-    and 1 of 20 ordinary requests is adapted. A head, which learns from ordinary requests, adapts
-    fewer than 1 in 100: for this one no threshold does that and is of use.
+    and 1 of 20 ordinary requests is adapted. A head, which learns from ordinary requests,
+    adapts fewer than 1 in 100: no threshold makes this router as careful and is of use.
     """
 
     def __init__(self, model: SVFModel, categories: Mapping[str, Category]):

@@ -10,7 +10,7 @@ from mlx.utils import tree_flatten
 from mlx_t2.errors import ScoresError
 from mlx_t2.models import SVFModel, decompose
 from mlx_t2.reading import batching
-from mlx_t2.routing import PromptRouter
+from mlx_t2.routing import Category, PromptRouter
 from mlx_t2.routing.head import hidden_states
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample, stream
 from mlx_t2.sampling.draw import NOT_FINITE, draw_tokens
@@ -50,7 +50,7 @@ def test_it_is_named_where_a_first_pass_reads_it():
         hidden_states(model, [USER])  # between blocks, below the final norm
     model = broken("model.norm.weight", NAN)
     with pytest.raises(ScoresError, match=r"model\.norm\.weight"):
-        PromptRouter(model, ["a"]).posterior([USER])
+        PromptRouter(model, {"a": Category()}).posterior([USER])
 
 
 def test_an_embedding_row_is_found_only_where_it_is_read():
