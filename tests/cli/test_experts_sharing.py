@@ -50,23 +50,23 @@ def run(hub, folder: Path, words: str, own: Path | None = None) -> subprocess.Co
     return ran
 
 
-@pytest.mark.parametrize("place", ["given.tar.gz", "given"])
-def test_handed_on_without_a_network_it_is_the_same_file(t2, own, tmp_path, place):
-    line = f"experts push alpha --to {tmp_path / place} --experts {own}"
+@pytest.mark.parametrize("name", ["given.tar.gz", "given"])
+def test_handed_on_without_a_network_it_is_the_same_file(t2, own, tmp_path, name):
+    line = f"experts push alpha --to {tmp_path / name} --experts {own}"
     pushed = t2(line)
-    assert pushed.stdout == f"alpha: {tmp_path / place}\n"
+    assert pushed.stdout == f"alpha: {tmp_path / name}\n"
     assert "the card links no base model; --base-model names it on the hub" in pushed.said
-    pulled = t2(f"experts pull {tmp_path / place} --name given")
+    pulled = t2(f"experts pull {tmp_path / name} --name given")
     assert pulled.stdout == f"given: {Library().own}/given.safetensors\n"
-    assert f"from {tmp_path / place}" in pulled.said
+    assert f"from {tmp_path / name}" in pulled.said
     assert "`auto` does not know it yet" in pulled.said
     assert (Library().own / "given.safetensors").read_bytes() == (
         own / "alpha.safetensors"
     ).read_bytes()
     t2("experts rename given renamed")
     shown = t2("experts show renamed --json").result
-    assert shown["source"] == str(tmp_path / place)
-    assert t2(f"experts pull {tmp_path / place}").code == 0
+    assert shown["source"] == str(tmp_path / name)
+    assert t2(f"experts pull {tmp_path / name}").code == 0
 
 
 def test_texts_of_its_maker_are_shown_and_asked_about(t2, own, tmp_path):
