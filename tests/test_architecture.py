@@ -48,7 +48,7 @@ def violations(root: Path) -> list[str]:
     for path in sorted([*root.glob("mlx_t2/**/*.py"), *root.glob("cli/**/*.py")]):
         top, inner, *_ = (file := path.relative_to(root)).with_suffix("").parts
         room = "cli" if top == "cli" else inner
-        depth = max(1, len(file.parts) - 2)
+        depth = max(1, len(file.parts) - (1 if top == "cli" else 2))
         if room not in FLOOR:
             found.append(f"{file.as_posix()}:1 is in no room of FLOORS")
             continue
@@ -173,6 +173,7 @@ def tree(tmp_path) -> Path:
         "mlx_t2/routing/head.py": "from mlx_t2.reading import last_hidden",
         "mlx_t2/recipes/bundle.py": "from mlx_t2.benchmarks import SUITES",
         "cli/main.py": "import typer\nimport mlx_t2\nfrom .ask import ask",
+        "cli/chat/talk.py": "from . import lines\nfrom ..ask import ask",
     }
     for file, text in files.items():
         plant(tmp_path, file, text)
@@ -297,6 +298,13 @@ def test_a_room_without_a_floor_is_named(tree):
 def test_the_command_line_knows_rooms_not_their_files(tree):
     plant(tree, "cli/a.py", "def f():\n    from mlx_t2.svf.cache import B")
     assert violations(tree) == ["cli/a.py:2 imports mlx_t2.svf.cache.B: another room's file"]
+
+
+def test_a_folder_of_the_command_line_stays_in_it(tree):
+    plant(tree, "cli/chat/a.py", "from ...mlx_t2 import svf")
+    assert violations(tree) == [
+        "cli/chat/a.py:1 imports ...mlx_t2.svf: a relative import leaves its room"
+    ]
 
 
 def test_every_room_and_every_module_opens_with_a_docstring():

@@ -26,7 +26,7 @@ class Turn:
     """{label: probability} of the first pass."""
     prompt_tokens: int = 0
     read_tokens: int = 0
-    """Of the prompt, what was read for this answer."""
+    """What was read of the prompt for this answer."""
     completion_tokens: int = 0
     finish_reason: str = "stop"
     """`stop`, `length` or `interrupted`."""
@@ -36,7 +36,7 @@ class Turn:
 
     @property
     def tokens_per_second(self) -> float:
-        """Of the tokens behind the first; 0 where there are none."""
+        """Tokens behind the first, per second; 0 where there are none."""
         seconds = self.seconds - self.first_token_s
         return (self.completion_tokens - 1) / seconds if seconds > 0 else 0.0
 

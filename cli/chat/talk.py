@@ -26,7 +26,7 @@ class Wardrobe:
     """Where experts and routers are found, and which fit."""
 
     folder: Path | None = None
-    """Of the experts, in place of the library."""
+    """A folder of experts, in place of the library."""
     router: Path | None = None
     """The router's file, in place of the one beside the experts."""
     every: Literal["first", "turn"] = "turn"

@@ -44,7 +44,7 @@ class Export:
     path: Path
     form: Form
     bytes: int
-    """Of all files together."""
+    """Bytes of all files together."""
     verified: Verified
     details: dict[str, Any]
     notes: tuple[str, ...]

@@ -69,7 +69,7 @@ class Answer:
     """`stop`, `length`, or `interrupted` where not all tokens were read."""
     route: Route
     read_tokens: int = 0
-    """Of the prompt, what was read for this answer; the caches held the rest."""
+    """What was read of the prompt for this answer; the caches held the rest."""
 
     def to_json(self) -> dict[str, Any]:
         """The keys that scripts rely on."""
@@ -173,7 +173,7 @@ class Request(Iterator[Token]):
         self._adapted: Adapted | None = None
         self._prompt: list[int] = []
         self._known = 0
-        """Of the prompt, what the caches held before."""
+        """What the caches held of the prompt before."""
         self._read: list[Token] = []
         self._tokens = self._run()
 

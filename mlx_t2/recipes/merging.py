@@ -13,7 +13,7 @@ from mlx_t2.svf import Arrays, Scales
 _KEPT = 0.2
 """Share of each expert's deviations that TIES keeps."""
 _FLOOR = 0.5
-"""Of a conflict-aware sum: what counts of an expert is above this share of its deviations' root
+"""What counts of an expert in a conflict-aware sum is above this share of its deviations' root
 mean square.
 """
 _START = 0.1
