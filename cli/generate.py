@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from mlx_t2.generation import Answer
 
 
+NoStdin = Annotated[bool, typer.Option("--no-stdin", help="Leave standard input alone.")]
+
+
 def generate(
     prompt: Annotated[
         str | None,
@@ -60,9 +63,7 @@ def generate(
     repetition_penalty: RepetitionPenalty = 1.0,
     seed: Seed = 0,
     markdown: Markdown = False,
-    no_stdin: Annotated[
-        bool, typer.Option("--no-stdin", help="Leave standard input alone.")
-    ] = False,
+    no_stdin: NoStdin = False,
     json: Json = False,
 ) -> None:
     """Answer one question, in two passes where --adapt asks for it.
@@ -98,8 +99,11 @@ def generate(
         deque(texts, maxlen=0)
     else:
         stream(texts, markdown)
-    answer = request.answer
-    assert answer is not None  # the stream has ended
+    assert request.answer is not None  # the stream has ended
+    _show_end(request.answer, json)
+
+
+def _show_end(answer: "Answer", json: bool) -> None:
     if json:
         emit(answer.to_json())
         return

@@ -53,6 +53,34 @@ class Reader(Protocol):
         ...
 
 
+AdaptEvery = Annotated[
+    Literal["first", "turn"],
+    typer.Option(
+        help="Choose at the first turn, or at each turn anew; in doubt stay with what is worn.",
+        rich_help_panel=WEIGHTS,
+    ),
+]
+SessionName = Annotated[
+    str | None,
+    typer.Option(
+        "--session",
+        help="Go on with the conversation of this name, or begin it.",
+        rich_help_panel=KEPT,
+    ),
+]
+ResumeLast = Annotated[
+    bool, typer.Option("--resume", help="Go on with the last one.", rich_help_panel=KEPT)
+]
+NoHistory = Annotated[
+    bool,
+    typer.Option(
+        "--no-history",
+        help="Keep neither the conversation nor the lines typed.",
+        rich_help_panel=KEPT,
+    ),
+]
+
+
 def chat(
     model: Model = DEFAULT_MODEL,
     expert: ExpertName = None,
@@ -62,14 +90,7 @@ def chat(
     router: RouterFile = None,
     allow_transfer: AllowTransfer = False,
     basis_bits: BasisBits = None,
-    adapt_every: Annotated[
-        Literal["first", "turn"],
-        typer.Option(
-            help="Choose at the first turn, or at each turn anew; in doubt stay with what is "
-            "worn.",
-            rich_help_panel=WEIGHTS,
-        ),
-    ] = "turn",
+    adapt_every: AdaptEvery = "turn",
     system: SystemMessage = None,
     max_tokens: MaxTokens = 256,
     temp: Temperature = 0.0,
@@ -79,24 +100,9 @@ def chat(
     repetition_penalty: RepetitionPenalty = 1.0,
     seed: Seed = 0,
     markdown: Markdown = False,
-    session: Annotated[
-        str | None,
-        typer.Option(
-            help="Go on with the conversation of this name, or begin it.", rich_help_panel=KEPT
-        ),
-    ] = None,
-    resume_last: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the last one.", rich_help_panel=KEPT),
-    ] = False,
-    no_history: Annotated[
-        bool,
-        typer.Option(
-            "--no-history",
-            help="Keep neither the conversation nor the lines typed.",
-            rich_help_panel=KEPT,
-        ),
-    ] = False,
+    session: SessionName = None,
+    resume_last: ResumeLast = False,
+    no_history: NoHistory = False,
 ) -> None:
     """Talk to a model that chooses its experts by itself; /help lists what can be typed.
 
