@@ -68,8 +68,7 @@ def generate(
 ) -> None:
     """Answer one question, in two passes where --adapt asks for it.
 
-    Without --expert, --mix or --adapt it is `off`: the base model. (`t2 chat` has the same
-    flags, and is `auto`.)
+    Without --expert, --mix or --adapt it is `off`: the base model. (`t2 chat` is `auto`.)
     """
     word = name_choice(expert, mix, adapt, otherwise="off")
     check_choice(expert, mix, adapt, router, word)
@@ -79,15 +78,13 @@ def generate(
     from mlx_t2.sampling import SamplingConfig
 
     worn = open_model(model)
-    messages = [{"role": "user", "content": question}]
-    if system is not None:
-        messages.insert(0, {"role": "system", "content": system})
+    messages = _as_messages(system, question)
     check_conversations(worn, [messages])
     strategy = open_choice(worn, word, experts, allow_transfer, basis_bits, router)
     config = SamplingConfig(
+        seed=seed,
         temperature=temp,
         max_tokens=max_tokens,
-        seed=seed,
         top_p=top_p,
         top_k=top_k,
         min_p=min_p,
@@ -101,6 +98,11 @@ def generate(
         stream(texts, markdown)
     assert request.answer is not None  # the stream has ended
     _show_end(request.answer, json)
+
+
+def _as_messages(system: str | None, question: str) -> list[dict[str, str]]:
+    before = [] if system is None else [{"role": "system", "content": system}]
+    return [*before, {"role": "user", "content": question}]
 
 
 def _show_end(answer: "Answer", json: bool) -> None:
