@@ -12,7 +12,7 @@ import pytest
 
 COMMANDS = [
     *("demo", "doctor", "decompose", "tasks", "train", "eval", "generate", "chat", "experts"),
-    *("router", "export", "bench", "cache", "compare"),
+    *("router", "export", "bench", "cache", "compare", "adapt"),
 ]
 RUN = {
     ".lock",
