@@ -91,11 +91,10 @@ def generate(
         repetition_penalty=repetition_penalty,
     )
     request = AdaptiveGenerator(worn, strategy).stream(messages, config)
-    texts = (token.text for token in request)
     if json:
-        deque(texts, maxlen=0)
+        deque(request, maxlen=0)
     else:
-        stream(texts, markdown)
+        stream((token.text for token in request), markdown)
     assert request.answer is not None  # the stream has ended
     _show_end(request.answer, json)
 
