@@ -165,9 +165,10 @@ def test_every_command_works_at_a_terminal(open_chat, home):
     chat.say("hi")
     assert "kept as mine" in chat.say("/save mine")
     assert "mine" in chat.say("/load")
-    assert "written" in chat.say(f"/export {home / 'x.md'}")
+    assert "written" in chat.say("/export x.md")
     assert "tiny" in chat.say("/model")
-    assert "/blind" in chat.say("/help")
+    chat.say("/help")
+    assert "the same without names" in chat.text
     assert "no such command" in chat.say("/nonsense")
     chat.say("//literal")
     assert chat.leave() == 0
@@ -207,9 +208,7 @@ def test_ctrl_c_at_ten_moments_stops_the_answer_and_keeps_what_was_said(open_cha
     for tenths in range(10):
         chat.type(f"moment {tenths}", f"moment {tenths}")
         chat.child.send("\r")
-        chat.listen(lambda: "moment" not in chat.text.splitlines()[-1], "the answer") if (
-            tenths
-        ) else time.sleep(0.05)
+        chat.listen(lambda: "moment" not in chat.text.splitlines()[-1], "the answer")
         end = time.monotonic() + tenths / 20
         chat.listen(lambda end=end: time.monotonic() > end, "a moment")
         chat.child.send("\x03")
