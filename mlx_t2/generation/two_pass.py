@@ -91,7 +91,7 @@ class AdaptiveGenerator:
     prompt's last token is read again.
 
         generator = AdaptiveGenerator(model, Library().find("largest"))
-        generator.ask("31, 52, 47").text  # 52
+        generator.ask("36, 73, 80").text  # 80
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2.
     Differs (13): one request at a time and each with its own scales; the reference classifies a
