@@ -59,7 +59,7 @@ def demo(
     result: dict[str, Any] = {"live": _train_live(model, chosen, steps, limit, seed)}
     if not json:
         _show_live(result["live"])
-    note("3. three experts that were trained before, on one prompt for all: who answers what?")
+    note("3. three experts that were trained before, asked bare questions: who answers what?")
     strategies = _open_strategies(model)
     result["domains"] = [_measure(model, domain, strategies, limit) for domain in DOMAINS]
     result["questions"] = _ask_examples(model, strategies)
@@ -117,7 +117,7 @@ def _measure(
     from mlx_t2.evaluation import confusion
     from mlx_t2.tasks import OTHER, get_task
 
-    task, row = get_task(f"{domain}-shared"), {"domain": domain, "n": limit}
+    task, row = get_task(f"{domain}-bare"), {"domain": domain, "n": limit}
     for what, strategy in (
         ("base", strategies.base),
         ("expert", strategies.experts[domain]),
@@ -163,7 +163,7 @@ def _ask_examples(model: "SVFModel", strategies: Strategies) -> list[dict[str, A
 
     asked = []
     for domain in DOMAINS:
-        for problem in get_task(f"{domain}-shared").problems("test", 8, seed=1)[:2]:
+        for problem in get_task(f"{domain}-bare").problems("test", 8, seed=1)[:2]:
             asked.append((list(problem.messages), problem.answer))
     asked.append(([{"role": "user", "content": "What is the capital of France?"}], ""))
     return [_answer_twice(model, strategies, *one) for one in asked]
@@ -211,7 +211,7 @@ def _show_adaptive(result: dict) -> None:
     ]
     n = result["domains"][0]["n"]
     table(
-        f"accuracy, {n} problems each, one prompt for all domains (95 % interval)",
+        f"accuracy, {n} bare questions each (95 % interval)",
         columns,
         rows,
     )

@@ -21,14 +21,14 @@ _PLAIN = "one plain prefill, to the first token"
 
 
 def measure(runs: int = 5) -> Iterator[Measurement]:
-    """Every row, one after another. The bundled experts are worn as either kind: what is
-    measured does not depend on what they have learnt.
+    """Every row, one after another. The bundled experts act on the answer; that they are worn
+    as if they acted on all, too, changes what they say and not how long it takes.
     """
     model = decompose(load())
     library = Library(BUNDLED / model.name, bundled=None)
     router = HeadRouter.load(library.router_paths()[0], model)
-    everything = {e.name: e for e, _ in library.experts() if e.name in router.labels}
-    answering = {name: replace(e, acts_on="answer") for name, e in everything.items()}
+    answering = {e.name: e for e, _ in library.experts() if e.name in router.labels}
+    everything = {name: replace(e, acts_on="all") for name, e in answering.items()}
     fixed = Fixed.mixture(answering, {"kind": 1.0})
     chosen = Chosen("classifier", router, answering)
     for least in _LENGTHS:

@@ -12,10 +12,11 @@ import mlx.core as mx
 
 from mlx_t2.adaptation import Adapted, Strategy, naming_experts, strategy_of
 from mlx_t2.experts import Expert
-from mlx_t2.models import SVFModel
-from mlx_t2.reading import BasePrompt
+from mlx_t2.models import OwnedCache, SVFModel
+from mlx_t2.reading import BasePrefixes, BasePrompt, read_alone
 from mlx_t2.routing import Conversation
 from mlx_t2.sampling import SamplingConfig, Token, stream
+from mlx_t2.svf import BASE
 
 _GREEDY = SamplingConfig(temperature=0)
 
@@ -88,7 +89,7 @@ class AdaptiveGenerator:
     prompt's last token is read again.
 
         generator = AdaptiveGenerator(model, Library().find("largest"))
-        generator.ask("31, 52, 47").text  # 52
+        generator.ask("36, 73, 80").text  # 80
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2.
     Differs (13): one request at a time and each with its own scales; the reference classifies a
@@ -101,10 +102,11 @@ class AdaptiveGenerator:
         """
         self.model = model
         self.strategy = strategy_of(model, chosen)
+        self._prefixes = BasePrefixes(model)
 
     def stream(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> "Request":
         """The answer, to be read token by token. Greedy unless `config` says otherwise."""
-        return Request(self.model, self.strategy, messages, config)
+        return Request(self.model, self.strategy, messages, config, self._prefixes)
 
     def generate(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> Answer:
         """The whole answer at once."""
@@ -133,7 +135,8 @@ class Request(Iterator[Token]):
     nothing waits for its coefficients before the second pass begins.
 
     Experts that act on the answer alone see what the base has read, and that is the whole
-    conversation. Only one that has a prompt of its own makes the base read again.
+    conversation. Only one that has a prompt of its own makes the base read again, and of that
+    the question alone where an earlier request has read the prompt.
     """
 
     def __init__(
@@ -142,9 +145,11 @@ class Request(Iterator[Token]):
         strategy: Strategy,
         messages: Conversation,
         config: SamplingConfig,
+        prefixes: BasePrefixes,
     ):
         self._model, self._strategy = model, strategy
         self._messages, self._config = messages, config
+        self._prefixes = prefixes
         self._clock = _Clock()
         self._adapted: Adapted | None = None
         self._prompt: list[int] = []
@@ -196,9 +201,12 @@ class Request(Iterator[Token]):
             self._clock.end_first_pass()
         behind = () if has_system else adapted.prompt
         messages = [*behind, self._messages[-1]] if behind else self._messages
-        caches = read.caches if read and not behind else None
         self._prompt = read.tokens if read and not behind else self._model.encode(messages)
         self._adapted = adapted
+        if behind and adapted.acts_on == "answer":
+            caches = self._read_behind(behind)
+        else:
+            caches = read.caches if read and not behind else None
         tokens = stream(self._model, self._prompt, self._config, caches)
         worn = self._model.using(adapted.scales, acts_on=adapted.acts_on)
         with worn, naming_experts(adapted):
@@ -209,6 +217,11 @@ class Request(Iterator[Token]):
             yield token
             with naming_experts(adapted):
                 token = next(tokens, None)
+
+    def _read_behind(self, prompt: Conversation) -> OwnedCache:
+        """All that is read behind the experts' own prompt but its last token, by the base."""
+        begun = self._prefixes.begin(prompt, self._prompt)
+        return read_alone(self._model, self._prompt, BASE, begun)
 
     def _adapt(self) -> tuple[Adapted, BasePrompt | None]:
         """The decision, and the conversation under the base where it was made on that."""

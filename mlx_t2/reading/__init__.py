@@ -4,6 +4,7 @@ Knows mlx-lm's caches and which architectures read rows of a batch rightly; does
 randomness, rewards or tasks. A key-value cache belongs to the scales it was filled under.
 """
 
+from .base_prefixes import BasePrefixes as BasePrefixes
 from .base_prompt import BasePrompt as BasePrompt
 from .batchable import UNBATCHED as UNBATCHED
 from .batchable import Batching as Batching

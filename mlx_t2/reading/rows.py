@@ -82,16 +82,33 @@ def _read_tails(model: SVFModel, tails: list[Sequence[int]], rows: Rows) -> None
         cache.finalize()
 
 
+@dataclass
+class Begun:
+    """Caches that hold the beginning of a prompt, at most all but its last token. Whoever reads
+    on uses them up.
+    """
+
+    caches: OwnedCache
+    count: int
+    """Tokens that they hold."""
+
+
 def read_alone(
-    model: SVFModel, prompt: Sequence[int], scales: Scales | None = None
+    model: SVFModel,
+    prompt: Sequence[int],
+    scales: Scales | None = None,
+    begun: Begun | None = None,
 ) -> OwnedCache:
     """Read all of a prompt but its last token through mlx-lm's own caches, which serve every
     architecture. A long prompt is read piece by piece; not differentiable then.
 
     scales: as in `prefill`.
+    begun: what has been read of it already, under those scales.
     """
-    caches = model.new_cache(model.prompt_scales if scales is None else scales)
-    for start in range(0, len(prompt) - 1, CHUNK):
+    if begun is None:
+        begun = Begun(model.new_cache(model.prompt_scales if scales is None else scales), 0)
+    caches = begun.caches
+    for start in range(begun.count, len(prompt) - 1, CHUNK):
         end = min(start + CHUNK, len(prompt) - 1)
         model.extend(mx.array([list(prompt[start:end])]), caches)
         if end < len(prompt) - 1:

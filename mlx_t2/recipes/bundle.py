@@ -1,31 +1,30 @@
 """The bundled experts and their `results.json`, from nothing to shipped.
 
-For each domain three seeds are trained on both prompt forms in turn. The seed that is best on
-validation problems is shipped; all three are reported on test problems.
+For each domain three seeds are trained to act on the answer alone, from the domain's own prompt
+to the bare question. The seed that is best on bare validation problems is shipped; all three
+are reported on test problems, bare and behind both prompts.
 """
 
 import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
-from itertools import chain
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from mlx_t2.adaptation import ADAPTATIONS, Strategy, prepare_experts, prepare_strategy
+from mlx_t2.adaptation import Strategy, prepare_experts, prepare_strategy
 from mlx_t2.evaluation import (
     GradedItem,
     by_kind,
     commonest_answer,
     evaluate,
-    mcnemar,
     read_items,
     wilson,
     write_items,
 )
-from mlx_t2.experts import BUNDLED, Expert, Library
+from mlx_t2.experts import BUNDLED, Expert
 from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.tasks import get_task
@@ -36,13 +35,24 @@ from .router import train_bundled
 
 MODEL = "smollm2-135m"
 SEEDS = (0, 1, 2)
-_SHARED: dict[str, Any] = {"eval_every": 10, "validation": 120, "test": 0}
-DOMAINS = {
-    "largest": TrainConfig(steps=40, prompts=9, lr=2e-3, **_SHARED),
-    "expression": TrainConfig(steps=60, prompts=10, lr=5e-3, **_SHARED),
-    "kind": TrainConfig(steps=40, prompts=7, lr=5e-3, **_SHARED),
+_SHARED: dict[str, Any] = {
+    "lr": 5e-3,
+    "acts_on": "answer",
+    "eval_every": 20,
+    "validation": 120,
+    "test": 0,
+    "probe": False,
 }
-"""Domain → its settings, chosen on validation problems. Each is trained on `<domain>-both`."""
+DOMAINS = {
+    "largest": TrainConfig(steps=80, prompts=9, **_SHARED),
+    "expression": TrainConfig(steps=72, prompts=10, **_SHARED),
+    "kind": TrainConfig(steps=40, prompts=7, **_SHARED),
+}
+"""Domain → its settings, chosen on validation problems. Each is trained on
+`<domain>-curriculum`.
+"""
+FORMS = ("", "-shared", "-bare")
+"""Endings of the tasks that the experts are measured on."""
 TEST = 400
 """Problems per test split."""
 
@@ -62,7 +72,7 @@ def build_bundle(runs: Path, workers: int = 2) -> Iterator[str]:
         expert = Expert.load(_folder(runs, domain, seed) / "expert.safetensors")
         expert.save(made / f"{domain}.safetensors")
     yield train_router(made)
-    yield from run_in_parallel(answer_one, _measurements(runs, chosen), workers)
+    yield from run_in_parallel(answer_one, _measurements(runs), workers)
     results = collect(runs, chosen)
     for file in made.glob("*.safetensors"):
         write_whole(bundle / file.name, file.read_bytes())
@@ -103,7 +113,7 @@ def train_one(runs: Path, domain: str, seed: int) -> str:
         config = replace(DOMAINS[domain], seed=seed)
         is_begun = (out / "config.json").exists()
         for _ in train(
-            _load_decomposed(), get_task(f"{domain}-both"), config, out, resume=is_begun
+            _load_decomposed(), get_task(f"{domain}-curriculum"), config, out, resume=is_begun
         ):
             pass
         finished.touch()
@@ -126,27 +136,24 @@ def train_router(bundle: Path) -> str:
     return f"router: {train_bundled(load(MODEL), bundle).metrics}"
 
 
-def _measurements(runs: Path, chosen: dict[str, int]) -> list[tuple]:
+def _measurements(runs: Path) -> list[tuple]:
     """(runs, name, task) of every evaluation."""
-    jobs = []
-    for domain in DOMAINS:
-        for form in (domain, f"{domain}-shared"):
-            jobs.append((runs, "none", form))
-            jobs += [(runs, f"{domain}-{seed}", form) for seed in SEEDS]
-        others = [d for d in DOMAINS if d != domain]
-        jobs += [(runs, f"{d}-{chosen[d]}", f"{domain}-shared") for d in others]
-        strategies = ("average", "sum", "prompt", "classifier", "mixture")
-        jobs += [(runs, name, f"{domain}-shared") for name in strategies]
-    return jobs
+    return [
+        (runs, name, f"{domain}{form}")
+        for domain in DOMAINS
+        for form in FORMS
+        for name in _names(domain)
+    ]
+
+
+def _names(domain: str) -> list[str]:
+    """What answers the questions of a domain."""
+    return ["none", *(f"{domain}-{seed}" for seed in SEEDS)]
 
 
 def _strategy(model: SVFModel, runs: Path, name: str) -> Strategy:
-    bundle = Library(_made(runs), bundled=None)
-    if name in ADAPTATIONS:
-        return prepare_strategy(model, bundle, adaptation=name).finish()
-    if name == "average":
-        equal = dict.fromkeys(DOMAINS, 1 / len(DOMAINS))
-        return prepare_strategy(model, bundle, coefficients=equal).finish()
+    if name == "none":
+        return prepare_strategy(model).finish()
     expert = Expert.load(runs / name / "expert.safetensors")
     return prepare_experts(model, {name: expert}, {name: 1.0}).finish()
 
@@ -168,37 +175,13 @@ def answer_one(runs: Path, name: str, task: str) -> str:
 
 def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
     """`results.json`, from the answers on disk."""
-
-    def answers(name: str, *tasks: str) -> list[GradedItem]:
-        return list(chain.from_iterable(read_items(_items(runs, name, task)) for task in tasks))
-
-    shared = [f"{domain}-shared" for domain in DOMAINS]
     seeds = {
-        task: {
-            name: _count(answers(name, task)) for name in ["none", *(f"{d}-{s}" for s in SEEDS)]
+        f"{domain}{form}": {
+            name: _count(list(read_items(_items(runs, name, f"{domain}{form}"))))
+            for name in _names(domain)
         }
-        for d in DOMAINS
-        for task in (d, f"{d}-shared")
-    }
-    experts = [f"{domain}-{seed}" for domain, seed in chosen.items()]
-    together = {
-        name: answers(name, *shared)
-        for name in ("none", *experts, "average", "sum", "prompt", "mixture", "classifier")
-    }
-    together["true label"] = [
-        item for name, task in zip(experts, shared, strict=True) for item in answers(name, task)
-    ]
-    reference = [item.is_right for item in together["classifier"]]
-    strategies = {
-        name: _count(items)
-        | {
-            "by_domain": [
-                sum(i.is_right for i in items[k * TEST : (k + 1) * TEST])
-                for k in range(len(shared))
-            ]
-        }
-        | {"against_classifier": asdict(mcnemar([i.is_right for i in items], reference))}
-        for name, items in together.items()
+        for domain in DOMAINS
+        for form in FORMS
     }
     return {
         "model": MODEL,
@@ -206,7 +189,6 @@ def collect(runs: Path, chosen: dict[str, int]) -> dict[str, Any]:
         "test": TEST,
         "chosen": chosen,
         "seeds": seeds,
-        "shared": strategies,
     }
 
 

@@ -26,7 +26,7 @@ def render_results() -> str:
     """The page as it should be today."""
     bundles = [_read(path) for path in sorted(BUNDLED.glob("*/results.json"))]
     return RESULTS.fill(
-        bundles="\n\n".join(map(_bundle_tables, bundles)),
+        bundles="\n\n".join(map(_bundle_table, bundles)),
         router=router_section(_read(DATA / "router.json")),
         strategies=strategies_section(_read(DATA / "strategies.json")),
         arc=arc_section(_read(DATA / "arc.json")),
@@ -43,43 +43,30 @@ def _read(path: Path) -> dict[str, Any]:
 # Bundled experts
 
 
-def _bundle_tables(bundle: dict[str, Any]) -> str:
-    chosen, test, shared = bundle["chosen"], bundle["test"], bundle["shared"].items()
+def _bundle_table(bundle: dict[str, Any]) -> str:
     source = (
         f"`{bundle['command']}` on {bundle['machine']}, commit {bundle['commit']}, model "
-        f"{bundle['model']}; {test} test problems per task, 95 % intervals in brackets."
+        f"{bundle['model']}; {bundle['test']} test problems per task, 95 % intervals in "
+        "brackets."
     )
     seeds = join_table(
         ("test problems", "base", "seed 0", "seed 1", "seed 2"),
-        [_seed_cells(task, rows, chosen) for task, rows in bundle["seeds"].items()],
+        [_seed_cells(task, rows, bundle["chosen"]) for task, rows in bundle["seeds"].items()],
     )
-    by_accuracy = sorted(shared, key=lambda pair: pair[1]["correct"])
-    strategies = join_table(
-        ("strategy", "n", "accuracy %", *chosen, "p"),
-        [_strategy_cells(name, row, test) for name, row in by_accuracy],
-    )
-    return f"{source}\n\n{seeds}\n\nThe `-shared` splits together:\n\n{strategies}"
+    return f"{source}\n\n{seeds}"
 
 
 def _seed_cells(task: str, rows: dict[str, Any], chosen: dict[str, int]) -> list[str]:
-    cells = []
-    for name, row in rows.items():
-        domain, _, seed = name.rpartition("-")
-        share = percent(row["correct"], row["n"])
-        shown = f"**{share}**" if domain and chosen[domain] == int(seed) else share
-        cells.append(f"{shown} ({percent_interval(row['interval'])})")
-    return [task, *cells]
+    domain = task.partition("-")[0]
+    names = ("none", *(f"{domain}-{seed}" for seed in range(3)))
+    return [task, *(_seed_cell(rows.get(n), n == f"{domain}-{chosen[domain]}") for n in names)]
 
 
-def _strategy_cells(name: str, row: dict[str, Any], test: int) -> list[str]:
-    p = row["against_classifier"]["p"]
-    return [
-        name,
-        str(row["n"]),
-        f"{percent(row['correct'], row['n'])} ({percent_interval(row['interval'])})",
-        *(percent(correct, test) for correct in row["by_domain"]),
-        "" if name == "classifier" else "< 0.001" if p < 0.001 else f"{p:.2f}",
-    ]
+def _seed_cell(row: dict[str, Any] | None, is_chosen: bool) -> str:
+    if row is None:
+        return NOT_RECORDED
+    share = percent(row["correct"], row["n"])
+    return f"{f'**{share}**' if is_chosen else share} ({percent_interval(row['interval'])})"
 
 
 # The router

@@ -55,9 +55,20 @@ def _paper(task: str, **changes: Any) -> dict[str, Any]:
     return as_published | changes
 
 
+def _on_the_answer(task: str, lr: float, targets: str = "mlp") -> Setting:
+    """The prompt is read by the base, at training and at answering."""
+    layers = ", all layers" if targets == "all" else ""
+    changes = {"acts_on": "answer", "lr": lr, "targets": targets}
+    return Setting(f"acts on the answer{layers}, lr {lr:g}", task, changes)
+
+
+_RATES = {"largest": (2e-3, 5e-3), "expression": (5e-3, 2e-3), "kind": (2e-3, 5e-3)}
+"""Task → learning rates for experts that act on the answer, the better one first."""
+
 SETTINGS = (
     *(Setting("rloo (default)", task, {}) for task in _PROBLEMS),
     *(Setting("KL 0.05 (k2)", task, {"kl": 0.05}) for task in _PROBLEMS),
+    *(_on_the_answer(task, better) for task, (better, _) in _RATES.items()),
     Setting("warm-up over 5 steps", "largest", {"warmup": 5}),
     *(
         Setting(f"lr {lr:g}, {'' if balanced else 'un'}balanced", "largest", changes)
@@ -71,6 +82,8 @@ SETTINGS = (
     ),
     Setting("paper, sampled", "kind", _paper("kind")),
     Setting("reinforce, batch baseline", "kind", {"mode": "reinforce"}),
+    *(_on_the_answer(task, other) for task, (_, other) in _RATES.items()),
+    *(_on_the_answer(task, 2e-3, "all") for task in _RATES),
     Setting("attention", "kind", {"targets": "attention"}),
     Setting("all layers", "kind", {"targets": "all"}),
     Setting("rank 64", "kind", {"rank": 64}),
@@ -83,7 +96,7 @@ SETTINGS = (
         for lr in (2e-4, 1e-3)
     ),
 )
-_FIRST = 7
+_FIRST = 10
 """How many settings are trained on all seeds before the others begin."""
 
 

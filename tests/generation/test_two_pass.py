@@ -5,13 +5,12 @@ import json
 
 import mlx.core as mx
 import pytest
-from architectures import tiny
 from helpers import random_scales, tiny_network, tiny_tokenizer
 
 from mlx_t2.adaptation import Adapted, Chosen, Fixed, Mixed
 from mlx_t2.experts import Expert
 from mlx_t2.generation import AdaptiveGenerator
-from mlx_t2.models import SVFModel, decompose
+from mlx_t2.models import SVFModel
 from mlx_t2.reading import batching
 from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig, sample
@@ -95,26 +94,21 @@ def test_a_bare_question_is_a_conversation_of_one_message(tiny_model):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "messages", "shown", "read"),
+    ("prompt", "messages", "read"),
     [
-        (PROMPT, [*EARLIER, *CHAT], CHAT, [*PROMPT, *CHAT]),
-        ((), [*EARLIER, *CHAT], CHAT, [*EARLIER, *CHAT]),
-        (
-            PROMPT,
-            [*PROMPT, *EARLIER, *CHAT],
-            [*PROMPT, *EARLIER, *CHAT],
-            [*PROMPT, *EARLIER, *CHAT],
-        ),
+        (PROMPT, [*EARLIER, *CHAT], [*PROMPT, *CHAT]),
+        ((), [*EARLIER, *CHAT], [*EARLIER, *CHAT]),
+        (PROMPT, [*PROMPT, *EARLIER, *CHAT], [*PROMPT, *EARLIER, *CHAT]),
     ],
     ids=["with its prompt", "without a prompt", "under a system message"],
 )
 def test_an_expert_answers_the_question_alone_behind_its_prompt(
-    tiny_model, prompt, messages, shown, read
+    tiny_model, prompt, messages, read
 ):
     strategy = Watching(prompt)
     request = AdaptiveGenerator(tiny_model, strategy).stream(messages, GREEDY)
     tokens = tuple(token.id for token in request)
-    assert list(strategy.shown) == shown
+    assert list(strategy.shown) == messages
     assert tokens == sample(tiny_model, [tiny_model.encode(read)], GREEDY)[0][0].tokens
     assert request.answer.prompt_tokens == len(tiny_model.encode(read))
 
@@ -148,7 +142,13 @@ def test_the_answer_has_the_keys_that_scripts_rely_on(tiny_model):
         "route",
         "finish_reason",
     ]
-    assert list(read["route"]) == ["strategy", "weights", "label", "first_pass_ms"]
+    assert list(read["route"]) == [
+        "strategy",
+        "weights",
+        "label",
+        "confidence",
+        "first_pass_ms",
+    ]
     assert read["prompt_tokens"] == len(tiny_model.encode(CHAT))
     assert 1 <= read["completion_tokens"] <= GREEDY.max_tokens
     assert read["finish_reason"] in ("stop", "length")
@@ -344,9 +344,52 @@ def test_an_expert_with_a_prompt_of_its_own_makes_the_base_read_again(tiny_model
     read.clear()
     request = AdaptiveGenerator(tiny_model, strategy).stream([*EARLIER, *CHAT], GREEDY)
     assert tuple(token.id for token in request) == expected.tokens
-    own = len(tiny_model.encode([*PROMPT, *CHAT]))
+    own, prefix = (
+        len(tiny_model.encode([*PROMPT, *CHAT])),
+        length_of_prompt(tiny_model),
+    )
     assert request.answer.prompt_tokens == own
-    assert read[:3] == [len(tiny_model.encode([*EARLIER, *CHAT])), own - 1, 1]
+    assert read[:4] == [
+        len(tiny_model.encode([*EARLIER, *CHAT])),
+        *(prefix, own - 1 - prefix, 1),
+    ]
+
+
+def length_of_prompt(model) -> int:
+    """Without the question's end and the beginning of the answer."""
+    return len(model.encode([*PROMPT, {"role": "user", "content": ""}])) - 2
+
+
+@pytest.mark.parametrize("by", ["its name", "a router"])
+def test_the_prompt_of_an_expert_is_read_once_and_serves_every_question(tiny_model, read, by):
+    """And every expert of the answer that brings the same one: it is the base's."""
+    if by == "its name":
+        chosen = make_expert(tiny_model, 5, config={"prompt": PROMPT}, acts_on="answer")
+    else:
+        chosen = adaptive(tiny_model, Mixed, acts_on="answer")
+    generator = AdaptiveGenerator(tiny_model, chosen)
+    prefix, firsts = length_of_prompt(tiny_model), []
+    for question in ("the first item", "a tiny ant", "a tiny ant"):
+        messages = [{"role": "user", "content": question}]
+        (adapted,) = generator.strategy.adapt([messages])
+        expected = greedy(tiny_model, adapted.scales, [*PROMPT, *messages], "answer")
+        read.clear()
+        request = generator.stream(messages, GREEDY)
+        assert tuple(token.id for token in request) == expected.tokens
+        firsts.append(read[1 if by == "a router" else 0 :][:2])
+    assert [first[0] for first in firsts] == [prefix] + [
+        len(tiny_model.encode([*PROMPT, *messages])) - 1 - prefix
+    ] * 2
+
+
+def test_an_expert_that_acts_on_all_reads_its_prompt_itself(tiny_model, read):
+    expert = make_expert(tiny_model, 5, config={"prompt": PROMPT})
+    generator = AdaptiveGenerator(tiny_model, expert)
+    length = len(tiny_model.encode([*PROMPT, *CHAT]))
+    for _ in range(2):
+        read.clear()
+        next(generator.stream(CHAT, GREEDY))
+        assert read[0] == length - 1
 
 
 @pytest.mark.whole_runs
@@ -362,28 +405,3 @@ def test_the_host_waits_no_more_where_the_first_pass_is_the_prefill(
     waits.clear()
     next(generator.stream(CHAT, GREEDY))
     assert waits == expected
-
-
-@pytest.mark.parametrize("architecture", ["gemma3_text", "lfm2", "qwen3_moe"])
-def test_caches_that_cannot_forget_serve_both_passes(architecture):
-    model = decompose(SVFModel(architecture, tiny(architecture), tiny_tokenizer()), "mlp")
-    scales = random_scales(model.shapes, spread=0.5)
-    expert = Expert(
-        *("kind", scales, model.name, model.fingerprint(), "mlp", None, "kind", 0, {}, {}),
-        acts_on="answer",
-    )
-    strategy = Chosen("classifier", head_for(model), {"kind": expert})
-    chat = [{"role": "user", "content": "kind 1"}]
-    request = AdaptiveGenerator(model, strategy).stream(chat, GREEDY)
-    tokens = tuple(token.id for token in request)
-    worn = scales if request.answer.route.label == "kind" else {}
-    assert tokens == greedy(model, worn, chat, "answer").tokens
-
-
-def head_for(model) -> HeadRouter:
-    examples = [
-        Problem(f"{name}/{i}", ({"role": "user", "content": f"{name} {i}"},), "", "", name)
-        for name in ("kind", "other")
-        for i in range(3)
-    ]
-    return HeadRouter.train(model, examples)

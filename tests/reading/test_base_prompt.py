@@ -39,7 +39,7 @@ def test_state_and_caches_are_those_of_the_base_whichever_is_asked_for_first(
         prompt = BasePrompt(model, PROMPT)
         if first == "caches":
             assert len(prompt.caches) > 0
-        state = None if first == "caches alone" else prompt.state
+        state = None if first == "caches alone" else prompt.states()
         caches = prompt.caches
     if state is not None:
         assert_close(state, last_hidden(model, [PROMPT])[0])

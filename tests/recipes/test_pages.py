@@ -56,7 +56,7 @@ def test_every_result_has_its_source_and_its_interval():
         assert (
             f"`{bundle['command']}` on {bundle['machine']}, commit {bundle['commit']}" in text
         )
-        for row in bundle["shared"].values():
+        for row in (row for rows in bundle["seeds"].values() for row in rows.values()):
             assert row["interval"] == pytest.approx(wilson(row["correct"], row["n"]), abs=1e-4)
 
 

@@ -31,8 +31,8 @@ def score(task, problems, completion):
     return sum(grade.is_right for grade in grades) / len(problems)
 
 
-def test_every_domain_is_asked_behind_four_choices_of_prompts():
-    endings = ("", "-shared", "-both", "-curriculum")
+def test_every_domain_is_asked_behind_five_choices_of_prompts():
+    endings = ("", "-shared", "-bare", "-both", "-curriculum")
     assert set(GENERATED) == {f"{domain}{ending}" for domain in DOMAINS for ending in endings}
     assert set(GENERATED) <= set(task_names())
     assert all(get_task(name).name == name for name in task_names())
@@ -156,9 +156,10 @@ def test_fewer_problems_are_the_first_of_more(name):
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_every_prompt_asks_the_same_questions(domain):
-    asked = [get_task(domain + end).problems("test", 50) for end in ("", "-shared", "-both")]
+    endings = ("", "-shared", "-bare", "-both", "-curriculum")
+    asked = [get_task(domain + end).problems("test", 50) for end in endings]
     ids = [[p.id for p in problems] for problems in asked]
-    assert ids[0] == ids[1] == ids[2]
+    assert all(some == ids[0] for some in ids)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -195,16 +196,17 @@ def test_both_asks_half_behind_each_prompt(domain):
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_curriculum_changes_the_prompt_on_the_way(domain):
+def test_a_curriculum_goes_from_the_own_prompt_to_the_bare_question(domain):
     task = get_task(f"{domain}-curriculum")
 
-    def systems(progress: float) -> set[str]:
+    def before(progress: float) -> set[int]:
+        """How many messages come before the questions of the next steps."""
         steps = (task.step(6, seed, progress=progress) for seed in range(4))
-        return {p.messages[0]["content"] for step in steps for p in step}
+        return {len(p.messages) - 1 for step in steps for p in step}
 
-    assert "Answer." not in systems(0.0) | systems(0.49)
-    assert len(systems(0.5)) == len(systems(1.0)) == 2
-    assert "Answer." in systems(0.5)
+    found = [before(progress) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert found == [{5}, {5, 1}, {1, 0}, {0}, {0}]
+    assert {len(p.messages) for p in task.problems("test", 20)} == {1}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

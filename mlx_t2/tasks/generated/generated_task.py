@@ -2,9 +2,12 @@
 
 Behind its own prompt a domain shows how it wants to be answered. The shared prompt is one for
 all domains, so that nothing but the question tells the domain: what a model does with it has to
-come from the expert. A `-both` task asks half of its problems, and every other step, behind the
-shared prompt; a `-curriculum` task does so in the second half of a training, after a first half
-behind the own prompt.
+come from the expert. A *bare* question has nothing before it, as people ask.
+
+A `-both` task asks half of its problems, and every other step, behind the shared prompt. A
+`-curriculum` task goes from the own prompt by way of its system message alone to the bare
+question: a model that has learnt nothing, or to answer behind examples alone, never answers a
+bare question in the asked form.
 
 Does not know how a domain asks or grades, nor what a model is.
 """
@@ -112,8 +115,9 @@ class GeneratedTask:
 _ENDINGS = {
     "": (("own",),),
     "-shared": (("shared",),),
+    "-bare": (("bare",),),
     "-both": (("own", "shared"),),
-    "-curriculum": (("own",), ("own", "shared")),
+    "-curriculum": (("own",), ("own", "told"), ("told", "bare"), ("bare",)),
 }
 """{ending of a task's name: the prompts of each part of a training}; held-out problems have the
 last part's.
@@ -130,8 +134,14 @@ def generated_tasks() -> dict[str, Callable[[], GeneratedTask]]:
 
 
 def _make(domain: Domain, ending: str) -> GeneratedTask:
-    messages = {"own": own_prompt(domain), "shared": shared_prompt()}
-    words = {"own": "own prompt", "shared": "prompt shared by all domains"}
+    own = own_prompt(domain)
+    messages = {"own": own, "told": own[:1], "shared": shared_prompt(), "bare": ()}
+    words = {
+        "own": "own prompt",
+        "told": "its system message alone",
+        "shared": "prompt shared by all domains",
+        "bare": "the bare question",
+    }
     stages = _ENDINGS[ending]
     return GeneratedTask(
         name=f"{domain.name}{ending}",
