@@ -20,7 +20,11 @@ def strategies_section(found: dict[str, Any]) -> str:
         f"candidates, {search['iterations']} iterations; climbed ones: "
         f"{found['climb']['iterations']} steps of the gradient. The number is the seed."
     )
-    parts = [source, searched, _table(found["known"]), "The unseen domain:"]
+    is_searched = any(
+        name.startswith(("searched", "climbed")) for name in (*found["known"], *found["unseen"])
+    )
+    parts = [source, *([searched] if is_searched else [])]
+    parts += [_table(found["known"]), "The unseen domain:"]
     parts.append(_table(found["unseen"]))
     if found["first_pass_ms"]:
         times = ", ".join(f"{name} {ms:g}" for name, ms in found["first_pass_ms"].items())
