@@ -94,6 +94,8 @@ def search_mixture(
     Raises: ConfigError for no problems, or where right answers are needed and not known.
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 C.
+    Differs (20): it begins at every expert, keeps the best candidate of all, and is reported on
+    problems that it was not chosen on; the paper draws around one point and keeps the mean.
     """
     if not problems:
         raise ConfigError("search: got no problems, expected some to choose a mixture on")

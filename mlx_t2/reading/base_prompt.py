@@ -2,6 +2,8 @@
 
 Knows no router and no expert; draws nothing. Its keys and values are the base's: all scales
 that act on the answer alone go on from them.
+
+Differs (22): in the paper an adapted model reads its prompt adapted, too.
 """
 
 from collections.abc import Sequence

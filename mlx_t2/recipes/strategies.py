@@ -37,7 +37,7 @@ from .unseen import make_unseen
 
 MODEL = "smollm2-135m"
 DOMAINS = ("largest", "expression", "kind")
-TEST = 50
+TEST = 100
 """Problems of each domain."""
 ROUTED = ("prompt", "cls", "auto", "mixture")
 TOGETHER = ("average", "sum")

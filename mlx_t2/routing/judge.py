@@ -29,6 +29,8 @@ class ClsRouter:
     labels are read under them: the pass is the prefill of the answer, too.
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2 B.
+    Differs (21): its labels are scored behind the conversation as the base has read it; the
+    paper's writes the category behind a prompt of its own, to be parsed.
     """
 
     threshold = LEAST_THRESHOLD
