@@ -154,7 +154,7 @@ class _Shelved:
 
 
 def _show_list(model: str, found: "Sequence[_Shelved]") -> None:
-    columns = ("name", "task", "acts on", "accuracy, %", "kB", "from", "auto")
+    columns = ("name", "domain", "acts on", "accuracy, %", "kB", "from", "auto")
     table(f"experts of {model}", columns, [_row(one) for one in found])
 
 
@@ -162,7 +162,7 @@ def _row(one: _Shelved) -> Sequence[str]:
     e = one.expert
     return (
         e.name,
-        e.task if one.domain in (e.task, e.name) else f"{e.task} ({one.domain})",
+        one.domain,
         e.acts_on,
         _gain(e),
         f"{one.bytes / 1e3:.0f}",

@@ -99,6 +99,10 @@ def check_choice(
         raise typer.BadParameter(
             f"--router: got --adapt {word or adapt}, expected one of {', '.join(ROUTED)}"
         )
+    if mix is not None:
+        from mlx_t2.experts import parse_mix
+
+        parse_mix(mix)  # known before the model is loaded
     if adapt is None:
         return
     from mlx_t2.adaptation import ADAPTATIONS

@@ -79,7 +79,8 @@ class SecondTurn:
         config = SamplingConfig(temperature=0, max_tokens=_ANSWER)
         request = self._generator.stream([first], config, self._kept)
         text = "".join(token.text for token in request)
-        self._before: list[Message] = [first, {"role": "assistant", "content": text}]
+        self.answered: Message = {"role": "assistant", "content": text}
+        self._before: list[Message] = [first, self.answered]
         self.read_tokens = 0
 
     def run(self) -> None:

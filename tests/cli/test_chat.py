@@ -8,12 +8,12 @@ import re
 import pytest
 from mlx_t2_cli import choice, render
 from mlx_t2_cli.chat import commands, footer, lines, sessions, votes
-from mlx_t2_cli.chat.command import loop, take_turn
 from mlx_t2_cli.chat.commands import COMMANDS, offer_words
 from mlx_t2_cli.chat.conversation import Conversation
 from mlx_t2_cli.chat.lines import Lines
 from mlx_t2_cli.chat.settings import Settings
 from mlx_t2_cli.chat.talk import Chat
+from mlx_t2_cli.chat.turns import loop, take_turn
 
 from mlx_t2.adaptation import Fixed
 from mlx_t2.errors import ModelError

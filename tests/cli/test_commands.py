@@ -443,7 +443,10 @@ def test_the_same_seed_gives_the_same_answer(t2):
 def test_experts_are_listed(t2, experts):
     found = t2("experts list --experts experts --json").result["experts"]
     assert {tuple(sorted(e)) for e in found} == {
-        ("acts_on", "base_model", "metrics", "name", "path", "task")
+        (
+            *("acts_on", "base_model", "bytes", "domain", "is_known", "is_own"),
+            *("metrics", "name", "path", "task"),
+        )
     }
     assert [(e["name"], e["base_model"]) for e in found] == [
         ("alpha", "tiny"),

@@ -33,7 +33,7 @@ def test_no_line_of_it_is_broken_on_a_terminal_of_80_columns(capsys):
     _show_public({"task": "arc-easy", "n": 100, "base": SHARE, "expert": SHARE, "source": "x"})
     lines = capsys.readouterr().out.splitlines()
     assert "            classifier: expression (1.00), first pass 637 ms" in lines
-    assert "accuracy, 200 problems each, one prompt for all domains (95 % interval)" in lines
+    assert "accuracy, 200 bare questions each (95 % interval)" in lines
     assert "arc-easy, 100 test problems never seen (95 % interval)" in lines
 
 

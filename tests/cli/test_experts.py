@@ -31,13 +31,13 @@ def test_the_list_says_what_each_is_for_and_where_it_is_from(t2):
         *("name", "task", "domain", "acts_on", "base_model", "path", "bytes", "metrics"),
         *("is_own", "is_known"),
     }
-    assert (largest["task"], largest["domain"]) == ("largest-both", "largest")
+    assert (largest["task"], largest["domain"]) == ("largest-curriculum", "largest")
     assert (largest["is_own"], largest["is_known"]) == (False, True)
     assert largest["bytes"] == Path(largest["path"]).stat().st_size
     assert not found["arc-easy"]["is_known"]
     shown = t2("experts")
     assert (
-        "│ largest    │ largest-both    │ all     │ 13.3 → 92.5 │ 217 │ bundled │ yes"
+        "│ largest    │ largest    │ answer  │ 0.0 → 98.3  │ 218 │ bundled │ yes"
         in shown.stdout
     )
     assert (

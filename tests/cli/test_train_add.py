@@ -31,14 +31,14 @@ def folder(place, tmp_path) -> Path:
 
 
 def test_own_rows_become_an_expert_that_generate_and_chat_choose_from(t2, folder):
-    line = f"train colours.jsonl {TRAIN} --max-tokens 4 --out run --add colours --json"
+    line = f"train colours.jsonl {TRAIN} --max-tokens 4 --out made --add colours --json"
     trained = t2(line, folder=folder).result
     added = trained["added"]
     assert added.keys() == {
         *("name", "path", "is_known", "router", "recall", "adapted", "ordinary"),
     }
     assert added["is_known"]
-    assert (folder / "run/expert.safetensors").read_bytes() == Path(added["path"]).read_bytes()
+    assert (folder / "made/expert.safetensors").read_bytes() == Path(added["path"]).read_bytes()
     assert Path(added["router"]) == Library().own / "router.safetensors"
     shown = t2("router show --model tiny --json", folder=folder).result
     assert shown["labels"] == ["colours", "other"]
@@ -48,12 +48,14 @@ def test_own_rows_become_an_expert_that_generate_and_chat_choose_from(t2, folder
     assert t2(asked, folder=folder).result["route"]["strategy"] == "auto"
     talk = t2("chat --model tiny --max-tokens 3", "colour 3 of red\n/why\n", folder=folder)
     assert "colours" in talk.stdout
-    renewed = t2(line.replace("--out run", "--resume --out run"), folder=folder)
+    renewed = t2(line.replace("--out made", "--resume --out made"), folder=folder)
     assert renewed.code == 0
 
 
 def test_people_are_told_what_was_added_and_what_goes_on_from_there(t2, folder):
-    ran = t2(f"train colours.jsonl {TRAIN} --max-tokens 4 --add colours", folder=folder)
+    ran = t2(
+        f"train colours.jsonl {TRAIN} --max-tokens 4 --out made --add colours", folder=folder
+    )
     assert f"added as colours: {Library().own}/colours.safetensors" in ran.stdout
     assert "of its validation questions go to it, and 0 of 58 ordinary requests" in ran.stdout
     assert "t2 chat --model tiny t2 generate --adapt auto --model tiny" in ran.said
@@ -73,10 +75,10 @@ def test_a_name_that_will_not_do_is_known_before_anything_is_trained(
     t2, folder, experts, name, text
 ):
     t2("experts add experts/alpha.safetensors --name mine")
-    ran = t2(f"train colours.jsonl {TRAIN} --out run --add {name}", folder=folder)
+    ran = t2(f"train colours.jsonl {TRAIN} --out made --add {name}", folder=folder)
     assert ran.code == 1
     assert text in ran.said
-    assert not (folder / "run").exists()
+    assert not (folder / "made").exists()
     assert Library().find("mine").digest == Expert.load(experts / "alpha.safetensors").digest
 
 
