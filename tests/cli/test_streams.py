@@ -102,7 +102,7 @@ def terminal(place, tmp_path):
             os.execve(sys.executable, line, environment(tmp_path) | {"TERM": "xterm"})
         sent, end = b"", time.monotonic() + 60
         while time.monotonic() < end:
-            if typed and (b"Ctrl-D" in sent or "› ".encode() in sent):
+            if typed and (b"Ctrl-D" in sent or "›".encode() in sent):
                 os.write(handle, typed.encode())
                 typed = ""
             if not select.select([handle], [], [], 0.1)[0]:
