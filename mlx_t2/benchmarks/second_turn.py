@@ -70,7 +70,9 @@ def long_question(model: SVFModel, least: int) -> Message:
 
 
 class SecondTurn:
-    """Our second turn, again and again: each asks another question, so none was read before."""
+    """Our second turn, again and again from where the first one ended. What is kept of that is
+    copied for each run, within its time.
+    """
 
     def __init__(self, model: SVFModel, strategy: Strategy, first: Message):
         self._generator = AdaptiveGenerator(model, strategy)
@@ -86,7 +88,7 @@ class SecondTurn:
         """To the first token."""
         messages = [*self._before, _question(next(self._numbers))]
         config = SamplingConfig(temperature=0, max_tokens=1)
-        request = self._generator.stream(messages, config, self._kept)
+        request = self._generator.stream(messages, config, self._kept.copy())
         for _ in request:
             pass
         answer: Answer | None = request.answer
