@@ -70,7 +70,9 @@ def long_question(model: SVFModel, least: int) -> Message:
 
 
 class SecondTurn:
-    """Our second turn, again and again: each asks another question, so none was read before."""
+    """Our second turn, again and again from where the first one ended. What is kept of that is
+    copied for each run, within its time.
+    """
 
     def __init__(self, model: SVFModel, strategy: Strategy, first: Message):
         self._generator = AdaptiveGenerator(model, strategy)
@@ -79,15 +81,14 @@ class SecondTurn:
         config = SamplingConfig(temperature=0, max_tokens=_ANSWER)
         request = self._generator.stream([first], config, self._kept)
         text = "".join(token.text for token in request)
-        self.answered: Message = {"role": "assistant", "content": text}
-        self._before: list[Message] = [first, self.answered]
+        self._before: list[Message] = [first, {"role": "assistant", "content": text}]
         self.read_tokens = 0
 
     def run(self) -> None:
         """To the first token."""
         messages = [*self._before, _question(next(self._numbers))]
         config = SamplingConfig(temperature=0, max_tokens=1)
-        request = self._generator.stream(messages, config, self._kept)
+        request = self._generator.stream(messages, config, self._kept.copy())
         for _ in request:
             pass
         answer: Answer | None = request.answer

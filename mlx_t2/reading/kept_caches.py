@@ -79,6 +79,14 @@ class KeptCaches:
         self._kept.remove(found)
         return Begun(self._model.own(found.caches, scales), count) if count else None
 
+    def copy(self) -> "KeptCaches":
+        """What is known now, to go on from more than once."""
+        other = KeptCaches(self._model)
+        other._kept = [
+            Kept(list(one.tokens), deepcopy(one.caches), one.scales) for one in self._kept
+        ]
+        return other
+
     def hold(self, tokens: Sequence[int], caches: OwnedCache, scales: Scales) -> Kept:
         """Remember what these caches hold, in place of what was known under the scales."""
         own = list(caches) if is_plain(caches) else deepcopy(list(caches))
