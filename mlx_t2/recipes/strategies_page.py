@@ -57,5 +57,11 @@ def _cells(name: str, row: dict[str, Any]) -> list[str]:
         f"{share} ({percent_interval(row['interval'])})",
         ", ".join(percent(count, each) for count in parts),
         "" if p is None or name == "auto" else f"{paired['fixed']}, {paired['broken']}",
-        "" if p is None or name == "auto" else "< 0.001" if p < 0.001 else f"{p:.2f}",
+        ""
+        if p is None or name == "auto"
+        else "< 0.001"
+        if p < 0.001
+        else f"{p:.3f}"
+        if p < 0.1
+        else f"{p:.2f}",
     ]
