@@ -50,18 +50,19 @@ def _cells(name: str, row: dict[str, Any]) -> list[str]:
     paired, parts = row["against_auto"], row["by_task"]
     share = percent(row["correct"], row["n"])
     each = row["n"] // len(parts)
-    p = paired["p"] if paired else None
     return [
         name,
         str(row["n"]),
         f"{share} ({percent_interval(row['interval'])})",
         ", ".join(percent(count, each) for count in parts),
-        "" if p is None or name == "auto" else f"{paired['fixed']}, {paired['broken']}",
-        ""
-        if p is None or name == "auto"
-        else "< 0.001"
-        if p < 0.001
-        else f"{p:.3f}"
-        if p < 0.1
-        else f"{p:.2f}",
+        *_against_auto(name, paired),
     ]
+
+
+def _against_auto(name: str, paired: dict[str, Any] | None) -> tuple[str, str]:
+    """What the strategy fixes and breaks, and how likely that is by chance."""
+    if paired is None or name == "auto":
+        return "", ""
+    p = paired["p"]
+    shown = "< 0.001" if p < 0.001 else f"{p:.{3 if p < 0.1 else 2}f}"
+    return f"{paired['fixed']}, {paired['broken']}", shown
