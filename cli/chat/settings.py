@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlx_t2.errors import ConfigError
 
@@ -46,17 +46,19 @@ def change_setting(settings: Settings, name: str, text: str) -> Settings:
         raise ConfigError(f"/set {name}: got {text!r}, expected {setting.expected}") from error
 
 
-def _of_sampling(
-    help: str,
-    kind: type[int] | type[float],
-    get: Callable[["SamplingConfig"], float],
-    put: Callable[["SamplingConfig", str], "SamplingConfig"],
-) -> Setting:
+def _of_sampling(name: str, kind: type[int] | type[float], help: str) -> Setting:
+    """A field of `SamplingConfig`, by its name with hyphens."""
+    field = name.replace("-", "_")
+
+    def put(settings: Settings, text: str) -> Settings:
+        change: dict[str, Any] = {field: kind(text)}
+        return replace(settings, sampling=replace(settings.sampling, **change))
+
     return Setting(
         help,
         "a whole number" if kind is int else "a number",
-        lambda s: f"{get(s.sampling):g}",
-        lambda s, text: replace(s, sampling=put(s.sampling, text)),
+        lambda s: f"{getattr(s.sampling, field):g}",
+        put,
     )
 
 
@@ -66,49 +68,20 @@ def _read_switch(text: str) -> bool:
     return text == "on"
 
 
-SETTINGS = {
-    "temperature": _of_sampling(
-        "0 is greedy",
+_DRAWN = (
+    ("temperature", float, "0 is greedy"),
+    (
+        "top-p",
         float,
-        lambda c: c.temperature,
-        lambda c, text: replace(c, temperature=float(text)),
-    ),
-    "top-p": _of_sampling(
         "draw from the most probable tokens that make up this probability; 1 is all",
-        float,
-        lambda c: c.top_p,
-        lambda c, text: replace(c, top_p=float(text)),
     ),
-    "top-k": _of_sampling(
-        "draw from this many most probable tokens; 0 is all",
-        int,
-        lambda c: c.top_k,
-        lambda c, text: replace(c, top_k=int(text)),
-    ),
-    "min-p": _of_sampling(
-        "draw from tokens at least this share as probable as the first; 0 is all",
-        float,
-        lambda c: c.min_p,
-        lambda c, text: replace(c, min_p=float(text)),
-    ),
-    "repetition-penalty": _of_sampling(
-        "above 1, what was said becomes less probable",
-        float,
-        lambda c: c.repetition_penalty,
-        lambda c, text: replace(c, repetition_penalty=float(text)),
-    ),
-    "max-tokens": _of_sampling(
-        "longest answer [tokens]",
-        int,
-        lambda c: c.max_tokens,
-        lambda c, text: replace(c, max_tokens=int(text)),
-    ),
-    "seed": _of_sampling(
-        "same seed, same answers",
-        int,
-        lambda c: c.seed,
-        lambda c, text: replace(c, seed=int(text)),
-    ),
+    ("top-k", int, "draw from this many most probable tokens; 0 is all"),
+    ("min-p", float, "draw from tokens at least this share as probable as the first; 0 is all"),
+    ("repetition-penalty", float, "above 1, what was said becomes less probable"),
+    ("max-tokens", int, "longest answer [tokens]"),
+    ("seed", int, "same seed, same answers"),
+)
+SETTINGS = {name: _of_sampling(name, kind, help) for name, kind, help in _DRAWN} | {
     "markdown": Setting(
         "render answers",
         "on or off",

@@ -1,5 +1,7 @@
 """A conversation costs its new tokens only, and says what it would say anew."""
 
+from dataclasses import replace
+
 import pytest
 from architectures import tiny
 from helpers import random_scales, tiny_tokenizer
@@ -9,13 +11,20 @@ from mlx_t2.generation import AdaptiveGenerator, SideBySide
 from mlx_t2.models import SVFModel, decompose
 from mlx_t2.reading import KeptCaches
 from mlx_t2.sampling import SamplingConfig
+from mlx_t2.svf import BASE
 
 GREEDY = SamplingConfig(temperature=0, max_tokens=8)
 
 
-def wearing(model, acts_on, seed=0):
+OWN = ({"role": "system", "content": "lists only"}, {"role": "user", "content": "of names"})
+"""A prompt that an expert brings."""
+
+
+def wearing(model, acts_on, seed=0, prompt=()):
     scales = random_scales(model.shapes, seed, spread=0.5)
-    return Fixed("expert:one", Adapted(scales, {"one": 1.0}, "one", acts_on=acts_on))
+    return Fixed(
+        "expert:one", Adapted(scales, {"one": 1.0}, "one", prompt=prompt, acts_on=acts_on)
+    )
 
 
 def plain(model):
@@ -136,21 +145,43 @@ def test_what_was_taken_back_is_not_remembered(tiny_model):
     assert again.read_tokens == 1
 
 
+def test_a_question_behind_the_experts_prompt_leaves_what_is_kept_of_the_conversation(
+    tiny_model,
+):
+    strategy = Routed(tiny_model, "answer", "one")
+    strategy.adapted = replace(strategy.adapted, prompt=OWN)
+    kept, messages = KeptCaches(tiny_model), [{"role": "user", "content": QUESTIONS[0]}]
+    generator = AdaptiveGenerator(tiny_model, strategy)
+    alone = AdaptiveGenerator(tiny_model, strategy).generate(messages, GREEDY).text
+    for _ in range(2):
+        said = "".join(token.text for token in generator.stream(messages, GREEDY, kept))
+        assert said == alone
+    tokens = tiny_model.encode(messages)
+    begun = kept.take(tokens, BASE)
+    assert begun is not None
+    assert begun.count == len(tokens) - 1
+
+
 # Side by side
 
 
-@pytest.mark.parametrize("architecture", ["llama", "lfm2"])
+@pytest.mark.parametrize("architecture", ["llama", "lfm2", "gemma2"])  # the last takes turns
 def test_answers_side_by_side_are_those_of_each_alone(architecture):
     model = decompose(SVFModel(architecture, tiny(architecture), tiny_tokenizer()))
-    strategies = [Fixed.base(), wearing(model, "all"), wearing(model, "answer", 1)]
+    strategies = [
+        Fixed.base(),
+        wearing(model, "all"),
+        wearing(model, "answer", 4),
+        wearing(model, "answer", 2, OWN),
+    ]
     messages = [{"role": "user", "content": "the length of a list"}]
     both = SideBySide(model, strategies, messages, GREEDY)
-    texts = ["", "", ""]
+    texts = [""] * 4
     for row, token in both:
         texts[row] += token.text
     alone = [AdaptiveGenerator(model, s).generate(messages, GREEDY) for s in strategies]
     assert texts == [answer.text for answer in alone] == [a.text for a in both.answers]
-    assert len(set(texts)) == 3  # else nothing was tested
+    assert len(set(texts)) == 4  # else nothing was tested
     assert [a.prompt_tokens for a in both.answers] == [a.prompt_tokens for a in alone]
 
 
