@@ -56,3 +56,7 @@ class TrainingError(T2Error, RuntimeError):
 
 class CheckpointError(T2Error, RuntimeError):
     """A run folder cannot be resumed, or another run is in it: give another one."""
+
+
+class RequestError(T2Error, ValueError):
+    """A request cannot be answered: change it, or send it again later."""

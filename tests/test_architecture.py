@@ -21,7 +21,7 @@ FLOORS = [  # from the ground up; rooms on one floor are strangers
     {"training", "routing"},
     {"adaptation"},
     {"generation", "exporting"},
-    {"evaluation"},
+    {"evaluation", "serving"},
     {"benchmarks", "sharing"},
     {"recipes"},
     {"__init__"},  # mlx_t2/__init__.py: the public names
@@ -34,6 +34,8 @@ WALLS = {  # package: the rooms that may import it
         *("svf", "models", "reading", "sampling", "exporting", "benchmarks"),
         "training",  # its reporting callbacks only
     },
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
     "rich": {"cli"},
     "typer": {"cli"},
     "cli": set(),  # its own files import one another relatively
