@@ -17,7 +17,7 @@ from mlx_lm.tuner.trainer import default_loss
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from mlx_t2.models import SVFModel, decompose, load
-from mlx_t2.reading import completion_logprobs
+from mlx_t2.reading import BaseReadings, completion_logprobs
 from mlx_t2.svf import ActsOn, Arrays, Scales, Shapes
 from mlx_t2.tasks import get_task
 from mlx_t2.training import policy_loss
@@ -73,15 +73,24 @@ def draw_scales(shapes: Shapes, seed: int = 0) -> Scales:
 
 
 def shared_gradient(
-    model: SVFModel, batch: Batch, scales: Scales, acts_on: ActsOn = "all"
+    model: SVFModel,
+    batch: Batch,
+    scales: Scales,
+    acts_on: ActsOn = "all",
+    readings: BaseReadings | None = None,
 ) -> Arrays:
-    """The gradient as training computes it: one reading per prompt, for all its completions."""
+    """The gradient as training computes it: one reading per prompt, for all its completions.
+
+    readings: what sampling has read of the prompts.
+    """
     length = len(batch.completions_P_G[0][0])
     advantages = mx.repeat(mx.array(batch.advantages_PG), length)
 
     def loss(scales: Scales) -> mx.array:
         with model.using(scales, acts_on=acts_on):
-            logprobs = completion_logprobs(model, batch.prompts, batch.completions_P_G)
+            logprobs = completion_logprobs(
+                model, batch.prompts, batch.completions_P_G, readings=readings
+            )
         return policy_loss(logprobs, None, advantages, len(batch.rows), 0.0)
 
     gradient: Any = mx.grad(loss)(scales)
@@ -162,14 +171,16 @@ def measure_memory() -> Iterator[Measurement]:
 
 
 def measure_kinds(runs: int) -> Iterator[Measurement]:
-    """Acting on the answer alone beside acting on all, by the length of the prompts."""
+    """Acting on the answer alone beside acting on all, by the length of the prompts. Where the
+    base reads these, sampling has read them for the gradient, too.
+    """
     model = decompose(load())
     scales, against = draw_scales(model.shapes), "acting on all"
     for length in PROMPT_LENGTHS:
-        batch = batch_of_length(model, length)
+        batch, readings = batch_of_length(model, length), BaseReadings(model)
 
-        def answer(batch: Batch = batch) -> None:
-            shared_gradient(model, batch, scales, "answer")
+        def answer(batch: Batch = batch, readings: BaseReadings = readings) -> None:
+            shared_gradient(model, batch, scales, "answer", readings)
 
         def everything(batch: Batch = batch) -> None:
             shared_gradient(model, batch, scales)
@@ -198,7 +209,10 @@ def prepare_kind(length: int, acts_on: ActsOn) -> Callable[[], object]:
     batch, scales = batch_of_length(model, length), draw_scales(model.shapes)
     with model.using(scales):
         mx.eval(model.network(mx.array([[0]])))  # the bases are read from disk here
-    return lambda: shared_gradient(model, batch, scales, acts_on)
+    readings = BaseReadings(model)
+    if acts_on == "answer":
+        readings.read(batch.prompts)
+    return lambda: shared_gradient(model, batch, scales, acts_on, readings)
 
 
 def prepare_svf_pass() -> Callable[[], object]:

@@ -6,6 +6,7 @@ randomness, rewards or tasks. A key-value cache belongs to the scales it was fil
 
 from .base_prefixes import BasePrefixes as BasePrefixes
 from .base_prompt import BasePrompt as BasePrompt
+from .base_readings import BaseReadings as BaseReadings
 from .batchable import UNBATCHED as UNBATCHED
 from .batchable import Batching as Batching
 from .batchable import batching as batching

@@ -4,16 +4,17 @@ nothing.
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 
 import mlx.core as mx
 from jaxtyping import Float, Integer
 
 from mlx_t2.models import SVFModel, check_tokens
-from mlx_t2.svf import BASE
 
+from .base_readings import BaseReadings
 from .batchable import is_single, together
 from .inner_states import last_states
-from .rows import CHUNK, Rows, prefill, read_alone
+from .rows import CHUNK, prefill, read_alone
 
 Completions = Sequence[Sequence[Sequence[int]]]
 """The tokens of each completion of each prompt; prompts may have unlike numbers of them."""
@@ -24,6 +25,7 @@ def completion_logprobs(
     prompts: Sequence[Sequence[int]],
     completions: Completions,
     temperature: float = 1.0,
+    readings: BaseReadings | None = None,
 ) -> Float[mx.array, " N"]:
     """log π of every completion token in turn (prompt by prompt, completion by completion), in
     float32.
@@ -32,8 +34,10 @@ def completion_logprobs(
     the N.
 
     temperature: at which the completions were drawn: π is what they were drawn from.
+    readings: where prompts are looked for, and kept, that the base reads.
     """
-    return _each(model, prompts, completions, lambda x, t: _chosen(x / temperature, t))
+    scores = partial(_chosen_at, temperature)
+    return _each(model, prompts, completions, scores, readings)
 
 
 def completion_distributions(
@@ -41,23 +45,26 @@ def completion_distributions(
     prompts: Sequence[Sequence[int]],
     completions: Completions,
     temperature: float = 1.0,
+    readings: BaseReadings | None = None,
 ) -> Float[mx.array, "N vocabulary"]:
     """log π of every token of the vocabulary, where `completion_logprobs` has that of the one
     in the completion; in float32. What an exact divergence of two policies needs.
     """
-    return _each(model, prompts, completions, lambda x, t: _all(x / temperature, t))
+    return _each(model, prompts, completions, partial(_all_at, temperature), readings)
 
 
-def _chosen(
-    logits: Float[mx.array, "N vocabulary"], tokens: Integer[mx.array, " N"]
+def _chosen_at(
+    temperature: float, logits: Float[mx.array, "N vocabulary"], tokens: Integer[mx.array, " N"]
 ) -> Float[mx.array, " N"]:
+    logits = logits / temperature
     chosen = mx.take_along_axis(logits, tokens[:, None], axis=-1).squeeze(-1)
     return chosen - mx.logsumexp(logits, axis=-1)
 
 
-def _all(
-    logits: Float[mx.array, "N vocabulary"], tokens: Integer[mx.array, " N"]
+def _all_at(
+    temperature: float, logits: Float[mx.array, "N vocabulary"], tokens: Integer[mx.array, " N"]
 ) -> Float[mx.array, "N vocabulary"]:
+    logits = logits / temperature
     return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
 
 
@@ -66,11 +73,13 @@ def _each(
     prompts: Sequence[Sequence[int]],
     completions: Completions,
     what: Callable[[mx.array, mx.array], mx.array],
+    readings: BaseReadings | None,
 ) -> Float[mx.array, "N ..."]:
     """`what` of the scores and the token at every completion position, in turn."""
     for prompt, group in zip(prompts, completions, strict=True):
         check_tokens(model, [prompt], group)
-    logits_of = _logits_apart if is_single(model) else _logits_together
+    together_of = partial(_logits_together, readings or BaseReadings(model))
+    logits_of = _logits_apart if is_single(model) else together_of
     found: dict[int, mx.array] = {}
     for batch in together(model, prompts):
         groups = [completions[i] for i in batch]
@@ -87,7 +96,10 @@ def _each(
 
 
 def _logits_together(
-    model: SVFModel, prompts: Sequence[Sequence[int]], completions: Completions
+    readings: BaseReadings,
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    completions: Completions,
 ) -> Float[mx.array, "N vocabulary"]:
     """Scores where each completion token is the next, all rows in one batch.
 
@@ -97,9 +109,11 @@ def _logits_together(
         read       p  a  b  0            p: last of the prompt; 0: padding
         scores of  a  b  c  -            `at` leaves out what stands over padding
     """
-    rows = (
-        _prefill_once(model, prompts) if model.acts_on == "answer" else prefill(model, prompts)
-    )
+    if model.acts_on == "answer":
+        rows = readings.read(prompts)
+        rows.caches = model.own(rows.caches)
+    else:
+        rows = prefill(model, prompts)
     rows.repeat([len(group) for group in completions])
     flat = [list(completion) for group in completions for completion in group]
     longest = max(len(completion) for completion in flat)
@@ -111,17 +125,6 @@ def _logits_together(
         row * longest + t for row, completion in enumerate(flat) for t in range(len(completion))
     ]
     return model.logits_at(mx.array(inputs), rows.caches, mx.array(at))
-
-
-def _prefill_once(model: SVFModel, prompts: Sequence[Sequence[int]]) -> Rows:
-    """The prompts as the base reads them, each once however often it is asked."""
-    places = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    rows = prefill(model, list(places), BASE)
-    mx.eval([cache.state for cache in rows.caches])  # has no gradient: its graph may go
-    if len(places) < len(prompts):
-        rows.take([places[tuple(prompt)] for prompt in prompts])
-    rows.caches = model.own(rows.caches)
-    return rows
 
 
 def _logits_apart(

@@ -23,7 +23,7 @@ import mlx.core as mx
 
 from mlx_t2.errors import TaskDataError
 from mlx_t2.models import SVFModel, explain_scores
-from mlx_t2.reading import completion_logprobs, plan_options
+from mlx_t2.reading import BaseReadings, completion_logprobs, plan_options
 from mlx_t2.svf import take_rows
 
 Tokens = tuple[int, ...]
@@ -57,6 +57,7 @@ def score_options(
     options: Sequence[Sequence[str]],
     where: Sequence[str] = (),
     max_rows: int | None = None,
+    readings: BaseReadings | None = None,
 ) -> list[Choice]:
     """The options of every prompt with their scores, under the scales that the model wears.
 
@@ -65,6 +66,7 @@ def score_options(
 
     where: what each prompt is called in an error.
     max_rows: options that are scored at once, where fewer than by default are wanted.
+    readings: where prompts are looked for, and kept, that the base reads.
     Raises: TaskDataError for an option without tokens; ScoresError where scores are NaN or
         infinite.
     """
@@ -75,7 +77,8 @@ def score_options(
     most = min(_MOST_ROWS, max_rows or _MOST_ROWS)
     for batch in plan_options(prompts, tokens, most):
         with wearing_rows(model, batch):
-            found = _score(model, [prompts[i] for i in batch], [tokens[i] for i in batch])
+            chosen, known = [prompts[i] for i in batch], [tokens[i] for i in batch]
+            found = _score(model, chosen, known, readings)
         scores |= dict(zip(batch, found, strict=True))
     return [Choice(texts[i], tokens[i], scores[i]) for i in range(len(prompts))]
 
@@ -140,9 +143,13 @@ def _encode(model: SVFModel, text: str) -> Tokens:
 
 
 def _score(
-    model: SVFModel, prompts: Sequence[Sequence[int]], tokens: Sequence[Sequence[Tokens]]
+    model: SVFModel,
+    prompts: Sequence[Sequence[int]],
+    tokens: Sequence[Sequence[Tokens]],
+    readings: BaseReadings | None,
 ) -> list[tuple[float, ...]]:
-    logprobs: Any = completion_logprobs(model, prompts, tokens).tolist()
+    found = completion_logprobs(model, prompts, tokens, readings=readings)
+    logprobs: Any = found.tolist()
     lengths = [len(ids) for group in tokens for ids in group]
     ends = accumulate(lengths, initial=0)
     means = iter([math.fsum(logprobs[a:b]) / (b - a) for a, b in pairwise(ends)])

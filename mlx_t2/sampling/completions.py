@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import mlx.core as mx
 
 from mlx_t2.models import OwnedCache, SVFModel, check_tokens, fit_answer, limited_memory
-from mlx_t2.reading import batching, plan_prefill, prefill, read_alone, together
+from mlx_t2.reading import BaseReadings, batching, plan_prefill, prefill, read_alone, together
 
 from .continuous import Engine
 from .draw import SamplingConfig, row_keys
@@ -44,6 +44,7 @@ def sample(
     group: int = 1,
     numbers: Sequence[int] | None = None,
     on_end: Callable[[int, str], None] = lambda prompt, text: None,
+    readings: BaseReadings | None = None,
 ) -> list[list[Completion]]:
     """`group` completions of every prompt, under the scales that the model wears.
 
@@ -56,11 +57,12 @@ def sample(
         prompts of many gives each the number that it has among all.
     on_end: told the place of the prompt and the text of each completion as it ends, while
         others are drawn: what can be begun early is.
+    readings: where prompts are looked for, and kept, that the base reads.
     Raises: ModelError for a prompt that the model cannot read; ScoresError where its scores
         are NaN or infinite.
     """
     groups = _make_rows(model, prompts, config, group, numbers)
-    for row in _draw(model, prompts, groups, config):
+    for row in _draw(model, prompts, groups, config, readings):
         on_end(row.number // group, model.decode(row.tokens))
     return [[_completion(model, row) for row in rows] for rows in groups]
 
@@ -109,13 +111,15 @@ def _draw(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
     config: SamplingConfig,
+    readings: BaseReadings | None = None,
 ) -> Iterator[Row]:
     """Draw all rows; yield each as it ends."""
     count = sum(map(len, groups))
     batches = together(model, prompts)
     mode = "single" if count == 1 and not model.has_rows else batching(model).mode
     if mode == "padded":
-        yield from _draw_together(model, prompts, groups, config.max_rows or count)
+        engine = Engine(model, config.max_rows or count, _is_ahead(), readings)
+        yield from _draw_together(engine, model, prompts, groups)
         return
     for batch in batches:
         apart = _draw_alone if mode == "single" else _draw_equal
@@ -134,13 +138,12 @@ def _is_ahead() -> bool:
 
 
 def _draw_together(
+    engine: Engine,
     model: SVFModel,
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Row]],
-    max_rows: int,
 ) -> Iterator[Row]:
     """Rows of any length in one batch, those that are read together after one another."""
-    engine = Engine(model, max_rows, _is_ahead())
     prompts, groups = _join_alike(model, prompts, groups)
     for batch in plan_prefill(prompts, [model.prompt_scales] * len(prompts)):
         for i in batch:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 import mlx.core as mx
 
 from mlx_t2.models import SVFModel, check_tokens, fit_answer, limited_memory
-from mlx_t2.reading import Rows, check_batchable, merge_caches, plan_prefill, prefill
+from mlx_t2.reading import (
+    BaseReadings,
+    Rows,
+    check_batchable,
+    merge_caches,
+    plan_prefill,
+    prefill,
+)
 from mlx_t2.svf import ActsOn, Scales, check_scales
 
 from .draw import SamplingConfig, row_keys
@@ -35,8 +42,15 @@ class _Waiting:
 class Engine:
     """Rows of any length, `max_rows` of them decoded together; the others wait."""
 
-    def __init__(self, model: SVFModel, max_rows: int, is_ahead: bool):
-        self._model = model
+    def __init__(
+        self,
+        model: SVFModel,
+        max_rows: int,
+        is_ahead: bool,
+        readings: BaseReadings | None = None,
+    ):
+        """readings: where prompts are looked for, and kept, that the base reads."""
+        self._model, self._readings = model, readings
         self._max_rows = max_rows
         self._decoder = Decoder(model, is_ahead)
         self._waiting: list[_Waiting] = []
@@ -88,8 +102,11 @@ class Engine:
         """The rows of these prompts, read in one batch."""
         first = [one.rows[0] for one in batch]
         worn = [(row.prompt_scales, row.at) for row in first]
-        scales = join_scales(worn, self._model.shapes)
-        filled = prefill(self._model, [one.prompt for one in batch], scales)
+        scales, prompts = join_scales(worn, self._model.shapes), [one.prompt for one in batch]
+        if self._readings is None or scales:
+            filled = prefill(self._model, prompts, scales)
+        else:
+            filled = self._readings.read(prompts)
         mx.eval([cache.state for cache in filled.caches])  # bounds memory: batch after batch
         for i, one in enumerate(batch):
             if self._waiting and self._waiting[0].prompt is one.prompt:  # more of its rows wait

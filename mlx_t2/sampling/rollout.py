@@ -11,6 +11,7 @@ from typing import Any
 from mlx_t2.errors import TaskDataError
 from mlx_t2.grading import Grade, cut_off, describe, read_number
 from mlx_t2.models import SVFModel
+from mlx_t2.reading import BaseReadings
 from mlx_t2.tasks import Problem, Task
 
 from .choices import Choice, score_options, wearing_rows, weigh
@@ -63,11 +64,12 @@ def enumerate_rollouts(
     group: int,
     config: SamplingConfig,
     numbers: Sequence[int] | None = None,
+    readings: BaseReadings | None = None,
 ) -> list[Rollout]:
     """As `rollouts`, but a problem with options has each of them as a completion, once, with
     its score, whatever the group: what an expectation over the policy needs.
     """
-    return _rollouts(model, task, problems, group, config, numbers, _all_options)
+    return _rollouts(model, task, problems, group, config, numbers, _all_options, readings)
 
 
 def _rollouts(
@@ -78,6 +80,7 @@ def _rollouts(
     config: SamplingConfig,
     numbers: Sequence[int] | None,
     choose: Callable[[Choice, int, SamplingConfig, int], "_Answers"],
+    readings: BaseReadings | None = None,
 ) -> list[Rollout]:
     prompts = [model.encode(problem.messages) for problem in problems]
     numbers = range(len(problems)) if numbers is None else numbers
@@ -91,13 +94,14 @@ def _rollouts(
             drawn = sample(
                 *(model, chosen, config, group, known),
                 on_end=lambda i, text: early.begin(problems[free[i]], text),
+                readings=readings,
             )
         answers |= {i: _Answers(tuple(own)) for i, own in zip(free, drawn, strict=True)}
     if given:
         options, names = [problems[i].options for i in given], [problems[i].id for i in given]
         with wearing_rows(model, given):
             choices = score_options(
-                model, [prompts[i] for i in given], options, names, config.max_rows
+                model, [prompts[i] for i in given], options, names, config.max_rows, readings
             )
         answers |= {
             i: choose(choice, group, config, numbers[i])

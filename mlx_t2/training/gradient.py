@@ -16,6 +16,7 @@ import mlx.core as mx
 
 from mlx_t2.models import SVFModel
 from mlx_t2.reading import (
+    BaseReadings,
     completion_distributions,
     completion_logprobs,
     plan_options,
@@ -63,6 +64,8 @@ class Objective:
     def __init__(self, model: SVFModel, parametrisation: Parametrisation, config: TrainConfig):
         self._model, self.parametrisation = model, parametrisation
         self.acts_on: ActsOn = config.acts_on
+        self.readings = BaseReadings(model)
+        """Of prompts that the base reads, which the whole of a step goes on from."""
         self._temperature = config.temperature or 1.0  # greedy ones are scored as sampled ones
         self._sequences = config.prompts * config.group
         self._kl = 0.0 if config.kl_form == "k1" else config.kl
@@ -176,7 +179,10 @@ class Objective:
     ) -> mx.array:
         with self._model.using(scales, acts_on=self.acts_on):
             prompts, completions = [g.prompt for g in part], [g.completions for g in part]
-            return read(self._model, prompts, completions, temperature or self._temperature)
+            return read(
+                *(self._model, prompts, completions, temperature or self._temperature),
+                self.readings,
+            )
 
 
 def cut_into_parts(

@@ -152,10 +152,12 @@ class Learner:
             seed=seed,
             max_rows=self.limits.decoded,
         )
+        self.objective.readings.clear()
         numbers, mine = self.ranks.mine(range(config.prompts)), self.ranks.mine(problems)
         with self.model.using(self.scales(state.parameters), acts_on=config.acts_on):
             return enumerate_rollouts(
-                self.model, self.task, mine, config.group, sampling, numbers
+                *(self.model, self.task, mine, config.group, sampling, numbers),
+                self.objective.readings,
             )
 
     def measure_kl(self, state: State, sampled: Sequence[Rollout]) -> float:
@@ -265,6 +267,7 @@ class Learner:
         mine = yield from self.ranks.watch_on_all(
             self.objective.watch_gradient(state.parameters, used, limit, step)
         )
+        self.objective.readings.clear()
         gradient, norm = optim.clip_grad_norm(self.ranks.sum(mine.arrays), self.config.clip)
         loss, norm = self.ranks.total(float(mine.loss)), float(norm)
         if not (math.isfinite(loss) and math.isfinite(norm)):

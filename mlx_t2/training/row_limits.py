@@ -62,6 +62,10 @@ class Costs:
         each = completion * self.completion_token + prompt * self.copied_token
         return _MARGIN * (self.fixed + prompts + rows * each)
 
+    def kept_bytes(self, prompts: int, tokens: int) -> float:
+        """Prompts of that many tokens, as sampling leaves them to the gradient."""
+        return _MARGIN * prompts * tokens * self.copied_token
+
     def row_bytes(self, tokens: int, scored: int = 1) -> float:
         """A row of that many tokens while it is decoded; `scored` of them have scores at a
         time.
@@ -108,9 +112,11 @@ def plan_memory(model: SVFModel, task: Task, costs: Costs, config: TrainConfig) 
     largest = find_largest(model, task, config)
     group, prompt, completion = largest.group, largest.prompt, largest.completion
     most = config.prompts * group
+    is_kept = config.acts_on == "answer"
+    kept = costs.kept_bytes(config.prompts, prompt) if is_kept else 0.0
 
     def needed(rows: int) -> float:
-        return costs.pass_bytes(rows, group, prompt, completion)
+        return kept + costs.pass_bytes(rows, group, prompt, completion)
 
     least = config.rows or 1
     if held + needed(least) > limit:
@@ -176,6 +182,7 @@ def measure_costs(model: SVFModel, objective: Objective, parameters: Arrays) -> 
         yield Phase("measuring memory", next(done), passes)
         tokens = (1,) * completion
         group = AdvantageGroup((1,) * prompt, (tokens,) * rows, (1.0,) * rows)
+        objective.readings.clear()
         mx.clear_cache()
         mx.reset_peak_memory()
         before = mx.get_active_memory()

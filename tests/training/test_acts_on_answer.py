@@ -59,6 +59,7 @@ def measure_peak(objective, scales, problems: int, copies: int, prompt: int) -> 
         for k in range(problems)
     ]
     mx.eval(scales, objective.gradient(scales, groups, problems * copies).arrays)
+    objective.readings.clear()
     mx.clear_cache()
     before = mx.get_active_memory()
     mx.reset_peak_memory()
