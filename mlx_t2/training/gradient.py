@@ -65,7 +65,7 @@ class Objective:
         self._model, self.parametrisation = model, parametrisation
         self.acts_on: ActsOn = config.acts_on
         self.readings = BaseReadings(model)
-        """Of prompts that the base reads, which the whole of a step goes on from."""
+        """The prompts that the base has read, for the whole of a step."""
         self._temperature = config.temperature or 1.0  # greedy ones are scored as sampled ones
         self._sequences = config.prompts * config.group
         self._kl = 0.0 if config.kl_form == "k1" else config.kl
