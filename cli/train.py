@@ -63,6 +63,7 @@ def train(
 
     On several machines: mlx.launch --hostfile HOSTS -- t2 train …
     """
+    from mlx_t2.tasks import CLS
     from mlx_t2.training import check_task, open_tracker, read_config, watch_planning
 
     if add is not None:
@@ -85,11 +86,26 @@ def train(
     expert = _train_to_the_end(worn, chosen, words, read, out, resume, send)
     if expert is None:
         return
+    if chosen.name == CLS:
+        expert = _calibrate(worn, expert, chosen, out)
     seconds = time.perf_counter() - start
     added = None if add is None else add_to_library(worn, add, out)
     _show_result(chosen, out, expert, seconds, added, json)
     if not json:
         _show_next(chosen, words, model, out, add)
+
+
+def _calibrate(model: "SVFModel", expert: "Expert", task: "Task", out: Path) -> "Expert":
+    """The expert that says where a question belongs, once more in its file: with what it takes
+    to be believed.
+    """
+    from mlx_t2.adaptation import calibrate_judge
+
+    with stderr.status("calibrating on validation questions"):
+        calibrated = calibrate_judge(model, expert, task)
+        calibrated.save(out / "expert.safetensors")
+    note(f"threshold: {calibrated.metrics['threshold']:.3f}")
+    return calibrated
 
 
 def _make_ready(model: "SVFModel", task: "Task", config: "TrainConfig") -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from mlx_t2.errors import ConfigError, ExpertFileError, T2Error
 from mlx_t2.experts import Expert, Library, is_bundled
 from mlx_t2.models import Decomposed, SVFModel
-from mlx_t2.routing import Category, ClsRouter, HeadRouter, PromptRouter
+from mlx_t2.routing import Category, HeadRouter, PromptRouter
 from mlx_t2.svf import Recipe
 from mlx_t2.tasks import CLS, describe_task, example_questions
 
 from .fixed import Fixed
+from .judges import judge_by
 from .matching import check_expert, is_trained_on, match_experts
 from .routed import Chosen, Mixed, check_known
 from .routers import PassedOver, find_router, name_unknown, task_of
@@ -315,8 +316,7 @@ def _route_by_expert(
 
     def make(matched: Experts) -> Strategy:
         worn = {name: expert for name, expert in matched.items() if name in alike}
-        scales = matched[judge.name].scales
-        return Chosen("cls", ClsRouter(model, labels, scales, judge.acts_on), worn)
+        return Chosen("cls", judge_by(model, matched[judge.name]), worn)
 
     return alike | {judge.name: judge}, unknown + others, make
 

@@ -4,6 +4,7 @@ Knows one set of scales and the labels that they were trained to tell apart; doe
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 from jaxtyping import Float
@@ -13,10 +14,13 @@ from mlx_t2.models import SVFModel
 from mlx_t2.reading import BasePrompt, completion_logprobs, score_behind
 from mlx_t2.sampling import encode_options
 from mlx_t2.svf import ActsOn, Scales
-from mlx_t2.tasks import OTHER
+from mlx_t2.tasks import OTHER, Problem
 
-from .calibration import LEAST_THRESHOLD
-from .router import Conversation
+from .calibration import LEAST_THRESHOLD, choose_threshold
+from .router import Conversation, Router
+
+_AT_ONCE = 32
+"""Conversations that are read in one batch."""
 
 
 class ClsRouter:
@@ -33,20 +37,23 @@ class ClsRouter:
     paper's writes the category behind a prompt of its own, to be parsed.
     """
 
-    threshold = LEAST_THRESHOLD
-    """REINFORCE does not calibrate: an expert is worn where it is more probable than not that
-    one is meant.
-    """
-
     def __init__(
-        self, model: SVFModel, labels: Sequence[str], scales: Scales, acts_on: ActsOn = "answer"
+        self,
+        model: SVFModel,
+        labels: Sequence[str],
+        scales: Scales,
+        acts_on: ActsOn = "answer",
+        threshold: float = LEAST_THRESHOLD,
     ):
-        """Raises: ConfigError for labels without `other`, or without any beside it."""
+        """threshold: how probable it has to be that an expert is meant. REINFORCE does not
+            calibrate: see `find_threshold`.
+        Raises: ConfigError for labels without `other`, or without any beside it.
+        """
         if OTHER not in labels or len(labels) < 2:
             raise ConfigError(
                 f"cls: got labels {', '.join(labels) or 'none'}, expected some, and {OTHER!r}"
             )
-        self.model, self.labels = model, tuple(labels)
+        self.model, self.labels, self.threshold = model, tuple(labels), threshold
         self._scales = scales
         self._acts_on: ActsOn = acts_on
 
@@ -72,3 +79,27 @@ class ClsRouter:
 
     def _encode(self, prompt: Sequence[int]) -> list[tuple[int, ...]]:
         return encode_options(self.model, prompt, self.labels)
+
+
+def find_threshold(router: Router, problems: Sequence[Problem]) -> float:
+    """The threshold of the best recall that lets hardly any ordinary request through, see
+    `choose_threshold`.
+
+    problems: none that the router was trained on; the answer of each is its label.
+    """
+    other = router.labels.index(OTHER)
+    ordinary, meant = [], []
+    for start in range(0, len(problems), _AT_ONCE):
+        batch = problems[start : start + _AT_ONCE]
+        posterior: Any = router.posterior([problem.messages for problem in batch]).tolist()
+        for problem, row in zip(batch, posterior, strict=True):
+            surest = max(
+                (p, label)
+                for p, label in zip(row, router.labels, strict=True)
+                if label != OTHER
+            )
+            if problem.answer == OTHER:
+                ordinary.append(1 - row[other])
+            elif problem.answer == surest[1]:
+                meant.append(1 - row[other])
+    return choose_threshold(ordinary, meant)

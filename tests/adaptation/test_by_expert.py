@@ -5,9 +5,12 @@ from dataclasses import replace
 import mlx.core as mx
 import pytest
 
-from mlx_t2.adaptation import prepare_strategy
+from mlx_t2.adaptation import calibrate_judge, prepare_strategy
 from mlx_t2.errors import ConfigError
-from mlx_t2.experts import Library, add, mix
+from mlx_t2.experts import Expert, Library, add, mix
+from mlx_t2.models import decompose
+from mlx_t2.routing import ClsRouter
+from mlx_t2.tasks import get_task, make_cls
 
 CHATS = [[{"role": "user", "content": text}] for text in ("7, 4", "my old plum")]
 OPTIONS = {"options": ["expression", "kind", "largest", "other"]}
@@ -40,6 +43,35 @@ def test_experts_that_it_does_not_know_are_passed_over(tiny_model, library, expe
     (one,) = preparation.passed_over
     assert one.name == "riddles"
     assert "the expert 'judge' knows expression, kind, largest, other" in one.why
+
+
+@pytest.mark.parametrize(("kept", "used"), [(0.97, 0.97), (7, 0.5), ("x", 0.5), (None, 0.5)])
+def test_it_is_believed_above_the_threshold_in_its_file(tiny_model, library, kept, used):
+    path = library.own / "judge.safetensors"
+    replace(Expert.load(path), metrics={"threshold": kept}).save(path)
+    strategy = prepare_strategy(tiny_model, library, adaptation="cls").finish()
+    assert strategy.threshold == used
+    for adapted in strategy.adapt(CHATS):
+        if 1 - adapted.scores["other"] < used:
+            assert adapted.label == "other"
+            assert adapted.scales == {}
+
+
+def test_calibrated_it_lets_no_ordinary_request_of_the_validation_part_through(
+    tiny_model, make_expert
+):
+    decompose(tiny_model)
+    judge = make_expert("judge", 9, task="cls", config=OPTIONS, acts_on="answer")
+    tasks = {name: get_task(name) for name in OPTIONS["options"] if name != "other"}
+    task = make_cls(tasks)
+    small = replace(task, rows=lambda split: [*task.rows(split)[:20], *task.rows(split)[-150:]])
+    calibrated = calibrate_judge(tiny_model, judge, small)
+    assert calibrated.scales is judge.scales
+    problems = [p for p in small.problems("validation", 170) if p.answer == "other"]
+    assert len(problems) == 150
+    router = ClsRouter(tiny_model, OPTIONS["options"], judge.scales)
+    meant = 1 - router.posterior([p.messages for p in problems])[:, -1]
+    assert calibrated.metrics["threshold"] > max(0.5, mx.max(meant).item())
 
 
 def test_without_one_the_error_says_how_to_get_it(tiny_model, library):
