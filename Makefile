@@ -48,7 +48,10 @@ strategies: setup
 study: setup
 	$(BIN)/python -m mlx_t2_cli.recipes study
 
+exports: setup
+	$(BIN)/python -m mlx_t2_cli.recipes exports
+
 models results: setup
 	$(BIN)/python -m mlx_t2_cli.recipes $@
 
-.PHONY: setup demo test slow check format bench experts router arc strategies study models results
+.PHONY: setup demo test slow check format bench experts router arc strategies study exports models results

@@ -236,4 +236,11 @@ def show(done: "Export", model: str) -> None:
     )
     for text in done.notes:
         note(text)
-    note(READERS[done.form].format(out=done.path, model=model))
+    note(READERS[done.form].format(out=done.path, model=_name_for_mlx_lm(model)))
+
+
+def _name_for_mlx_lm(model: str) -> str:
+    """What mlx-lm knows the model by: a hub id or a folder; it has no aliases."""
+    from mlx_t2.models import find_folder, hub_id
+
+    return hub_id(model) or str(find_folder(model))

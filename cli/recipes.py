@@ -1,6 +1,6 @@
 """`python -m mlx_t2_cli.recipes NAME`: what makes the bundled experts, the one on a public set
-among them, their router, the comparisons of strategies and of settings, and the two pages of
-documentation; no commands of `t2`.
+among them, their router, the comparisons of strategies, of settings and of exports, and the two
+pages of documentation; no commands of `t2`.
 """
 
 from pathlib import Path
@@ -13,10 +13,12 @@ from .render import say
 
 def recipes(
     name: Annotated[
-        Literal["experts", "arc", "router", "strategies", "study", "models", "results"],
+        Literal[
+            "experts", "arc", "router", "strategies", "study", "exports", "models", "results"
+        ],
         typer.Argument(
             help="experts, arc and study train for hours, router for minutes; strategies "
-            "measures for an hour; models and results write pages."
+            "measures for an hour, exports for minutes; models and results write pages."
         ),
     ],
 ) -> None:
@@ -27,6 +29,7 @@ def recipes(
         build_bundle,
         build_router,
         compare_strategies,
+        measure_exports,
         render_models,
         render_results,
         run_arc,
@@ -39,6 +42,7 @@ def recipes(
         "router": build_router,
         "strategies": compare_strategies,
         "study": run_study,
+        "exports": measure_exports,
     }
     train = recipes.get(name)
     if train:

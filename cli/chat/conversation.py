@@ -30,6 +30,8 @@ class Turn:
     completion_tokens: int = 0
     finish_reason: str = "stop"
     """`stop`, `length` or `interrupted`."""
+    first_pass_tokens: int = 0
+    """What was read to know the weights."""
     first_token_s: float = 0.0
     seconds: float = 0.0
     """From the question to the last token."""
@@ -58,8 +60,8 @@ def read_turn(entry: Mapping[str, Any], where: str) -> Turn:
     for key in ("route", "scores"):
         if not isinstance(known.get(key, {}), dict):
             raise FileError(f"{where}: {key}: got {known[key]!r}, expected an object")
-    numbers = ("prompt_tokens", "read_tokens", "completion_tokens", "first_token_s", "seconds")
-    for key in numbers:
+    counts = ("prompt_tokens", "read_tokens", "completion_tokens", "first_pass_tokens")
+    for key in (*counts, "first_token_s", "seconds"):
         value = known.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise FileError(f"{where}: {key}: got {value!r}, expected a number")

@@ -1,14 +1,9 @@
-"""One dim line behind each answer, and what `/why` and `/stats` say. Knows turns; prints
-nothing.
-"""
+"""One dim line behind each answer, and what `/stats` says. Knows turns; prints nothing."""
 
 from collections.abc import Mapping
 
 from ..choice import label_choice
 from .conversation import Turn
-
-_BAR = 24
-"""Columns of a bar for a probability of 1."""
 
 
 def describe_turn(turn: Turn) -> str:
@@ -47,31 +42,16 @@ def describe_route(turn: Turn) -> str:
         label = route.get("label")
         chosen = "base" if label == "other" else label
         return f"{asked} → {chosen} {confidence:.2f}"
-    weights = _counting(route.get("weights", {}))
+    weights = counting(route.get("weights", {}))
     if not turn.scores:
         return asked
     mixed = "+".join(f"{name}·{share:.2f}" for name, share in weights.items())
     return f"{asked} → {mixed or 'base'}"
 
 
-def _counting(weights: Mapping[str, float]) -> dict[str, float]:
+def counting(weights: Mapping[str, float]) -> dict[str, float]:
+    """The coefficients that are not about 0."""
     return {name: share for name, share in weights.items() if abs(share) > 0.005}
-
-
-def explain_turn(turn: Turn) -> list[tuple[str, str]]:
-    """Names and values for `/why`: what was worn, and the probabilities as bars."""
-    weights = _counting(turn.route.get("weights", {}))
-    worn = " + ".join(f"{share:.2f} {name}" for name, share in weights.items())
-    rows = [
-        ("asked for", label_choice(turn.worn)),
-        ("worn", worn or "the base model"),
-    ]
-    if turn.scores:
-        rows.append(("first pass", f"{turn.route.get('first_pass_ms', 0):.0f} ms"))
-    for label, p in sorted(turn.scores.items(), key=lambda pair: -pair[1]):
-        name = "base (other)" if label == "other" else label
-        rows.append((name, f"{p:.3f} {'█' * round(_BAR * p)}"))
-    return rows
 
 
 def count_turns(turns: list[Turn]) -> list[tuple[str, str]]:

@@ -201,6 +201,7 @@ class Chat:
             answer.read_tokens,
             answer.completion_tokens,
             answer.finish_reason,
+            answer.first_pass_tokens,
             answer.route.first_token_ms / 1000,
             (answer.route.first_pass_ms + answer.route.second_pass_ms) / 1000,
         )

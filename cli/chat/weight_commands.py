@@ -10,9 +10,10 @@ from mlx_t2.errors import ConfigError, T2Error
 from ..choice import is_mixture, label_choice
 from ..render import facts, note, say, table
 from .columns import show_answers
-from .footer import describe_turn, explain_turn
+from .footer import describe_turn
 from .talk import Chat
 from .votes import Vote, count_votes, read_answer, record
+from .why import explain_turn
 
 if TYPE_CHECKING:
     from mlx_t2.generation import Answer
@@ -70,7 +71,7 @@ def explain(chat: Chat, _: str) -> None:
     if turn is None:
         say("nothing has been answered yet")
     else:
-        facts("the last answer", explain_turn(turn))
+        facts("the last answer", explain_turn(chat, turn))
 
 
 # Two answers at once

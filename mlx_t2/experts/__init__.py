@@ -14,6 +14,7 @@ from .library import is_bundled as is_bundled
 from .library import open_library as open_library
 from .library import read_checked as read_checked
 from .likeness import cosines as cosines
+from .likeness import largest_deviations as largest_deviations
 from .likeness import norm as norm
 from .mixing import acts_on_of as acts_on_of
 from .mixing import add as add

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mlx_t2.errors import ShapeError
+from mlx_t2.svf import Scales
 
 from .expert import Expert
 
@@ -52,6 +53,28 @@ def norm(expert: Expert) -> float:
 def _deviation(expert: Expert, path: str, shape: tuple[int, ...]) -> Float[np.ndarray, " n"]:
     z = expert.scales.get(path)
     return np.zeros(shape).ravel() if z is None else np.array(z, dtype=np.float64).ravel() - 1
+
+
+def largest_deviations(scales: Scales) -> list[tuple[str, str, float]]:
+    """(layer, matrix, largest |z − 1|) for each layer, in their order; the matrix is the one
+    that has it.
+
+    A layer is a path up to its first number; a path without one is a layer of its own.
+
+    >>> import mlx.core as mx
+    >>> z = {"m.10.up": mx.array([1.5, 0.0]), "m.9.up": mx.array([3.0]), "m.9.down": mx.ones(2)}
+    >>> largest_deviations(z)
+    [('m.9', 'up', 2.0), ('m.10', 'up', 1.0)]
+    """
+    found: dict[str, tuple[str, float]] = {}
+    for path in sorted(scales, key=_places):
+        words = path.split(".")
+        end = next((i for i, word in enumerate(words) if word.isdigit()), len(words) - 1) + 1
+        layer, matrix = ".".join(words[:end]), ".".join(words[end:])
+        size = float(np.abs(np.array(scales[path], dtype=np.float64) - 1).max(initial=0))
+        if layer not in found or size > found[layer][1]:
+            found[layer] = (matrix, size)
+    return [(layer, *most) for layer, most in found.items()]
 
 
 def deviation_map(expert: Expert, kind: str) -> Float[np.ndarray, "paths rank"]:

@@ -70,6 +70,8 @@ class Answer:
     route: Route
     read_tokens: int = 0
     """What was read of the prompt for this answer; the caches held the rest."""
+    first_pass_tokens: int = 0
+    """What was read of the conversation to know the scales; 0 where nothing was."""
 
     def to_json(self) -> dict[str, Any]:
         """The keys that scripts rely on."""
@@ -174,6 +176,8 @@ class Request(Iterator[Token]):
         self._prompt: list[int] = []
         self._known = 0
         """What the caches held of the prompt before."""
+        self._first_pass_tokens: int | None = None
+        """None where the strategy itself encodes the conversation."""
         self._read: list[Token] = []
         self._tokens = self._run()
 
@@ -202,7 +206,13 @@ class Request(Iterator[Token]):
             (self._read[-1].finish_reason if self._read else None) or "interrupted",
             describe_route(self._strategy, adapted, self._clock),
             len(self._prompt) - self._known,
+            self._count_first_pass(),
         )
+
+    def _count_first_pass(self) -> int:
+        if self._first_pass_tokens is not None:
+            return self._first_pass_tokens
+        return len(self._model.encode(self._messages))
 
     def _run(self) -> Generator[Token, None, None]:
         self._clock.start()
@@ -236,11 +246,14 @@ class Request(Iterator[Token]):
     def _adapt(self) -> tuple[Adapted, BasePrompt | None]:
         """The decision, and the conversation under the base where it was made on that."""
         strategy = self._strategy
+        if strategy.is_fixed:
+            self._first_pass_tokens = 0
         if strategy.is_fixed or (strategy.acts_on == "all" and self._kept is None):
             return strategy.adapt([self._messages])[0], None
         tokens = self._model.encode(self._messages)
         begun = self._kept.take(tokens, BASE) if self._kept else None
         self._known = begun.count if begun else 0
+        self._first_pass_tokens = len(tokens) - self._known
         read = BasePrompt(self._model, tokens, begun)
         return strategy.adapt([self._messages], [read])[0], read
 

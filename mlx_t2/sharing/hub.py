@@ -161,8 +161,8 @@ _BY_KIND: list[tuple[type, Callable[[str, Doing, str | None], str]]] = [
     (
         errors.RevisionNotFoundError,
         lambda _, __, revision: (
-            f"got the revision {revision!r}, which is not there, expected a branch, a tag or a "
-            "commit"
+            f"got the revision {revision or 'main'!r}, which is not there, expected a branch, "
+            "a tag or a commit"
         ),
     ),
     (

@@ -8,8 +8,8 @@ import json
 import struct
 from typing import Any
 
-_PATHS = ("task_file",)
-"""Settings that are paths of the maker's machine."""
+_PATHS = {"task_file": "the path of its task file"}
+"""Settings that are paths of the maker's machine, and what each is called."""
 _SAID = ("user", "assistant")
 
 
@@ -31,7 +31,7 @@ def without_private(content: bytes, with_examples: bool = True) -> tuple[bytes, 
     header, data = _split(content)
     metadata = dict(header.get("__metadata__", {}))
     config = _read_json(metadata.get("config"), dict)
-    left_out = [key for key in _PATHS if config.pop(key, None) is not None]
+    left_out = [name for key, name in _PATHS.items() if config.pop(key, None) is not None]
     if not with_examples:
         if metadata.pop("examples", None) is not None:
             left_out.append("examples")

@@ -7,13 +7,15 @@ import pytest
 from helpers import tiny_network, tiny_tokenizer
 
 from mlx_t2.adaptation import Chosen, Fixed, Mixed, Steady, Strategy, steady
-from mlx_t2.adaptation.steady import stay_or_move
+from mlx_t2.adaptation.steady import last_message, weigh_last
 from mlx_t2.models import SVFModel
 
 LABELS = ("kind", "largest", "other")
 SURE = {"kind": 0.95, "largest": 0.0, "other": 0.05}
 LIKELY = {"kind": 0.6, "largest": 0.1, "other": 0.3}
-TORN = {"kind": 0.2, "largest": 0.7, "other": 0.1}
+TORN = {"kind": 0.2, "largest": 0.75, "other": 0.05}
+SURE_OF_LARGEST = {"kind": 0.0, "largest": 0.95, "other": 0.05}
+ORDINARY = {"kind": 0.01, "largest": 0.01, "other": 0.98}
 UNLIKELY = {"kind": 0.4, "largest": 0.1, "other": 0.5}
 
 
@@ -42,31 +44,54 @@ def two(experts):
 
 
 @pytest.mark.parametrize(
-    ("worn", "scores", "expected"),
+    ("first", "second", "alone", "expected"),
     [
-        (None, SURE, "kind"),
-        (None, LIKELY, "other"),
-        ("other", LIKELY, "other"),  # to put an expert on takes the threshold
-        ("kind", LIKELY, "kind"),  # to keep it does not
-        ("kind", UNLIKELY, "other"),  # but it goes where other is more probable
-        ("largest", LIKELY, "other"),  # no expert takes over in doubt, and none stays
-        ("largest", SURE, "kind"),
-        ("kind", TORN, "largest"),  # sure that an expert is meant
-        ("gone", LIKELY, "other"),
+        (UNLIKELY, LIKELY, None, "other"),  # to put an expert on takes the threshold
+        (SURE, LIKELY, LIKELY, "kind"),  # to keep it does not
+        (SURE, LIKELY, UNLIKELY, "kind"),  # a follow-up says little by itself
+        (SURE, LIKELY, ORDINARY, "other"),  # thanks are no follow-up
+        (SURE, SURE, ORDINARY, "kind"),  # the conversation leaves no doubt
+        (SURE, UNLIKELY, None, "other"),  # it goes where other is more probable
+        (SURE_OF_LARGEST, LIKELY, None, "other"),  # nothing takes over in doubt, or stays
+        (SURE_OF_LARGEST, SURE, None, "kind"),
+        (SURE, TORN, None, "largest"),  # sure that an expert is meant
     ],
 )
-def test_in_doubt_it_stays_with_what_it_has(worn, scores, expected):
-    assert stay_or_move(scores, 0.9, worn) == expected
+def test_in_doubt_it_stays_with_what_it_has(two, first, second, alone, expected):
+    router = Turning(first, second, *([alone] if alone else []))
+    talk = Steady(Chosen("auto", router, two))
+    talk.adapt([chat(1)])
+    (adapted,) = talk.adapt([chat(2)])
+    assert adapted.label == expected
+    assert router.read == ([1, 3, 1] if alone else [1, 3])  # the last message, where it counts
+    assert router.rows == []
+    if alone:  # what is shown is what was decided on
+        assert adapted.scores[expected] > 0.5
+
+
+def test_two_posteriors_make_one():
+    weighed = weigh_last(TORN, UNLIKELY)
+    odds = 19 * 1**0.5  # 0.95 to 0.05, and even
+    assert weighed["other"] == pytest.approx(1 / (1 + odds))
+    assert sum(weighed.values()) == pytest.approx(1)
+    assert weighed["largest"] / weighed["kind"] == pytest.approx(0.75 / 0.2)
+    certain = {"kind": 1.0, "largest": 0.0, "other": 0.0}
+    assert weigh_last(certain, {**certain, "kind": 0.0, "other": 1.0})["kind"] > 0.99
+
+
+def test_the_last_message_keeps_its_system_message():
+    system = {"role": "system", "content": "be brief"}
+    assert last_message([system, *chat(2)]) == [system, chat(1)[0]]
 
 
 def test_each_turn_is_decided_on_the_whole_conversation(two):
-    router = Turning(LIKELY, SURE, LIKELY, UNLIKELY, LIKELY)
+    router = Turning(LIKELY, SURE, LIKELY, LIKELY, UNLIKELY, LIKELY)
     talk = Steady(Chosen("auto", router, two))
     assert isinstance(talk, Strategy)
     assert (talk.name, talk.is_fixed) == ("auto", False)
     labels = [talk.adapt([chat(turns)])[0].label for turns in range(1, 6)]
     assert labels == ["other", "kind", "kind", "other", "other"]
-    assert router.read == [1, 3, 5, 7, 9]
+    assert router.read == [1, 3, 5, 1, 7, 9]
 
 
 def test_what_is_worn_is_what_a_single_request_would_wear(two):

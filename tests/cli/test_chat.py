@@ -4,12 +4,15 @@ import builtins
 import doctest
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
+import mlx.core as mx
 import pytest
 from mlx_t2_cli import choice, render
-from mlx_t2_cli.chat import commands, footer, lines, sessions, votes
+from mlx_t2_cli.chat import commands, footer, lines, sessions, votes, why
 from mlx_t2_cli.chat.commands import COMMANDS, offer_words
-from mlx_t2_cli.chat.conversation import Conversation
+from mlx_t2_cli.chat.conversation import Conversation, Turn
 from mlx_t2_cli.chat.lines import Lines
 from mlx_t2_cli.chat.settings import Settings
 from mlx_t2_cli.chat.talk import Chat
@@ -17,6 +20,7 @@ from mlx_t2_cli.chat.turns import loop, take_turn
 
 from mlx_t2.adaptation import Fixed
 from mlx_t2.errors import ModelError
+from mlx_t2.experts import Expert
 from mlx_t2.generation import two_pass
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig
@@ -75,6 +79,38 @@ def test_why_and_stats_tell_of_the_last_answer(t2):
     assert prompt_tokens(after) == [13]
     assert "6 tokens" in after
     assert re.search(r"ended by\s+length", after)
+
+
+def test_why_tells_of_the_router_the_first_pass_and_the_layers_that_change_most(
+    talk, experts, monkeypatch
+):
+    talk.wardrobe = type(talk.wardrobe)(experts)
+    router = SimpleNamespace(threshold=0.75)
+    monkeypatch.setattr("mlx_t2.adaptation.find_router", lambda *_: (router, Path("r")))
+    route = {"weights": {"alpha": 1.0, "beta": 0.0}, "first_pass_ms": 8.0}
+    scores = {"beta": 0.125, "other": 0.0, "alpha": 0.875}
+    turn = Turn(
+        "q", "a", "auto", model=talk.name, route=route, scores=scores, first_pass_tokens=12
+    )
+    told = dict(why.explain_turn(talk, turn))
+    assert told["router"] == "r; an expert answers where it is 0.750 sure"
+    assert told["first pass"] == "12 tokens, 8 ms"
+    assert list(told)[3:6] == [" alpha", " beta", " base (other)"]
+    assert told[" beta"] == "0.125 ███ runner-up"
+    assert told["worn"] == "1.00 alpha"
+    scales = Expert.load(experts / "alpha.safetensors").scales
+    largest = max(float(mx.abs(z - 1).max()) for z in scales.values())
+    assert told["|z − 1| by layer"].endswith(f"2 layers, {largest:.2f} at most")
+    assert f" {largest:.2f}, " in told["most in"]
+
+
+def test_why_says_what_it_can_where_experts_and_routers_are_gone(talk, experts):
+    talk.wardrobe = type(talk.wardrobe)(experts)
+    route = {"weights": {"gone": 1.0}, "first_pass_ms": 8.0}
+    turn = Turn("q", "a", "auto", model=talk.name, route=route, scores={"gone": 1.0})
+    told = dict(why.explain_turn(talk, turn))
+    assert list(told) == ["asked for", "first pass", " gone", "worn"]
+    assert told["first pass"] == "8 ms"
 
 
 def test_the_conversation_is_remembered_until_it_is_reset(t2):
@@ -260,7 +296,7 @@ def test_a_question_that_is_refused_is_forgotten_and_the_conversation_goes_on(
 
 
 def test_the_examples_are_true():
-    for module in (choice, commands, footer, lines, votes):
+    for module in (choice, commands, footer, lines, votes, why):
         assert doctest.testmod(module).failed == 0
 
 

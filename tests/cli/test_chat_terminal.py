@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import time
+from functools import partial
 from io import StringIO
 
 import pexpect
@@ -45,9 +46,12 @@ class Terminal:
             # a shell has what it starts in the background ignore Ctrl-C
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        # keys are sent when a prompt is seen: they need no pause before them
+        self.child.delaybeforesend = None
         self.screen = Answering(columns, rows, self.child.send)
         self.stream = pyte.Stream(self.screen)
         self.log = ""
+        self._shown = None
 
     @property
     def lines(self):
@@ -58,9 +62,22 @@ class Terminal:
         return [*scrolled, *(line.rstrip() for line in self.screen.display)]
 
     @property
-    def text(self):
+    def lines_shown(self):
         """All of it, without blank lines."""
-        return "\n".join(line for line in self.lines if line)
+        if self._shown is None:
+            self._shown = [line for line in self.lines if line]
+        return self._shown
+
+    @property
+    def text(self):
+        """The same in one."""
+        return "\n".join(self.lines_shown)
+
+    def resize(self, rows, columns):
+        """Drag the window to another size."""
+        self.child.setwinsize(rows, columns)
+        self.screen.resize(rows, columns)
+        self._shown = None
 
     def listen(self, until, what):
         """Show what is written until something is so."""
@@ -76,6 +93,7 @@ class Terminal:
                 return
             self.log += piece
             self.stream.feed(piece)
+            self._shown = None
 
     def wait(self, prompt="off ›"):
         """Until it is the person's turn."""
@@ -200,26 +218,42 @@ def test_pasted_and_continued_lines_are_one_message(open_chat, home):
     assert chat.leave() == 0
 
 
+def moments(chat):
+    """For each of ten moments behind Enter, what begins to wait for it: five by the clock, some
+    of which fall into the first pass, and five by the lines of the answer that are shown.
+    """
+
+    def when_time_is_up(seconds):
+        end = time.monotonic() + seconds
+        return lambda: time.monotonic() > end
+
+    def when_shown(lines):
+        before = len(chat.lines_shown)
+        return lambda: len(chat.lines_shown) >= before + lines
+
+    yield from (partial(when_time_is_up, seconds) for seconds in (0, 0.01, 0.03, 0.1, 0.2))
+    yield from (partial(when_shown, lines) for lines in range(1, 6))
+
+
 def test_ctrl_c_at_ten_moments_stops_the_answer_and_keeps_what_was_said(open_chat, home):
     words = CHAT.replace("--max-tokens 8", "--max-tokens 100000")
-    chat = open_chat(words, rows=40)
+    chat = open_chat(words, rows=40, columns=30)
     chat.wait()
     chat.child.send("a line that is not sent")
     chat.listen(lambda: "not sent" in chat.text, "what is typed")
     chat.child.send("\x03")
     chat.wait()
-    for tenths in range(10):
-        chat.type(f"moment {tenths}", f"moment {tenths}")
+    for number, is_time in enumerate(moments(chat)):
+        chat.type(f"moment {number}", f"moment {number}")
         chat.child.send("\r")
         chat.listen(lambda: "moment" not in chat.text.splitlines()[-1], "the answer")
-        end = time.monotonic() + tenths / 20
-        chat.listen(lambda end=end: time.monotonic() > end, "a moment")
+        chat.listen(is_time(), "the moment")
         chat.child.send("\x03")
         chat.wait()
     turns = kept(home)
     taken_back = " ".join(chat.text.split()).count("the question is taken back")
     assert len(turns) + taken_back == 10
-    assert len(turns) >= 4
+    assert len(turns) >= 5
     assert {turn["finish_reason"] for turn in turns} == {"interrupted"}
     assert all(turn["answer"] for turn in turns)
     assert "stopped" in chat.text
@@ -241,8 +275,7 @@ def test_a_window_that_becomes_narrow_in_the_middle_of_an_answer(open_chat, home
     chat.type("hello", "hello")
     chat.child.send("\r")
     chat.listen(lambda: "hello" not in chat.text.splitlines()[-1], "the answer")
-    chat.child.setwinsize(12, 40)
-    chat.screen.resize(12, 40)
+    chat.resize(12, 40)
     chat.wait()
     assert "cut at 300 tokens" in " ".join(chat.text.split())
     narrow = chat.say("/stats")

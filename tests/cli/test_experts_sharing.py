@@ -75,7 +75,7 @@ def test_texts_of_its_maker_are_shown_and_asked_about(t2, own, tmp_path):
     assert ran.code == 2
     assert "its file has 2 questions and answers, which everybody could read:" in ran.said
     assert "'my question' 'so'" in ran.said
-    assert "left out: task_file" in ran.said
+    assert "left out: the path of its task file" in ran.said
     assert "--no-examples leaves them out" in ran.said
     assert not (tmp_path / "a.tar.gz").exists()
     assert t2(f"{line} --yes").code == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlx_t2.errors import ShapeError
-from mlx_t2.experts import Expert, cosines, draw_deviations, norm
+from mlx_t2.experts import Expert, cosines, draw_deviations, largest_deviations, norm
 from mlx_t2.experts.likeness import deviation_map
 
 
@@ -31,6 +31,19 @@ def test_neighbours_and_order_change_nothing(make_expert):
     assert np.allclose(np.diag(whole), 1)
     assert np.allclose(cosines(experts[::-1]), whole[::-1, ::-1])
     assert np.allclose(cosines(experts[1:3]), whole[1:3, 1:3])
+
+
+def test_the_largest_deviation_of_a_layer_is_that_of_any_of_its_matrices(make_expert):
+    scales = make_expert(1).scales
+    found = largest_deviations(scales)
+    layers = dict.fromkeys(".".join(path.split(".")[:3]) for path in sorted(scales))
+    assert [layer for layer, *_ in found] == list(layers)
+    for layer, matrix, size in found:
+        of_layer = [np.array(z) for path, z in scales.items() if path.startswith(f"{layer}.")]
+        assert size == pytest.approx(max(np.abs(z - 1).max() for z in of_layer))
+        assert size == pytest.approx(np.abs(np.array(scales[f"{layer}.{matrix}"]) - 1).max())
+    assert largest_deviations({"lm_head": mx.array([0.5])}) == [("lm_head", "", 0.5)]
+    assert largest_deviations({}) == []
 
 
 def test_experts_of_other_shapes_are_refused():

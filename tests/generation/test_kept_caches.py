@@ -99,6 +99,19 @@ def test_a_turn_costs_its_new_tokens(tiny_model, kind):
     assert second.read_tokens <= new + 1  # the answer, the question, and the prompt's last one
 
 
+@pytest.mark.parametrize("kind", MADE)
+def test_what_the_first_pass_reads_is_counted(tiny_model, kind):
+    strategy = MADE[kind](tiny_model)
+    kept = turns(tiny_model, strategy, QUESTIONS, KeptCaches(tiny_model))
+    anew = turns(tiny_model, strategy, QUESTIONS, None)
+    if strategy.is_fixed:
+        assert {answer.first_pass_tokens for answer in (*kept, *anew)} == {0}
+        return
+    assert [a.first_pass_tokens for a in anew] == [a.prompt_tokens for a in anew]
+    assert kept[0].first_pass_tokens == anew[0].first_pass_tokens
+    assert kept[2].first_pass_tokens < anew[2].first_pass_tokens
+
+
 def test_an_answer_under_scales_that_act_on_all_is_not_read_again(tiny_model):
     kept = KeptCaches(tiny_model)
     answers = turns(tiny_model, wearing(tiny_model, "all"), QUESTIONS, kept)

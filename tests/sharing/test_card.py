@@ -163,11 +163,15 @@ def test_the_texts_of_its_maker_are_found_and_can_be_left_out(make_expert, tmp_p
     content = with_metadata(expert, examples=json.dumps(["what I asked"]))
     assert own_texts(content) == ["what I asked", "my secret question", "my secret answer"]
     shared, left_out = without_private(content)
-    assert left_out == ["task_file"]
+    assert left_out == ["the path of its task file"]
     assert b"/home/me" not in shared
     assert own_texts(shared) == own_texts(content)
     bare, left_out = without_private(content, with_examples=False)
-    assert left_out == ["task_file", "examples", "the worked examples of its prompt"]
+    assert left_out == [
+        "the path of its task file",
+        "examples",
+        "the worked examples of its prompt",
+    ]
     assert own_texts(bare) == []
     assert b"secret" not in bare
     assert b"what I asked" not in bare
