@@ -178,7 +178,8 @@ class Worker:
                 "context has for prompt and completion",
             )
         ticket.max_tokens = room if wanted is None else min(wanted, room)
-        needed = ticket.count * self._sizes.bytes_at(_foresee(ticket))
+        least = count + 1 if wanted is None else count + ticket.max_tokens
+        needed = ticket.count * self._sizes.bytes_at(least)
         if needed > self._budget:
             raise Refused(
                 "memory",

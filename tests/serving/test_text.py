@@ -1,5 +1,7 @@
 """Text out of tokens: every way to cut it into pieces gives the same."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ def cut_whole(text: str, stops) -> str:
 
 def pieces_of(text, cuts):
     places = sorted({0, len(text), *(c % (len(text) + 1) for c in cuts)})
-    return [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(places)]
 
 
 @given(TEXTS, STOPS, st.lists(st.integers(0, 99), max_size=8))
