@@ -30,7 +30,7 @@ class Storm:
     routes: set[str] = field(default_factory=set)
 
 
-def make_orders(rng: random.Random, count: int, wears, longest=24) -> list[Order]:
+def make_orders(rng: random.Random, count: int, wears, longest=14) -> list[Order]:
     """Conversations that begin alike in part, drawn and greedy."""
     made = []
     for _ in range(count):

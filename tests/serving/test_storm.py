@@ -93,6 +93,11 @@ def test_a_storm_changes_no_word_of_any_answer(tmp_path):
     check_storm(tmp_path, count=60, at_once=16)
 
 
+def test_nor_does_it_where_the_device_is_a_step_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlx_t2.serving.batch.has_queue", lambda: True)
+    check_storm(tmp_path, count=24, at_once=8, seed=3)
+
+
 @pytest.mark.slow
 def test_a_storm_of_two_hundred_changes_no_word_either(tmp_path):
     check_storm(tmp_path, count=200, at_once=32, seed=1)
@@ -135,7 +140,7 @@ def world(tmp_path_factory):
     )
 )
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 def test_who_is_beside_an_answer_and_when_changes_nothing(world, drawn):
     model, experts, library, decide = world
