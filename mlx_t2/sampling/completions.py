@@ -12,7 +12,7 @@ from mlx_t2.reading import BaseReadings, batching, plan_prefill, prefill, read_a
 
 from .continuous import Engine
 from .draw import SamplingConfig, row_keys
-from .rows import Decoder, Row
+from .rows import Decoder, Row, has_queue
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _draw(
     batches = together(model, prompts)
     mode = "single" if count == 1 and not model.has_rows else batching(model).mode
     if mode == "padded":
-        engine = Engine(model, config.max_rows or count, _is_ahead(), readings)
+        engine = Engine(model, config.max_rows or count, has_queue(), readings)
         yield from _draw_together(engine, model, prompts, groups)
         return
     for batch in batches:
@@ -130,11 +130,6 @@ def _draw(
 def _fit(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> SamplingConfig:
     """The settings, for an answer that ends where the model's positions do."""
     return replace(config, max_tokens=fit_answer(model, prompt, config.max_tokens))
-
-
-def _is_ahead() -> bool:
-    """Whether the device has a queue of its own, see `Decoder`."""
-    return mx.default_device() != mx.Device(mx.cpu)
 
 
 def _draw_together(
@@ -204,7 +199,7 @@ def _drain(
     caches: list,
     last: Sequence[int],
 ) -> Iterator[Row]:
-    decoder = Decoder(model, _is_ahead())
+    decoder = Decoder(model, has_queue())
     decoder.join(rows, caches, last)
     yield from _exhaust(decoder.step)
 
