@@ -14,12 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from mlx_t2.adaptation import (
-    Strategy,
-    calibrate_judge,
-    prepare_experts,
-    prepare_strategy,
-)
+from mlx_t2.adaptation import Strategy, prepare_experts, prepare_strategy
 from mlx_t2.evaluation import (
     GradedItem,
     by_kind,
@@ -32,7 +27,7 @@ from mlx_t2.evaluation import (
 from mlx_t2.experts import BUNDLED, Expert
 from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
-from mlx_t2.tasks import CLS, get_task, make_cls
+from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
 from .provenance import describe_source
@@ -56,8 +51,6 @@ DOMAINS = {
 """Domain → its settings, chosen on validation problems. Each is trained on
 `<domain>-curriculum`.
 """
-JUDGE = TrainConfig(steps=70, prompts=16, lr=5e-3, acts_on="answer", eval_every=10)
-"""The settings of the expert that says which domain a question is of."""
 FORMS = ("", "-shared", "-bare")
 """Endings of the tasks that the experts are measured on."""
 TEST = 400
@@ -79,7 +72,6 @@ def build_bundle(runs: Path, workers: int = 2) -> Iterator[str]:
         expert = Expert.load(_folder(runs, domain, seed) / "expert.safetensors")
         expert.save(made / f"{domain}.safetensors")
     yield train_router(made)
-    yield from run_in_parallel(train_judge, [(runs,)], 1)
     yield from run_in_parallel(answer_one, _measurements(runs), workers)
     results = collect(runs, chosen)
     for file in made.glob("*.safetensors"):
@@ -128,21 +120,6 @@ def train_one(runs: Path, domain: str, seed: int) -> str:
     metrics = Expert.load(out / "expert.safetensors").metrics
     before, after = metrics["base_validation"], metrics["best_validation"]
     return f"{domain} seed {seed}: validation {before:.3f} → {after:.3f}"
-
-
-def train_judge(runs: Path) -> str:
-    """Train the expert that says which domain a question is of, or finish its run."""
-    out, finished = runs / CLS, runs / CLS / "finished"
-    model = _load_decomposed()
-    task = make_cls({domain: get_task(domain) for domain in DOMAINS})
-    if not finished.exists():
-        for _ in train(model, task, JUDGE, out, resume=(out / "config.json").exists()):
-            pass
-        finished.touch()
-    judge = calibrate_judge(model, Expert.load(out / "expert.safetensors"), task)
-    judge.save(_made(runs) / f"{CLS}.safetensors")
-    metrics = judge.metrics
-    return f"cls: {metrics['final_accuracy']:.3f}, threshold {metrics['threshold']:.3f}"
 
 
 def _best_seed(runs: Path, domain: str) -> int:
