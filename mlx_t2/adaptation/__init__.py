@@ -11,6 +11,7 @@ from .build import prepare_experts as prepare_experts
 from .build import prepare_strategy as prepare_strategy
 from .build import strategy_of as strategy_of
 from .fixed import Fixed as Fixed
+from .known import choose_kind as choose_kind
 from .known import is_known as is_known
 from .matching import is_trained_on as is_trained_on
 from .mixture_space import MixtureSpace as MixtureSpace

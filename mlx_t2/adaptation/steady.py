@@ -19,7 +19,7 @@ EVERY: tuple[When, ...] = ("first", "turn")
 _LEAST_TO_STAY = 0.5
 """How probable it has to be that an expert is meant, for the one that is worn to stay."""
 _WEIGHT_LAST = 0.5
-"""Of the last message's log-odds beside the conversation's; chosen on validation. Behind
+"""Weight of the last message's log-odds beside the conversation's; chosen on validation. Behind
 answers of experts, one answered 25 of 880 ordinary requests and 145 of 172 follow-ups; by the
 conversation alone it is 46 and 150, at weight 1 it is 21 and 128.
 """
