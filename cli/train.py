@@ -22,7 +22,7 @@ from .options import (
 from .render import complain, emit, facts, note, percent, say, size, stderr
 from .session import decompose_with_bar, open_model
 from .task_choice import open_task, task_words
-from .train_add import AddName, add_to_library, check_new_name, show_added
+from .train_add import AddName, add_to_library, check_new_name, prefer_kind, show_added
 from .train_options import with_train_options
 from .training_display import TrainingDisplay, show_phases
 
@@ -71,7 +71,8 @@ def train(
     flags = {name: value for name, value in settings.items() if value is not None}
     given = (task, grader, reward, max_tokens, experts)
     chosen = open_task(*given)
-    read = read_config(flags, config, out if resume else None, chosen)
+    preferred = prefer_kind(model) if add is not None else {}
+    read = read_config(flags, config, out if resume else None, chosen, preferred)
     check_task(chosen, read)  # known before the model is loaded
     _describe_data(chosen, read)
     _begin(f"loading {model}")
@@ -92,7 +93,7 @@ def train(
     added = None if add is None else add_to_library(worn, add, out)
     _show_result(chosen, out, expert, seconds, added, json)
     if not json:
-        _show_next(chosen, words, model, out, add)
+        _show_next(chosen, words, model, out, added)
 
 
 def _calibrate(model: "SVFModel", expert: "Expert", task: "Task", out: Path) -> "Expert":
@@ -267,15 +268,17 @@ def _show_result(
 
 
 def _show_next(
-    task: "Task", named: list[str], model: str, out: Path, added: str | None
+    task: "Task", named: list[str], model: str, out: Path, added: dict[str, Any] | None
 ) -> None:
     """Three commands that go on from here. Nothing is asked: another command may be waiting."""
     from mlx_t2.tasks import question_of
 
     of_model = [] if model == DEFAULT_MODEL else ["--model", model]
-    worn = ["--expert", added or str(out / "expert.safetensors"), *of_model]
-    chosen = ["--adapt", "auto", *of_model] if added else worn
-    chat = of_model if added else worn  # it chooses by itself
+    name = added["name"] if added else str(out / "expert.safetensors")
+    worn = ["--expert", name, *of_model]
+    is_chosen = added is not None and added["is_known"]
+    chosen = ["--adapt", "auto", *of_model] if is_chosen else worn
+    chat = of_model if is_chosen else worn  # it chooses by itself
     question = question_of(task.problems("validation", 1)[0])["content"]
     asked = ["--", question] if question.startswith("-") else [question]
     note("next:")

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 AddName = Annotated[
     str | None,
-    typer.Option("--add", help="Keep the expert under this name, and let `auto` choose it."),
+    typer.Option(
+        "--add",
+        help="Keep the expert under this name, and let `auto` choose it; it then acts on what "
+        "the others do that `auto` chooses from, unless --acts-on says otherwise.",
+    ),
 ]
 _EXPERT = "expert.safetensors"
 """What a training writes into its run folder."""
@@ -40,10 +44,24 @@ def check_new_name(name: str, out: Path) -> None:
     )
 
 
+def prefer_kind(model: str) -> dict[str, Any]:
+    """The setting under which `auto` can choose the new expert beside the others that it
+    chooses from; none, where there are no others.
+    """
+    from mlx_t2.adaptation import choose_kind, is_known
+    from mlx_t2.experts import Library
+
+    library = Library()
+    of_model = [expert for expert, _ in library.experts() if expert.base_model == model]
+    others = [expert for expert in of_model if is_known(library, expert)]
+    return {"acts_on": choose_kind(others)} if others else {}
+
+
 def add_to_library(model: "SVFModel", name: str, out: Path) -> dict[str, Any]:
     """Keep the expert of the run folder, and train the model's router anew, to know it. Without
     a router it is there all the same: `why` says what is missing.
     """
+    from mlx_t2.adaptation import is_known
     from mlx_t2.errors import T2Error
     from mlx_t2.experts import Library
 
@@ -58,6 +76,9 @@ def add_to_library(model: "SVFModel", name: str, out: Path) -> dict[str, Any]:
     reasons = [one.why for one in passed_over if one.name == name]
     if reasons:
         return added | {"why": reasons[0]}
+    if not is_known(library, library.find(name)):
+        kind = prefer_kind(model.name).get("acts_on", "answer")
+        return added | {"why": f"it chooses from experts of one kind; --acts-on {kind}"}
     metrics = router.metrics
     return added | {
         "is_known": True,

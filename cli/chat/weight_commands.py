@@ -1,7 +1,7 @@
 """What is typed to see, choose and compare weights."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from .votes import Vote, count_votes, read_answer, record
 from .why import explain_turn
 
 if TYPE_CHECKING:
+    from mlx_t2.experts import Expert
     from mlx_t2.generation import Answer
 
 
@@ -23,12 +24,23 @@ def list_experts(chat: Chat, _: str) -> None:
     """`/experts`."""
     table(
         "experts",
-        ("name", "trained on", "base → trained", "base model", ""),
+        ("name", "trained on", "base → trained", "base model", "auto", ""),
         [
-            (e.name, e.task, _format_scores(e.metrics), e.base_model, _mark(chat, e.name))
-            for e in chat.find_experts()
+            (e.name, e.task, _format_scores(e.metrics), e.base_model, is_chosen, worn)
+            for e, is_chosen, worn in _list_chosen(chat)
         ],
     )
+
+
+def _list_chosen(chat: Chat) -> "Iterator[tuple[Expert, str, str]]":
+    """Each expert, whether `auto` chooses from it, too, and a mark for the one that is worn."""
+    from mlx_t2.adaptation import is_known
+    from mlx_t2.experts import open_library
+
+    library = open_library(chat.wardrobe.folder)
+    for expert in chat.find_experts():
+        is_chosen = "yes" if is_known(library, expert) else "no"
+        yield expert, is_chosen, "worn" if expert.name == chat.conversation.worn else ""
 
 
 def _format_scores(metrics: dict) -> str:
@@ -39,10 +51,6 @@ def _format_scores(metrics: dict) -> str:
         if before in metrics and after in metrics:
             return f"{100 * metrics[before]:.0f} → {100 * metrics[after]:.0f} %"
     return ""
-
-
-def _mark(chat: Chat, name: str) -> str:
-    return "worn" if name == chat.conversation.worn else ""
 
 
 def wear_expert(chat: Chat, word: str) -> None:

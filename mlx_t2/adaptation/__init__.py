@@ -14,6 +14,7 @@ from .build import route_among as route_among
 from .build import strategy_of as strategy_of
 from .fixed import Fixed as Fixed
 from .judges import calibrate_judge as calibrate_judge
+from .known import choose_kind as choose_kind
 from .known import is_known as is_known
 from .matching import check_expert as check_expert
 from .matching import is_trained_on as is_trained_on

@@ -22,6 +22,7 @@ from mlx_t2.tasks import CLS, describe_task, example_questions
 
 from .fixed import Fixed
 from .judges import judge_by
+from .known import choose_kind
 from .matching import check_expert, is_trained_on, match_experts
 from .routed import Chosen, Mixed, check_known
 from .routers import PassedOver, find_router, name_unknown, task_of
@@ -381,8 +382,7 @@ def _keep_one_kind(experts: Experts) -> tuple[dict[str, Expert], list[PassedOver
     """Those that act on what most of them do, or on the answer where as many do either; and the
     others, which one prompt cannot be read for together with these.
     """
-    kinds = [expert.acts_on for expert in experts.values()]
-    kept = max(("answer", "all"), key=kinds.count)
+    kept = choose_kind(experts.values())
     others = [
         PassedOver(
             name,

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,6 +54,7 @@ def measure_exports(runs: Path) -> Iterator[str]:
     runs: not used: it takes minutes, and what is written is removed.
     """
     rows: list[dict[str, Any]] = []
+    exports: list[Export] = []
     with TemporaryDirectory() as name:
         folder = Path(name)
         bases = {False: find_folder(MODEL), True: _write_base(folder / "base")}
@@ -63,6 +65,7 @@ def measure_exports(runs: Path) -> Iterator[str]:
         for form, write in _FORMS.items():
             key, out = form.endswith(_DEQUANTISED), folder / _slug(form)
             done = write(*worn[key], out)
+            exports.append(done)
             flags = ["--model", str(bases[key]), "--adapter-path", str(out)]
             said = generate_with_mlx_lm(
                 ["--model", str(out)] if done.form == "fused" else flags
@@ -74,8 +77,8 @@ def measure_exports(runs: Path) -> Iterator[str]:
     found = {
         "model": MODEL,
         "expert": EXPERT,
-        "tokens": done.verified.tokens,
-        "largest_change": done.verified.largest_change,
+        "tokens": exports[0].verified.tokens,
+        "largest_change": exports[0].verified.largest_change,
         "text_tokens": _TOKENS,
         "base_has_same_text": base_text == text,
         "rows": rows,
@@ -143,10 +146,7 @@ def _read_with_torch(model: SVFModel, adapted: Adapted, folder: Path) -> list[di
     """
     if find_spec("torch") is None or find_spec("peft") is None:
         return []
-    import peft
-    import torch
-    from transformers import AutoModelForCausalLM
-
+    peft, torch, transformers = map(import_module, ("peft", "torch", "transformers"))
     ids = model.encode([{"role": "user", "content": QUESTION}])
     with model.using(adapted.scales):
         live = np.array(model.logits_at(mx.array([ids]), None, mx.arange(len(ids))))
@@ -157,7 +157,7 @@ def _read_with_torch(model: SVFModel, adapted: Adapted, folder: Path) -> list[di
         return float(np.abs(got - live).max())
 
     def read(path: Path) -> Any:
-        return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        return transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
 
     fused = measure(read(folder / _slug("fused, 32 bits, dequantised")))
     base = read(folder / "base")

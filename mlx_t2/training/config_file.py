@@ -32,6 +32,7 @@ def read_config(
     file: Path | None = None,
     resumed: Path | None = None,
     task: Task | None = None,
+    preferred: dict[str, Any] | None = None,
 ) -> TrainConfig:
     """The settings of a training: flags win over a YAML or JSON file, which wins over what the
     mode presets, which wins over the defaults.
@@ -39,22 +40,30 @@ def read_config(
     resumed: a run folder to go on with; its settings hold, and flags and file may only repeat
         them, but for memory_gb, rows, steps and patience.
     task: where it has fewer held-out problems than the defaults ask for, all it has.
+    preferred: in place of defaults, where nothing else says otherwise.
     Under `mlx.launch` the first machine's settings hold for all.
     Raises: ConfigError for what is unknown, malformed or out of range; CheckpointError for a
     folder without a run, or one that another process trains in.
     """
-    return TrainConfig(**Ranks().from_first(_choose, flags, file, resumed, task))
+    return TrainConfig(
+        **Ranks().from_first(_choose, flags, file, resumed, task, preferred or {})
+    )
 
 
 def _choose(
-    flags: dict[str, Any], file: Path | None, resumed: Path | None, task: Task | None
+    flags: dict[str, Any],
+    file: Path | None,
+    resumed: Path | None,
+    task: Task | None,
+    preferred: dict[str, Any],
 ) -> dict[str, Any]:
     settings = (_read(file) if file else {}) | flags
     _check(settings, str(file or "flags"))
     if resumed is not None:
         return dataclasses.asdict(_resume(resumed, settings))
     held_out = _fit_held_out(task) if task is not None else {}
-    config = TrainConfig(**PRESETS.get(settings.get("mode", ""), {}) | held_out | settings)
+    preset = PRESETS.get(settings.get("mode", ""), {})
+    config = TrainConfig(**preferred | preset | held_out | settings)
     return dataclasses.asdict(config)
 
 

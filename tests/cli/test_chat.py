@@ -138,7 +138,7 @@ def test_what_is_unknown_is_said_and_the_conversation_goes_on(t2, experts):
 def test_experts_can_be_listed_put_on_and_taken_off(t2, experts):
     lines = ["/experts", "/expert alpha", "hello", "/why", "/reset", "/expert off", "hello"]
     shown = t2(f"{CHAT} --experts experts", typed(*lines, "/why")).stdout
-    assert re.search(r"alpha\s+│ largest\s+│\s+│ tiny", shown)
+    assert re.search(r"alpha\s+│ largest\s+│\s+│ tiny\s+│ no", shown)
     worn = shown.index("1.00 alpha")
     base = t2("generate hello --model tiny --max-tokens 6").stdout
     assert base not in shown[:worn]

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from mlx_t2_cli.train_add import add_to_library, prefer_kind
 
+from mlx_t2.adaptation import choose_kind, is_known, known
 from mlx_t2.experts import Expert, Library
-from mlx_t2.routing import examples
+from mlx_t2.routing import RouterNames, examples
 
 pytestmark = pytest.mark.whole_runs
 TRAIN = "--model tiny --steps 1 --prompts 2 --group 2 --validation 2 --test 2 --no-probe"
@@ -50,6 +54,43 @@ def test_own_rows_become_an_expert_that_generate_and_chat_choose_from(t2, folder
     assert "colours" in talk.stdout
     renewed = t2(line.replace("--out made", "--resume --out made"), folder=folder)
     assert renewed.code == 0
+
+
+def test_a_new_expert_acts_on_what_those_do_that_auto_chooses_from(
+    experts, folder, monkeypatch
+):
+    base = Expert.load(experts / "alpha.safetensors")
+    library = Library()
+    for name, kind in (("one", "answer"), ("two", "answer"), ("three", "all")):
+        replace(base, name=name, acts_on=kind).save(library.own / f"{name}.safetensors")
+    (library.own / "router.safetensors").touch()
+    names = RouterNames(
+        base_model="tiny",
+        base_fingerprint=base.base_fingerprint,
+        labels=("one", "two", "three", "other"),
+        tasks={},
+    )
+    assert prefer_kind("tiny") == {}
+    monkeypatch.setattr(known, "names_in", lambda _: names)
+    assert prefer_kind("tiny") == {"acts_on": "answer"}
+    assert prefer_kind("other") == {}
+    found = {expert.name: is_known(library, expert) for expert, _ in library.experts()}
+    assert {n: found[n] for n in ("one", "two", "three")} == {
+        "one": True,
+        "two": True,
+        "three": False,
+    }
+    assert choose_kind([]) == "answer"
+
+    run = folder / "run3"
+    replace(base, name="four", acts_on="all").save(run / "expert.safetensors")
+    trained = (SimpleNamespace(metrics={}), "place", ())
+    monkeypatch.setattr("mlx_t2_cli.train_add.train_with_bar", lambda *_: trained)
+    added = add_to_library(SimpleNamespace(name="tiny"), "four", run)
+    assert (added["is_known"], added["why"]) == (
+        False,
+        "it chooses from experts of one kind; --acts-on answer",
+    )
 
 
 def test_people_are_told_what_was_added_and_what_goes_on_from_there(t2, folder):

@@ -381,3 +381,11 @@ def test_a_checkpoint_of_another_model_is_refused(stopped, tmp_path):
         path.write_bytes((other / "checkpoint" / path.name).read_bytes())
     with pytest.raises(CheckpointError, match="its newest checkpoint is not of this run"):
         next(train(toy_model(), StartHigh(), CONFIG, out, resume=True))
+
+
+def test_what_is_preferred_holds_where_nothing_else_is_said(tmp_path):
+    preferred = {"acts_on": "answer"}
+    assert read_config({}, preferred=preferred).acts_on == "answer"
+    assert read_config({"acts_on": "all"}, preferred=preferred).acts_on == "all"
+    (tmp_path / "c.yaml").write_text("acts_on: all")
+    assert read_config({}, tmp_path / "c.yaml", preferred=preferred).acts_on == "all"
