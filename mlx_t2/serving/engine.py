@@ -2,6 +2,7 @@
 HTTP.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -79,6 +80,7 @@ class Engine:
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="mlx_t2-engine", daemon=True)
         self._thread.start()
+        atexit.register(self.stop, 0)  # MLX does not outlive the interpreter
 
     # What can be seen from outside
 
@@ -172,6 +174,7 @@ class Engine:
         self._ends_at = time.monotonic() + within_s
         self._commands.put(lambda worker: None)  # wakes it
         self._thread.join(within_s + _GRACE_S)
+        atexit.unregister(self.stop)
 
     @property
     def _queue_length(self) -> int:

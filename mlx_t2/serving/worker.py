@@ -12,7 +12,7 @@ from typing import Any
 from mlx_t2.adaptation import naming_experts
 from mlx_t2.errors import ScoresError, T2Error
 from mlx_t2.models import SVFModel, explain_scores, find_limits
-from mlx_t2.reading import PromptCache, batching
+from mlx_t2.reading import PASS, PromptCache, batching
 from mlx_t2.sampling import Row, row_keys
 
 from .admission import find_budget, measure_caches
@@ -32,6 +32,8 @@ _FORESEEN = 1024
 """Tokens that room is kept for where an order sets no limit."""
 _TRIES = 3
 """Steps that may fail with a row among the rows before the row itself is given up."""
+_LEAST_CHUNK = 64
+"""Fewer tokens at once take hardly less time."""
 _IDLE = 4
 """How many times as much is read at once while nobody waits for it."""
 
@@ -216,13 +218,13 @@ class Worker:
         most = times * self._config.chunk_tokens
         if not self._seconds_per_token:
             return most
-        foreseen = int(times * self._config.wait_s / self._seconds_per_token)
-        return max(1, min(most, max(16, foreseen)))
+        foreseen = int(times * self._config.wait_s / self._seconds_per_token) - PASS
+        return min(most, max(_LEAST_CHUNK, foreseen))
 
     def _note_pace(self, count: int, seconds: float) -> None:
         self.seconds["prefill"] += seconds
-        if count >= 16:  # of fewer, it is the pass that takes the time
-            pace, known = seconds / count, self._seconds_per_token
+        if count:
+            pace, known = seconds / (count + PASS), self._seconds_per_token
             self._seconds_per_token = pace if not known else 0.7 * known + 0.3 * pace
 
     def _end_reading(self, job: _Job, found: Any) -> None:
