@@ -251,6 +251,12 @@ class Engine:
     # The thread
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            mx.clear_streams()  # a thread that leaves its own behind aborts the process at exit
+
+    def _work(self) -> None:
         with limited_memory():
             while not self._is_over():
                 self._beat = time.monotonic()
