@@ -189,8 +189,8 @@ class Engine:
     # Experts
 
     def change_experts(self, name: str, place: str | None) -> ServedExpert | None:
-        """Add or replace an expert from a place, or remove it. The router is left as it was
-        trained: `auto` goes on with those of the experts that it knows.
+        """Add or replace an expert from a place, or remove it. No router is trained: `auto`
+        goes on with those of the experts that the one in its file knows.
         """
         done: Future[ServedExpert | None] = Future()
         expert = None if place is None else self._read_expert(name, place)

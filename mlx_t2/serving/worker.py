@@ -294,7 +294,7 @@ class Worker:
         """After a failed step: whatever caches hold is in doubt, so every row is read again
         from its tokens, and tried alone. One that fails again fails, and no other.
         """
-        _log.error("a step failed with %d rows: %s", self.rows, type(error).__name__)
+        _log.error("a step failed with %d rows", self.rows, exc_info=error)
         self.counts["failed_steps"] += 1
         self._cache.clear()
         for row in self._batch.start_again():
@@ -414,8 +414,10 @@ class _Failing:
         if not isinstance(error, Exception):
             return False
         if self._ticket is None:
-            _log.error("what was read is not kept: %s", type(error).__name__)
+            _log.error("what was read is not kept", exc_info=error)
             return True
+        if not isinstance(error, T2Error):
+            _log.error("order %d failed", self._ticket.number, exc_info=error)
         self._worker.fail(self._ticket, _kind_of(error), _describe(error))
         return True
 
