@@ -7,7 +7,7 @@ from typing import Any
 from .options import DEFAULT_MODEL, Json
 from .render import emit, facts, is_terminal, stdout
 
-_REQUIRED = re.compile(r"([\w.-]+).*; .*extra == ['\"](\w+)['\"]")
+_REQUIRED = re.compile(r"([\w.-]+).*; .*extra == ['\"]([\w-]+)['\"]")
 """A requirement of an extra, as the installed program names it."""
 
 

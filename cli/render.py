@@ -25,6 +25,8 @@ from .terminal import LineBreaker, break_lines, visible
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False)
+_NARROW = 60
+"""Columns below which no table is drawn."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -99,7 +101,14 @@ def emit(result: dict[str, Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table."""
+    """A table; on a narrow terminal, where its words would be broken, the cells of each row
+    below each other.
+    """
+    if stdout.width < _NARROW:
+        for index, row in enumerate(rows):
+            pairs = [pair for pair in zip(columns, row, strict=True) if pair[1]]
+            stdout.print(draw_facts("" if index else title, pairs), "")
+        return
     drawn = Table(
         title=draw(title), title_justify="left", title_style="bold", header_style="bold"
     )

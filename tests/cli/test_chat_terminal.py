@@ -85,7 +85,7 @@ class Terminal:
         while not until():
             assert time.monotonic() < end, f"waited for {what}, the screen has:\n{self.text}"
             try:
-                piece = self.child.read_nonblocking(4096, timeout=0.2)
+                piece = self.child.read_nonblocking(4096, timeout=0.02)
             except pexpect.TIMEOUT:
                 continue
             except pexpect.EOF:
@@ -282,6 +282,16 @@ def test_a_window_that_becomes_narrow_in_the_middle_of_an_answer(open_chat, home
     assert "tokens per second" in " ".join(narrow.split())
     long = "alpha=0.123456,beta=0.654321"
     chat.say(f"/mix {long}", "alpha·0.123456+beta… ›")
+    chat.say("/expert off")
+    chat.resize(30, 20)
+    for line in ("/help", "/why", "/set", "/experts", "/compare alpha off", "hello"):
+        chat.child.send(line)
+        chat.listen(lambda: not chat.text.endswith(" ›"), line)
+        chat.child.send("\r")
+        chat.wait()
+    assert re.search(r"name +alpha", chat.text)
+    assert "── alpha ──" in chat.lines_shown
+    assert not re.search("[┃│]", chat.text)
     assert chat.leave() == 0
 
 

@@ -9,6 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from mlx_t2_cli import doctor
 
 from mlx_t2.experts import Library
 
@@ -95,6 +96,12 @@ def test_doctor_tells_what_the_machine_is(t2, tmp_path):
     assert (found["experts"]["bundled"], found["unknown_to_routers"]) == (4, ["arc-easy"])
     assert found["extras"]["plots"]
     assert (found["cache"], found["cache_writable"]) == (str(tmp_path), True)
+
+
+def test_doctor_names_every_extra(monkeypatch):
+    needed = ['no-such-thing>=1; extra == "export-check"', 'mlx-lm>=0; extra == "reference"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: [*needed, "mlx-lm>=0"])
+    assert dict(doctor._extras()) == {"export-check": False, "reference": True}
 
 
 def test_doctor_names_what_is_damaged_on_the_shelf(t2):
