@@ -2,8 +2,8 @@
 
 One weight matrix W = U diag(s) Vᵀ becomes W' = U diag(s ⊙ z) Vᵀ: `decompose` finds the basis,
 `layer` applies the equation, `targets` says which layers wear scales, `fold` puts W' in W's
-place. Knows the layers of MLX and mlx-lm; does not know language models, tokens, tasks, or
-files other than its own cache of bases.
+place, `beside` the change next to W. Knows the layers of MLX and mlx-lm; does not know language
+models, tokens, tasks, or files other than its own cache of bases.
 """
 
 from .architectures import REFUSED as REFUSED
@@ -18,6 +18,9 @@ from .base_layer import weight_key as weight_key
 from .base_layer import weight_shape as weight_shape
 from .base_layer import with_weight as with_weight
 from .basis_cache import BasisCache as BasisCache
+from .beside import BESIDE_BITS as BESIDE_BITS
+from .beside import BesideLinear as BesideLinear
+from .beside import beside_layer as beside_layer
 from .decompose import PRECISIONS as PRECISIONS
 from .decompose import Basis as Basis
 from .decompose import Precision as Precision
@@ -26,11 +29,13 @@ from .decompose_layers import count_operations as count_operations
 from .decompose_layers import decompose_each as decompose_each
 from .decompose_layers import operations_per_second as operations_per_second
 from .fold import Fidelity as Fidelity
+from .fold import compare_changes as compare_changes
 from .fold import fold_layers as fold_layers
 from .fold import unfold_layers as unfold_layers
 from .install import install_layers as install_layers
 from .install import uninstall_layers as uninstall_layers
 from .layer import SVFLayer as SVFLayer
+from .layer import SVFLinear as SVFLinear
 from .live_or_folded import Form as Form
 from .live_or_folded import cheaper_form as cheaper_form
 from .plan import Plan as Plan

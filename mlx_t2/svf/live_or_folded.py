@@ -14,8 +14,10 @@ import mlx.core as mx
 from .base_layer import Quantised, weight_shape
 from .layer import SVFLayer, SVFMultiLinear
 
-Form = Literal["live", "folded"]
-"""How scales are worn: `live`, by the layer's own products, or `folded` into its weight."""
+Form = Literal["live", "beside", "folded"]
+"""How scales are worn: `live`, by the layer's own products; as a matrix `beside` its weight; or
+`folded` into it.
+"""
 
 
 @dataclass(frozen=True)
