@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import mlx.core as mx
 import mlx.nn as nn
 
-from mlx_t2.svf import BASE, BesideLinear, Form, Scales, SVFLayer, SVFLinear
+from mlx_t2.svf import BASE, BesideLinear, Form, Scales, SVFLayer, SVFLinear, describe_form
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,10 @@ class Outfit:
     """{module path: what stands where the base layer is otherwise}."""
     live: Scales = field(default_factory=lambda: BASE)
     """The scales that layers wear live: all of them, or those that nothing stands in for."""
+
+    def __str__(self) -> str:
+        """As a person reads it: `beside, 4 bits`; 16 bits are not worth a word."""
+        return describe_form(self.form, self.bits)
 
     @property
     def nbytes(self) -> int:
@@ -57,13 +61,6 @@ class PutBeside:
 def live_outfit(scales: Scales) -> Outfit:
     """These scales, live."""
     return Outfit(scales, live=scales)
-
-
-def agree(one: Scales, other: Scales) -> bool:
-    """Whether both are of the same arrays; looks at no number."""
-    return one is other or (
-        one.keys() == other.keys() and all(z is other[path] for path, z in one.items())
-    )
 
 
 def split_linear(

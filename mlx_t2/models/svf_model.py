@@ -21,20 +21,27 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_t2.errors import ConfigError, ModelError, ModelWarning
 from mlx_t2.svf import (
     BASE,
+    FORMS,
     ActsOn,
     Arrays,
     BaseLayer,
     Basis,
+    Choice,
     Form,
     Plan,
     Recipe,
     Scales,
     Shapes,
+    Speed,
     SVFLayer,
     Targets,
+    Work,
+    agree,
     beside_layer,
-    cheaper_form,
     check_scales,
+    choose_form,
+    describe_weight,
+    find_speed,
     fold_layers,
     install_layers,
     plan_decomposition,
@@ -43,9 +50,11 @@ from mlx_t2.svf import (
     weight_key,
 )
 
+from .body_and_head import find_body_and_head
 from .decomposition import Decomposed, decompose_chosen, read_basis
 from .kv_cache import OwnedCache
-from .outfit import Outfit, PutBeside, agree, live_outfit, split_linear
+from .memory import memory_bytes
+from .outfit import Outfit, PutBeside, live_outfit, split_linear
 from .template import ChatTemplate
 
 T = TypeVar("T")
@@ -247,14 +256,27 @@ class SVFModel:
         finally:
             self._put_on(worn)
 
-    def form_for(self, scales: Scales, tokens: int, steps: int) -> Form:
-        """The cheaper way to wear `scales` for a prompt of `tokens` tokens and `steps` token
-        steps after it; see `svf.cheaper_form`. Rows with scales of their own can only be live.
+    def form_for(
+        self,
+        scales: Scales,
+        work: Work,
+        speed: Speed | None = None,
+        forms: Sequence[Form] = FORMS,
+    ) -> Choice:
+        """The cheapest way to wear `scales` for this work, with the memory that is left; see
+        `svf.choose_form`. Rows with scales of their own can only be live.
+
+        speed: the machine's; None is what was measured of this one.
         """
         check_scales(scales, self.shapes)
-        if self.own([], scales).has_rows:
-            return "live"
-        return cheaper_form([self._layers[path] for path in scales], tokens, steps)
+        if not all(isinstance(self._layers[path], SVFLayer) for path in scales) or not scales:
+            return Choice("live", 16, 0.0, 0)
+        is_made = self._beside is not None and same(self._beside.scales, scales)
+        experts = 2 if self.own([], scales).has_rows else work.experts
+        work = replace(work, experts=experts, is_made=is_made)
+        weights = [describe_weight(self._layers[path], self._bases[path]) for path in scales]
+        memory = max(0, memory_bytes() - mx.get_active_memory())
+        return choose_form(weights, work, speed or find_speed(), memory, forms)
 
     @contextmanager
     def using(
@@ -319,9 +341,10 @@ class SVFModel:
         """Make the change of every weight under `scales`, one matrix after another, and keep
         them until others are made: to wear the same scales beside is then an assignment.
 
-        One report per linear layer; none where they are kept already. Each basis is read from
-        disk for it, in float32, and leaves memory afterwards: it is read again once scales are
-        worn live. Where z = 1 there is no matrix. Switch and multi-head layers stay live.
+        One report per linear layer; none where they are kept already. For 8 and 4 bits each
+        basis is read from disk, in float32, and leaves memory afterwards: it is read again once
+        scales are worn live. 16 bits are made of the basis that is in memory, which stays,
+        unless that is quantised. Where z = 1 there is no matrix. Stacks of weights stay live.
         Raises: as `make_outfit` does.
         """
         check_scales(scales, self.shapes)
@@ -335,10 +358,14 @@ class SVFModel:
             change = 0
             if not mx.all(scales[path] == 1).item():
                 base: Any = self._bases[path]  # a linear one
-                made[path] = beside_layer(base, self._read_basis(path), scales[path], bits)
+                layer = linear[path]
+                is_near = bits == 16 and not layer.q.is_packed
+                q = layer.q if is_near else self._read_basis(path).q
+                made[path] = beside_layer(base, layer.side, q, scales[path], bits)
                 mx.eval(made[path].change.parameters())  # bounds memory: layer after layer
                 change = made[path].change_bytes
-                linear[path].hold(self._read_basis(path))
+                if not is_near:
+                    layer.hold(self._read_basis(path))
             seconds = time.perf_counter() - start
             yield PutBeside(path, index, len(linear), seconds, change)
         copies = {path: mx.array(z) for path, z in scales.items()}
@@ -450,24 +477,7 @@ def decompose(model: SVFModel, targets: str = "mlp", rank: int | None = None) ->
 
 
 def _body_and_head(model: SVFModel) -> tuple[Callable, Callable] | None:
-    """(body, head) with head(body(x)) = network(x), or None where that does not hold.
-
-    Some architectures scale or cap the logits outside the head; one token shows it. So the
-    network is run, and not before it has to be: its weights may be on disk still.
-    """
-    network = model.network
-    body = network.get("model")
-    if body is None:
-        return None
-    head: Any = network.get("lm_head", getattr(body.get("embed_tokens"), "as_linear", None))
-    if head is None or isinstance(head, mx.array):
-        return None
-    token = mx.array([[0]])
-    try:
-        is_split = mx.array_equal(head(body(token)), network(token), equal_nan=True).item()
-    except (TypeError, ValueError, AttributeError):
-        return None
-    return (body, head) if is_split else None
+    return find_body_and_head(model.network)
 
 
 def _as_it_is(scores: mx.array) -> mx.array:

@@ -19,7 +19,8 @@ from jaxtyping import Float
 from mlx_t2.errors import ConfigError
 
 from .base_layer import Linear, activation_dtype, dense_weight
-from .decompose import Basis, Side
+from .decompose import Side
+from .singular_vectors import SingularVectors
 
 BESIDE_BITS = (16, 8, 4)
 """What an entry of M may take."""
@@ -53,17 +54,17 @@ class BesideLinear(nn.Module):
         return y + self.change(plain).astype(y.dtype)
 
 
-def compose_change(basis: Basis, z: Float[mx.array, " rank"]) -> Float[mx.array, "n n"]:
+def compose_change(q: SingularVectors, z: Float[mx.array, " rank"]) -> Float[mx.array, "n n"]:
     """M = q diag(z − 1) qᵀ, in float32.
 
     >>> from mlx_t2.svf import decompose_weight
     >>> w = mx.array([[3.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
-    >>> compose_change(decompose_weight(w), mx.array([10.0, 1.0]))
+    >>> compose_change(decompose_weight(w).q, mx.array([10.0, 1.0]))
     array([[9, 0],
            [0, 0]], dtype=float32)
     """
-    q = basis.q.dense()
-    return (q * (z - 1)) @ q.T
+    dense = q.dense()
+    return (dense * (z - 1)) @ dense.T
 
 
 def round_change(change: Float[mx.array, "n n"], bits: int, dtype: mx.Dtype) -> Linear:
@@ -86,11 +87,8 @@ def round_change(change: Float[mx.array, "n n"], bits: int, dtype: mx.Dtype) -> 
 
 
 def beside_layer(
-    base: Linear, basis: Basis, z: Float[mx.array, " rank"], bits: int
+    base: Linear, side: Side, q: SingularVectors, z: Float[mx.array, " rank"], bits: int
 ) -> BesideLinear:
-    """The base with the change that `z` makes of it beside it, lazily.
-
-    basis: as it was computed, in float32: what a live layer keeps may be rounded.
-    """
-    change = round_change(compose_change(basis, z), bits, activation_dtype(base))
-    return BesideLinear(base, change, basis.side)
+    """The base with the change that `z` makes of it beside it, lazily."""
+    change = round_change(compose_change(q, z), bits, activation_dtype(base))
+    return BesideLinear(base, change, side)

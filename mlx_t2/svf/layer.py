@@ -32,7 +32,8 @@ from .base_layer import (
     dense_weight,
     weight_shape,
 )
-from .decompose import Basis
+from .decompose import Basis, Side
+from .singular_vectors import SingularVectors
 
 
 class SVFLayer(nn.Module):
@@ -49,7 +50,7 @@ class SVFLayer(nn.Module):
         """bits: per entry of q, 32, 16, 8 or 4; None is the dtype that the base computes in."""
         super().__init__()
         self.base: Any = base  # each class of base is called in its own way
-        self.side = basis.side
+        self.side: Side = basis.side
         self.dtype = activation_dtype(base)
         self.out, self.inner = weight_shape(base)[-2:]
         self._bits = bits
@@ -76,6 +77,11 @@ class SVFLayer(nn.Module):
     def basis_bytes(self) -> int:
         """Bytes of q as it is kept here."""
         return self._q.nbytes
+
+    @property
+    def q(self) -> SingularVectors:
+        """The singular vectors as they are kept here."""
+        return self._q
 
     @property
     def z(self) -> Float[mx.array, "*rows_and_stack {self.rank}"] | None:

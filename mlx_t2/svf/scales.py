@@ -81,6 +81,13 @@ def take_rows(scales: Scales, shapes: Shapes, rows: Integer[mx.array, " rows"]) 
     return {path: z[rows] if z.ndim > len(shapes[path]) else z for path, z in scales.items()}
 
 
+def agree(one: Scales, other: Scales) -> bool:
+    """Whether both are of the same arrays; looks at no number."""
+    return one is other or (
+        one.keys() == other.keys() and all(z is other[path] for path, z in one.items())
+    )
+
+
 def same(one: Scales, other: Scales) -> bool:
     """Whether both scale alike; compares numbers only where the arrays are not the same."""
     if one.keys() != other.keys():

@@ -30,7 +30,7 @@ class SingularVectors:
     @property
     def rank(self) -> int:
         """How many columns there are."""
-        return self.parts[0].shape[-1] * (32 // self.packed_bits if self._is_packed else 1)
+        return self.parts[0].shape[-1] * (32 // self.packed_bits if self.is_packed else 1)
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ class SingularVectors:
         8 and 4 bits need a rank that is a multiple of 32; other ranks get 16. 16 bits are
         bfloat16, unless the columns are float16 already. Quantised columns stay as they are.
         """
-        if self._is_packed:
+        if self.is_packed:
             return self
         q = self.parts[0]
         sizes = {8: (128, 64, 32), 4: (64, 32)}.get(bits, ())
@@ -60,11 +60,11 @@ class SingularVectors:
 
     def to_dtype(self, dtype: mx.Dtype) -> "SingularVectors":
         """Float columns in another dtype; quantised ones as they are."""
-        return self if self._is_packed else SingularVectors((self.parts[0].astype(dtype),))
+        return self if self.is_packed else SingularVectors((self.parts[0].astype(dtype),))
 
     def dense(self) -> Float[mx.array, "*stack n rank"]:
         """The columns in float32."""
-        if not self._is_packed:
+        if not self.is_packed:
             return self.parts[0].astype(mx.float32)
         packed, scales, biases = self.parts
         return mx.dequantize(packed, scales, biases, self._block, self.packed_bits)
@@ -84,7 +84,8 @@ class SingularVectors:
         return self._product(c, at, transpose=True)
 
     @property
-    def _is_packed(self) -> bool:
+    def is_packed(self) -> bool:
+        """Quantised."""
         return len(self.parts) == 3
 
     @property
@@ -93,7 +94,7 @@ class SingularVectors:
         return self.rank // self.parts[1].shape[-1]
 
     def _product(self, h: mx.array, at: mx.array | None, transpose: bool) -> mx.array:
-        if not self._is_packed:
+        if not self.is_packed:
             q = self.parts[0].swapaxes(-1, -2) if transpose else self.parts[0]
             return h @ q if at is None else _gather_product(h, q, at)
         packed, scales, biases = self.parts

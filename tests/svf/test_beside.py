@@ -33,7 +33,7 @@ def beside(base, bits: int, spread: float = 0.3, rank: int | None = None):
     """The layer with the change of random scales beside it, its basis and the scales."""
     basis = decompose_weight(dense_weight(base), rank=rank)
     z = random_scales({"": basis.s.shape}, spread=spread)[""]
-    return beside_layer(base, basis, z, bits), basis, z
+    return beside_layer(base, basis.side, basis.q, z, bits), basis, z
 
 
 @pytest.mark.parametrize("bits", BESIDE_BITS)
@@ -76,7 +76,7 @@ def test_one_in_every_place_changes_no_bit():
     basis = decompose_weight(dense_weight(base))
     x = mx.random.normal((5, 96), key=mx.random.key(0))
     for bits in BESIDE_BITS:
-        layer = beside_layer(base, basis, mx.ones((64,)), bits)
+        layer = beside_layer(base, basis.side, basis.q, mx.ones((64,)), bits)
         assert mx.array_equal(layer(x), base(x)).item()
 
 

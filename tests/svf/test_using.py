@@ -6,6 +6,7 @@ import pytest
 from helpers import random_scales
 
 from mlx_t2.errors import ConfigError, ShapeError
+from mlx_t2.svf import Work
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 
@@ -74,7 +75,7 @@ def test_scales_on_some_layers_fold_those_and_leave_the_rest_to_the_base(tiny_mo
 @pytest.mark.parametrize("form", ["beside", "folded"])
 def test_rows_with_their_own_scales_are_always_live(tiny_model, form):
     rows = random_scales(tiny_model.shapes, rows=2)
-    assert tiny_model.form_for(rows, 10**6, 10**6) == "live"
+    assert tiny_model.form_for(rows, Work(10**6, 10**6)).form == "live"
     with (
         pytest.raises(ConfigError, match=f"^{form}: each row wears its own"),
         tiny_model.using(rows, form=form),
