@@ -6,7 +6,19 @@ bundled experts were made, nor what was measured before.
 
 from collections.abc import Callable, Iterator
 
-from . import decode, decompose, programs, search, second_turn, switch, train_step, two_pass
+from . import (
+    beside,
+    decode,
+    decompose,
+    profile,
+    programs,
+    search,
+    second_turn,
+    switch,
+    train_step,
+    training_memory,
+    two_pass,
+)
 from .measurement import DEFAULT_MODEL as DEFAULT_MODEL
 from .measurement import Measurement as Measurement
 
@@ -14,6 +26,9 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
     "decompose": decompose.measure,
     "switch": switch.measure,
     "decode": decode.measure,
+    "beside": beside.measure,
+    "profile": profile.measure,
+    "memory": training_memory.measure,
     "two-pass": two_pass.measure,
     "chat": second_turn.measure,
     "train-step": train_step.measure,
@@ -24,6 +39,8 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
 
 ON_ANY_MODEL: dict[str, Callable[[int, str], Iterator[Measurement]]] = {
     "decode": decode.measure,
+    "beside": beside.measure,
+    "profile": profile.measure,
     "train-step": train_step.measure,
 }
 """The suites that take the name of a model, too."""

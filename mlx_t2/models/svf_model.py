@@ -119,6 +119,11 @@ class SVFModel:
         return {path: layer.shape for path, layer in self._layers.items()}
 
     @property
+    def layers(self) -> Mapping[str, SVFLayer]:
+        """{module path: the layer that wears scales}, not to be changed."""
+        return self._layers
+
+    @property
     def targets(self) -> str | None:
         """Which layers wear scales, see `svf.Recipe`; None where none do."""
         return self.recipe.targets if self.recipe else None

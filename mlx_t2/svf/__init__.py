@@ -21,6 +21,8 @@ from .basis_cache import BasisCache as BasisCache
 from .beside import BESIDE_BITS as BESIDE_BITS
 from .beside import BesideLinear as BesideLinear
 from .beside import beside_layer as beside_layer
+from .beside import compose_change as compose_change
+from .beside import round_change as round_change
 from .decompose import PRECISIONS as PRECISIONS
 from .decompose import Basis as Basis
 from .decompose import Precision as Precision
@@ -60,8 +62,10 @@ from .scales import same as same
 from .scales import shape_fault as shape_fault
 from .scales import stack_rows as stack_rows
 from .scales import take_rows as take_rows
+from .singular_vectors import SingularVectors as SingularVectors
 from .speed import OPERATIONS_ALONE as OPERATIONS_ALONE
 from .speed import Speed as Speed
 from .speed import find_speed as find_speed
+from .speed import measure_speed as measure_speed
 from .targets import Targets as Targets
 from .targets import base_layers as base_layers
