@@ -7,7 +7,7 @@ On a Mac, its rows of tokens per second are the measured column beside `predicti
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import mlx.core as mx
@@ -19,22 +19,21 @@ from mlx_t2.sampling import SamplingConfig, sample, stream
 from mlx_t2.svf import (
     Basis,
     BasisCache,
-    BesideLinear,
     Form,
     Recipe,
     Scales,
     SingularVectors,
-    compare_changes,
-    dense_weight,
+    compose_change,
     round_change,
 )
-from mlx_t2.svf import compose_change as compose
 from mlx_t2.tasks import get_task
 
 from .forms_read import BIG, WAYS, count_bytes, count_quantised, measure_bytes
 from .four_bit_copy import load_unwidened, open_copy
 from .gradient_pass import draw_scales
+from .kept_change import measure_kept
 from .measurement import DEFAULT_MODEL, Measurement
+from .profile import ignoring_ends
 
 _TOKENS = 12
 _DECODED: tuple[tuple[Form, int], ...] = (
@@ -82,7 +81,7 @@ def measure_making_of_one() -> Measurement:
         start = time.perf_counter()
         basis = cache.read("key")
         assert basis is not None
-        mx.eval(round_change(compose(basis.q, z), 4, mx.bfloat16).parameters())
+        mx.eval(round_change(compose_change(basis.q, z), 4, mx.bfloat16).parameters())
         seconds = time.perf_counter() - start
     peak = (mx.get_peak_memory() - before) / 1e6
     against = f"peak {peak:.0f} MB, of which q is {4 * n * n / 1e6:.0f}"
@@ -134,30 +133,18 @@ def _make_all(model: SVFModel, scales: Scales) -> Measurement:
 
 
 def _compare_changes(model: SVFModel) -> Iterator[Measurement]:
-    """What each bundled expert's change is worth on this base, mean over its weights."""
+    """What each bundled expert's change is worth on this base, mean over weights."""
     shapes = model.shapes
     for expert, _ in Library().experts():
         scales = {path: z for path, z in expert.scales.items() if path in shapes}
         if any(z.shape != shapes[path] for path, z in scales.items()) or not scales:
             continue
-        for bits in (8, 4):
-            found = [*_fidelities(model, scales, bits)]
-            correlation = mean(one.correlation for one in found)
-            share = mean(one.share for one in found)
-            name = f"4-bit copy, {expert.name} beside in {bits} bits, correlation of the change"
-            against, target = f"share {share:.3f}", "≥ 0.99" if bits == 4 else ""
-            yield Measurement(name, correlation, None, against, "of 1", target)
-
-
-def _fidelities(model: SVFModel, scales: Scales, bits: int) -> Iterator:
-    outfit, layers = model.make_outfit(scales, "beside", bits), model.layers
-    for path, standing in outfit.layers.items():
-        assert isinstance(standing, BesideLinear)
-        layer = layers[path]
-        layer.wear(scales[path])
-        intended = layer.folded_weight() - dense_weight(layer.base)
-        layer.wear(None)
-        yield compare_changes(intended, standing.dense_change())
+        for kept in measure_kept(model, scales, (("beside", 8), ("beside", 4))):
+            what = f"4-bit copy, {expert.name} beside in {kept.bits} bits"
+            against = f"share {kept.share:.3f}, error {kept.error:.3f}"
+            target = "≥ 0.99" if kept.bits == 4 else ""
+            name = f"{what}, correlation of the change"
+            yield Measurement(name, kept.correlation, None, against, "of 1", target)
 
 
 def _sample(name: str, runs: int) -> Iterator[Measurement]:
@@ -172,7 +159,7 @@ def _sample(name: str, runs: int) -> Iterator[Measurement]:
         start = time.perf_counter()
         # other arrays at each step of a training: so they are here
         changed = {path: z + 1e-6 * seed for path, z in scales.items()}
-        with model.using(changed, form, acts_on="answer"):
+        with ignoring_ends(model), model.using(changed, form, acts_on="answer"):
             sample(model, prompts, config, _GROUP)
         return time.perf_counter() - start
 

@@ -3,8 +3,9 @@ when it has been measured. Knows mlx-lm; measures nothing.
 """
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,8 +39,9 @@ def open_copy(name: str = DEFAULT_MODEL, bits: int = 4) -> Iterator[Path]:
     source = find_folder(name)
     with lending_cache() as folder:
         dense, copy = (str(folder / part) for part in ("dense", "copy"))
-        mlx_lm.convert(str(source), mlx_path=dense, dequantize=True)
-        mlx_lm.convert(dense, mlx_path=copy, quantize=True, q_bits=bits, q_group_size=64)
+        with redirect_stdout(sys.stderr):  # it prints what it does
+            mlx_lm.convert(str(source), mlx_path=dense, dequantize=True)
+            mlx_lm.convert(dense, mlx_path=copy, quantize=True, q_bits=bits, q_group_size=64)
         yield Path(copy)
 
 

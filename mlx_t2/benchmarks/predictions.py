@@ -22,7 +22,12 @@ PUBLISHED = {
     "M2 Ultra": 800.0,
 }
 """{chip: memory bandwidth as Apple publishes it [GB/s]}."""
-FORMS: tuple[tuple[Form, int], ...] = (("live", 16), ("live", 8), ("beside", 8), ("beside", 4))
+PREDICTED: tuple[tuple[Form, int], ...] = (
+    ("live", 16),
+    ("live", 8),
+    ("beside", 8),
+    ("beside", 4),
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,6 @@ def describe_llama(
 
 
 LLAMA_8B = describe_llama("Llama 3.1 8B", 4096, 14336, 32, 1024, 128256)
-DEFAULT = describe_llama("SmolLM2 135M", 576, 1536, 30, 192, 49152)
 
 
 def predict_tokens(bandwidth: float, read: float) -> float:
@@ -71,12 +75,12 @@ def predict_tokens(bandwidth: float, read: float) -> float:
 
 
 def predict(architecture: Architecture) -> list[tuple[str, float, list[float]]]:
-    """(chip, tokens per second of the base, and in each of FORMS)."""
+    """(chip, tokens per second of the base, and in each of PREDICTED)."""
     return [
         (
             chip,
             predict_tokens(bandwidth, architecture.base_bytes),
-            [predict_tokens(bandwidth, architecture.bytes(*way)) for way in FORMS],
+            [predict_tokens(bandwidth, architecture.bytes(*way)) for way in PREDICTED],
         )
         for chip, bandwidth in PUBLISHED.items()
     ]

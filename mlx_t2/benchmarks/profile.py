@@ -9,15 +9,19 @@ of `svf.measure_speed`, measured in the same run.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from statistics import median
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 
-from mlx_t2.models import SVFModel, decompose, load
+from mlx_t2.models import Outfit, SVFModel, decompose, load
 from mlx_t2.reading import completion_logprobs, prefill
-from mlx_t2.sampling import SamplingConfig, sample, stream
+from mlx_t2.sampling import SamplingConfig, draw_tokens, sample, stream
 from mlx_t2.svf import Form, Scales, Speed, base_layers, measure_speed, weight_shape
 from mlx_t2.tasks import get_task
 from mlx_t2.training import Optimizer, TrainConfig
@@ -27,6 +31,7 @@ from .measurement import DEFAULT_MODEL, Measurement
 
 _PROBLEMS, _GROUP, _LENGTH = 9, 8, 14
 _DECODED = 16
+_TOKEN = mx.array([[0]])
 
 
 @dataclass(frozen=True)
@@ -47,18 +52,34 @@ class Costs:
 
 def count_costs(model: SVFModel) -> Costs:
     """The costs of a model, from its shapes."""
-    network: Any = model.network
-    bases = {**base_layers(network), **{p: one.base for p, one in model.layers.items()}}
+    with model.using({}):
+        bases = base_layers(model.network)
+    bases = {path: layer for path, layer in bases.items() if path != "lm_head"}
     weights = [weight_shape(layer) for layer in bases.values()]
-    table = network.model.embed_tokens.weight
+    scores = _find_head(model)(mx.zeros((1, model.hidden(_TOKEN).shape[-1])))
     layers = model.layers.values()
     return Costs(
         2.0 * sum(out * inner for out, inner in weights),
-        2.0 * table.size,
+        2.0 * scores.size * model.hidden(_TOKEN).shape[-1],
         4.0 * sum(min(one.out, one.inner) * one.rank for one in layers),
-        sum(base.weight.nbytes for base in bases.values()) + table.nbytes,
+        sum(map(_count_bytes, bases.values())) + _count_bytes(_find_table(model)),
         2.0 * model.basis_bytes,
     )
+
+
+def _find_table(model: SVFModel) -> nn.Module:
+    """What the head multiplies with: a layer of its own, or the table of embeddings."""
+    network: Any = model.network
+    return network.get("lm_head", network.model.embed_tokens)
+
+
+def _find_head(model: SVFModel) -> Callable[[mx.array], mx.array]:
+    table: Any = _find_table(model)
+    return getattr(table, "as_linear", table)
+
+
+def _count_bytes(layer: nn.Module) -> int:
+    return sum(part.nbytes for part in layer.values() if isinstance(part, mx.array))
 
 
 def measure(runs: int, name: str = DEFAULT_MODEL) -> Iterator[Measurement]:
@@ -108,6 +129,7 @@ def _parts(model: SVFModel, costs: Costs) -> Iterator[Part]:
     scales = draw_scales(model.shapes)
     mx.eval(scales)
     yield from _sampling(model, costs, prompts, scales)
+    yield from _token_step(model, costs, prompts, scales)
     yield _prefill(model, costs, prompts)
     batch = draw_batch(prompts, _GROUP, _LENGTH, model.tokenizer.vocab_size)
     yield from _gradient(model, costs, batch, scales)
@@ -118,27 +140,83 @@ def _parts(model: SVFModel, costs: Costs) -> Iterator[Part]:
 def _sampling(
     model: SVFModel, costs: Costs, prompts: list[list[int]], scales: Scales
 ) -> Iterator[Part]:
-    """All completions of a step, made longer than they are by a score that no end reaches."""
+    """All completions of a step, none of which ends before its limit; scales change with every
+    step, so matrices beside the weights are made in each.
+    """
     rows, read = len(prompts) * _GROUP, sum(map(len, prompts))
     config = SamplingConfig(temperature=1.0, max_tokens=_LENGTH)
-    tokens = 0
+    step = count()
 
     def work(form: Form) -> None:
-        nonlocal tokens
-        with model.using(dict(scales), form, acts_on="answer"):
-            drawn = sample(model, prompts, config, _GROUP)
-        tokens = sum(len(one.tokens) for group in drawn for one in group)
+        changed = {path: z + 1e-6 * next(step) for path, z in scales.items()}
+        with ignoring_ends(model), model.using(changed, form, acts_on="answer"):
+            sample(model, prompts, config, _GROUP)
 
-    work("live")
+    tokens = rows * _LENGTH
     plain = (read + tokens) * costs.blocks + tokens * costs.head
-    matrices = {"live": costs.live, "beside": costs.live / 2}
-    for form, per_token in matrices.items():
+    made = sum(2.0 * min(one.out, one.inner) ** 2 * one.rank for one in model.layers.values())
+    forms: list[tuple[Form, float]] = [
+        ("live", tokens * costs.live),
+        ("beside", tokens * costs.live / 2 + made),
+    ]
+    for form, operations in forms:
         yield Part(
-            f"sampling {rows} completions, {tokens} tokens, {form}",
-            lambda form=form: work(form),  # pyright: ignore[reportArgumentType]  a Form
-            plain + tokens * per_token,
+            f"sampling {rows} × {_LENGTH} tokens, {form}",
+            partial(work, form),
+            plain + operations,
             _LENGTH * (costs.read + costs.read_live * (1 if form == "live" else 0.5)),
         )
+
+
+def _token_step(
+    model: SVFModel, costs: Costs, prompts: list[list[int]], scales: Scales
+) -> Iterator[Part]:
+    """One step of all rows: the blocks in each form, the head, and drawing a token per row."""
+    rows = len(prompts) * _GROUP
+    forms: list[tuple[Form, float]] = [("live", 1.0), ("beside", 0.5), ("folded", 0.0)]
+    for form, share in forms:
+        outfit = model.make_outfit(scales, form)
+
+        def step(outfit: Outfit = outfit) -> None:
+            with model.wearing(outfit, "answer"):
+                read = prefill(model, prompts[:1])
+                read.repeat([rows])
+                tokens = mx.array(read.last)[:, None]
+                mx.eval(model.hidden(tokens, read.caches))
+
+        operations = rows * (costs.blocks + share * costs.live)
+        read = costs.read + share * costs.read_live
+        name = f"one prompt read, and a token step of {rows} rows behind it, blocks, {form}"
+        yield Part(name, step, operations + len(prompts[0]) * costs.blocks, 2 * read)
+    states = mx.random.normal((1, rows, model.hidden(_TOKEN).shape[-1]))
+    score = _find_head(model)
+    scores = score(states)[0]
+    drawn = mx.random.uniform(shape=(rows,), key=mx.random.key(0))
+    mx.eval(states, scores, drawn)
+    head = f"the head of {rows} rows"
+    yield Part(
+        head,
+        lambda: mx.eval(score(states)),
+        rows * costs.head,
+        4.0 * scores.size,
+    )
+    yield Part(
+        f"drawing a token for each of {rows} rows",
+        lambda: mx.eval(draw_tokens(scores, [1.0] * rows, drawn)),
+        0.0,
+        4.0 * scores.size,
+    )
+
+
+@contextmanager
+def ignoring_ends(model: SVFModel) -> Iterator[None]:
+    """Inside the block no token ends an answer."""
+    ends = model.eos_ids
+    model.eos_ids = frozenset()
+    try:
+        yield
+    finally:
+        model.eos_ids = ends
 
 
 def _prefill(model: SVFModel, costs: Costs, prompts: list[list[int]]) -> Part:

@@ -365,18 +365,19 @@ class SVFModel:
                 base: Any = self._bases[path]  # a linear one
                 layer = linear[path]
                 is_near = bits == 16 and not layer.q.is_packed
-                q = layer.q if is_near else self._read_basis(path).q
+                q = layer.q if is_near else self.read_basis(path).q
                 made[path] = beside_layer(base, layer.side, q, scales[path], bits)
                 mx.eval(made[path].change.parameters())  # bounds memory: layer after layer
                 change = made[path].change_bytes
                 if not is_near:
-                    layer.hold(self._read_basis(path))
+                    layer.hold(self.read_basis(path))
             seconds = time.perf_counter() - start
             yield PutBeside(path, index, len(linear), seconds, change)
         copies = {path: mx.array(z) for path, z in scales.items()}
         self._beside = Outfit(copies, "beside", bits, made, live)
 
-    def _read_basis(self, path: str) -> Basis:
+    def read_basis(self, path: str) -> Basis:
+        """A layer's basis as it was computed, in float32, which is on disk until it is used."""
         assert self.recipe is not None
         layer = self._bases[path]
         return read_basis(path, layer, self.recipe, self._key(path, layer))

@@ -10,7 +10,7 @@ from architectures import tiny
 from helpers import assert_close, random_scales, tiny_network, tiny_tokenizer
 
 from mlx_t2.models import PutBeside, SVFModel
-from mlx_t2.svf import BesideLinear, Recipe, ones
+from mlx_t2.svf import BesideLinear, Recipe, base_layers, ones
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 FORMS = ("live", "beside", "folded")
@@ -188,3 +188,11 @@ def test_rows_of_a_batch_are_worn_beside_as_one_is(tiny_model):
     assert_close(got[1], np.array(one[0]))
     with model.using(scales):
         assert_close(got, np.array(model.network(batch)))
+
+
+def test_linear_layers_are_found_as_they_were_loaded_while_changes_are_beside_them(tiny_model):
+    before = base_layers(tiny_model.network)
+    with tiny_model.using(random_scales(tiny_model.shapes), form="beside"):
+        found = base_layers(tiny_model.network)
+    assert found.keys() == before.keys()
+    assert all(found[path] is layer for path, layer in before.items())
