@@ -3,6 +3,7 @@ among them, their router, the comparisons of strategies and of settings, and the
 documentation; no commands of `t2`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,12 +14,16 @@ from .render import say
 
 def recipes(
     name: Annotated[
-        Literal["experts", "arc", "router", "strategies", "study", "models", "results"],
+        Literal[
+            "experts", "arc", "router", "strategies", "study", "forms", "models", "results"
+        ],
         typer.Argument(
-            help="experts, arc and study train for hours, router for minutes; strategies "
-            "measures for an hour; models and results write pages."
+            help="experts, arc and study train for hours, router for minutes; strategies and "
+            "forms measure for an hour; models and results write pages."
         ),
     ],
+    problems: Annotated[int, typer.Option(min=1, help="forms: test problems.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="forms: steps of its trainings.")] = 20,
 ) -> None:
     """Run a recipe. A training recipe that was stopped continues from runs/NAME."""
     from mlx_t2.recipes import (
@@ -27,6 +32,7 @@ def recipes(
         build_bundle,
         build_router,
         compare_strategies,
+        measure_forms,
         render_models,
         render_results,
         run_arc,
@@ -39,6 +45,7 @@ def recipes(
         "router": build_router,
         "strategies": compare_strategies,
         "study": run_study,
+        "forms": partial(measure_forms, problems=problems, steps=steps),
     }
     train = recipes.get(name)
     if train:

@@ -66,8 +66,8 @@ def evaluate(
     """Answer `limit` problems of a split, greedily unless told otherwise; yields them in the
     task's order, each as soon as it and all before it are answered.
 
-    Scales that are the same for all problems are worn from the first item to the last, folded
-    where that pays. The model is the base model again when the iterator is exhausted or closed.
+    Scales that are the same for all problems are worn from the first item to the last, in the
+    form that pays. The model is the base model again when the iterator is exhausted or closed.
     """
     asked = Asked(
         split=split,

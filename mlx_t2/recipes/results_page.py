@@ -13,6 +13,7 @@ from typing import Any
 from mlx_t2.evaluation import wilson
 from mlx_t2.experts import BUNDLED
 
+from .forms_page import forms_section, macs_section
 from .page import PACKAGE, Page, join_table, percent, percent_interval
 from .strategies_page import strategies_section
 
@@ -33,6 +34,8 @@ def render_results() -> str:
         study=study_section(_read(DATA / "study.json")),
         public=public_section(_read(DATA / "accuracy.json")["public"]),
         accuracy=_accuracy_table(_read(DATA / "accuracy.json")),
+        forms=forms_section(),
+        macs=macs_section(),
         speed=_speed_table(_read(DATA / "speed.json")),
     )
 

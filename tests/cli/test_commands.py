@@ -361,6 +361,7 @@ def test_every_strategy_is_evaluated(t2, trained, experts, tmp_path, flags, stra
     assert result.keys() - {"sandbox"} == {  # said once this process has run programs
         *("task", "model", "split", "n", "correct", "accuracy", "interval", "seconds"),
         *("strategy", "strict", "lenient", "truncated", "samples", "clusters", "source"),
+        "form",
     }
     assert (result["task"], result["model"]) == ("largest", "tiny")
     assert (result["split"], result["n"], result["correct"]) == ("test", 3, 0)
@@ -390,6 +391,7 @@ def test_an_answer_comes_with_its_route(t2):
         "label": None,
         "confidence": None,
         "first_pass_ms": 0,
+        "form": "live",
     }
     assert (result["completion_tokens"], result["finish_reason"]) == (5, "length")
 
