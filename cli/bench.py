@@ -17,16 +17,16 @@ def bench(
     suite: Annotated[
         str | None,
         typer.Argument(
-            help="decompose, switch, decode, two-pass, chat, serve, train-step, search or "
-            "programs."
+            help="decompose, switch, decode, beside, profile, memory, two-pass, chat, serve, "
+            "train-step, search or programs."
         ),
     ] = None,
     model: Model = DEFAULT_MODEL,
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each side.")] = 3,
     json: Json = False,
 ) -> None:
-    """Measure speed, memory and exactness; without a suite's name, all of them. decode and
-    train-step can be measured on any model, the others are on the default one.
+    """Measure speed, memory and exactness; without a suite's name, all of them. decode,
+    beside, profile and train-step can be measured on any model, the others on the default one.
     """
     from mlx_t2.benchmarks import SUITES
 

@@ -165,7 +165,7 @@ def _tell(before: "Evaluated | None", after: "Evaluated", show: int, json: bool)
         paired = (
             {"base": before[1].to_json(), "comparison": found[0].to_json()} if before else {}
         )
-        emit(report.to_json() | paired)
+        emit(report.to_json() | {"form": items[0].form} | paired)
         return
     _show(report, items)
     if before:

@@ -122,7 +122,13 @@ def check_flags(
     from mlx_t2.exporting import FORMS
 
     if to not in FORMS:
-        raise typer.BadParameter(f"--to: got {to!r}, expected {', '.join(FORMS)}")
+        why = (
+            ". Nobody but t2 can load matrices beside the weights, and t2 makes them of the "
+            "expert's own file in seconds: hand on safetensors, or lora for other programs"
+            if to == "beside"
+            else ""
+        )
+        raise typer.BadParameter(f"--to: got {to!r}, expected {', '.join(FORMS)}{why}")
     if (expert is None) == (mix is None):
         raise typer.BadParameter("give an expert, or a mixture with --mix; one of the two")
     given = [flag for flag, value in flags.items() if value is not None]

@@ -123,6 +123,7 @@ def describe_route(answer: "Answer") -> str:
     )
     return (
         f"{route.strategy}: {route.label or worn or 'base model'}{sure}, "
+        f"{'' if route.form == 'live' else f'{route.form}, '}"
         f"first pass {route.first_pass_ms:.0f} ms, "
         f"first token after {route.first_token_ms:.0f} ms, "
         f"{answer.completion_tokens} tokens in {route.second_pass_ms:.0f} ms"

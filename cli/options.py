@@ -82,7 +82,7 @@ AllowTransfer = Annotated[
 BasisBits = Annotated[
     int | None,
     typer.Option(
-        help="Bits per entry of a basis: 32, 16 or 8; the model's own by default.",
+        help="Bits per entry of a basis: 32, 16, 8 or 4; the model's own by default.",
         rich_help_panel=WEIGHTS,
     ),
 ]

@@ -3,6 +3,7 @@ among them, their router, the comparisons of strategies, of settings and of expo
 pages of documentation; no commands of `t2`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,13 +15,23 @@ from .render import say
 def recipes(
     name: Annotated[
         Literal[
-            "experts", "arc", "router", "strategies", "study", "exports", "models", "results"
+            "experts",
+            "arc",
+            "router",
+            "strategies",
+            "study",
+            "exports",
+            "forms",
+            "models",
+            "results",
         ],
         typer.Argument(
-            help="experts, arc and study train for hours, router for minutes; strategies "
-            "measures for an hour, exports for minutes; models and results write pages."
+            help="experts, arc and study train for hours, router for minutes; strategies and "
+            "forms measure for an hour, exports for minutes; models and results write pages."
         ),
     ],
+    problems: Annotated[int, typer.Option(min=1, help="forms: test problems.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="forms: steps of its trainings.")] = 20,
 ) -> None:
     """Run a recipe. A training recipe that was stopped continues from runs/NAME."""
     from mlx_t2.recipes import (
@@ -30,6 +41,7 @@ def recipes(
         build_router,
         compare_strategies,
         measure_exports,
+        measure_forms,
         render_models,
         render_results,
         run_arc,
@@ -43,6 +55,7 @@ def recipes(
         "strategies": compare_strategies,
         "study": run_study,
         "exports": measure_exports,
+        "forms": partial(measure_forms, problems=problems, steps=steps),
     }
     train = recipes.get(name)
     if train:

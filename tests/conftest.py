@@ -28,9 +28,12 @@ def own_home(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_is_remembered(tmp_path_factory, monkeypatch):
-    """What an architecture reads in a batch is tried in every test."""
+    """What an architecture reads in a batch is tried in every test; how fast the machine is, a
+    process measures for itself.
+    """
     folder = tmp_path_factory.mktemp("findings")
     monkeypatch.setattr("mlx_t2.reading.batchable.findings_dir", lambda: folder)
+    monkeypatch.setattr("mlx_t2.svf.speed.cache_dir", lambda: folder)
 
 
 @pytest.fixture(autouse=True)

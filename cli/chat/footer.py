@@ -14,6 +14,8 @@ def describe_turn(turn: Turn) -> str:
     'off · 9 of 30 tokens to read · first token 0.50 s · 10.0 tokens/s · cut at 11 tokens'
     """
     parts = [describe_route(turn)]
+    if (form := turn.route.get("form", "live")) != "live":
+        parts.append(form)
     if turn.read_tokens < turn.prompt_tokens:
         parts.append(f"{turn.read_tokens} of {turn.prompt_tokens} tokens to read")
     else:
@@ -63,6 +65,7 @@ def count_turns(turns: list[Turn]) -> list[tuple[str, str]]:
         ("answer", f"{last.completion_tokens} tokens"),
         ("first token", f"after {last.first_token_s:.2f} s"),
         ("speed", f"{last.tokens_per_second:.1f} tokens per second"),
+        ("scales", last.route.get("form", "live")),
         ("ended by", last.finish_reason),
         ("turns", f"{len(turns)}"),
         ("all answers", f"{sum(turn.completion_tokens for turn in turns)} tokens"),

@@ -51,6 +51,7 @@ class Chat:
         session: None where nothing is kept.
         """
         from mlx_t2.adaptation import Fixed
+        from mlx_t2.generation import Tally
         from mlx_t2.reading import KeptCaches
 
         self.model, self.name = model, name or model.name
@@ -65,7 +66,7 @@ class Chat:
         self.can_edit = False
         """The next line may begin with a draft."""
         self.is_over = False
-        self._kept = KeptCaches(model)
+        self._kept, self._tally = KeptCaches(model), Tally(model)
 
     # Weights
 
@@ -128,12 +129,14 @@ class Chat:
 
     def change_model(self, name: str) -> None:
         """Go on with another model, under the same word where it can be."""
+        from mlx_t2.generation import Tally
         from mlx_t2.reading import KeptCaches
 
         from ..session import open_model
 
         model = open_model(name)
-        self.model, self.name, self._kept = model, name, KeptCaches(model)
+        self.model, self.name = model, name
+        self._kept, self._tally = KeptCaches(model), Tally(model)
         self.wear_or_go_without(self.conversation.worn)
 
     # Answers
@@ -146,7 +149,7 @@ class Chat:
         from mlx_t2.generation import AdaptiveGenerator
 
         messages, sampling = self.conversation.messages(question), self.next_sampling()
-        generator = AdaptiveGenerator(self.model, self.strategy)
+        generator = AdaptiveGenerator(self.model, self.strategy, self._tally)
         request = generator.stream(messages, sampling, self._kept)
         try:
             with suppress(KeyboardInterrupt):

@@ -23,7 +23,7 @@ class Measurement:
     """What the other side is."""
     unit: str = "s"
     """`s`, `MB` and `tokens`: less is better; `tokens/s`: more is better; or `relative error`,
-    or `logits` (how many differ).
+    or `logits` (how many differ), or `of 1`.
     """
     target: str = ""
     """What the ratio should be; where there is no other side, what ours should be."""

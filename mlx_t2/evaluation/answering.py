@@ -11,7 +11,7 @@ from mlx_t2.adaptation import Adapted, Strategy, naming_experts
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel, check_conversations
 from mlx_t2.sampling import Rollout, SamplingConfig, finished_rollouts, rollouts
-from mlx_t2.svf import Scales, stack_rows
+from mlx_t2.svf import Scales, Work, stack_rows
 from mlx_t2.tasks import Problem, Task, question_of
 
 from .items import GradedItem
@@ -66,8 +66,8 @@ def evaluate(
     """Answer `limit` problems of a split, greedily unless told otherwise; yields them in the
     task's order, each as soon as it and all before it are answered.
 
-    Scales that are the same for all problems are worn from the first item to the last, folded
-    where that pays. The model is the base model again when the iterator is exhausted or closed.
+    Scales that are the same for all problems are worn from the first item to the last, in the
+    form that pays. The model is the base model again when the iterator is exhausted or closed.
     """
     asked = Asked(
         split=split,
@@ -135,8 +135,9 @@ class _Work:
         is_all = adapted.acts_on == "all"
         tokens = len(problems) * (len(model.encode(messages)) if is_all else 1)
         steps = -(-len(problems) * self.asked.samples // batch) * self.task.max_tokens
-        form = model.form_for(adapted.scales, tokens, steps)
-        worn = model.using(adapted.scales, form=form, acts_on=adapted.acts_on)
+        choice = model.form_for(adapted.scales, Work(tokens, steps, batch))
+        outfit = model.make_outfit(adapted.scales, choice.form, choice.bits)
+        worn = model.wearing(outfit, adapted.acts_on)
         with worn, naming_experts(adapted):
             for place, rollout in self._answer(problems):
                 yield place, self._items(adapted, rollout)

@@ -4,6 +4,7 @@ Knows strategies and token streams; does not know tasks, rewards, files or a ser
 """
 
 from .side_by_side import SideBySide as SideBySide
+from .tally import Tally as Tally
 from .two_pass import AdaptiveGenerator as AdaptiveGenerator
 from .two_pass import Answer as Answer
 from .two_pass import Request as Request

@@ -14,6 +14,7 @@ from mlx_t2.reading import BasePrefixes
 from mlx_t2.routing import Conversation
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, Token
 
+from .tally import Tally
 from .two_pass import Answer, Clock, Request, choose_messages, describe_route
 
 
@@ -117,9 +118,9 @@ class SideBySide(Iterator[tuple[int, Token]]):
         return _Row(strategy, adapted, prompt, self._model.tokenizer.detokenizer, clock)
 
     def _take_turns(self) -> Generator[tuple[int, Token], None, None]:
-        prefixes = BasePrefixes(self._model)
+        model, prefixes = self._model, BasePrefixes(self._model)
         self._requests = [
-            Request(self._model, strategy, self._messages, self._config, prefixes)
+            Request(model, strategy, self._messages, self._config, prefixes, Tally(model))
             for strategy in self._strategies
         ]
         going = dict(enumerate(self._requests))

@@ -12,11 +12,13 @@ import mlx.core as mx
 
 from mlx_t2.adaptation import Adapted, Strategy, naming_experts, strategy_of
 from mlx_t2.experts import Expert
-from mlx_t2.models import OwnedCache, SVFModel, check_tokens
+from mlx_t2.models import Outfit, OwnedCache, SVFModel, check_tokens
 from mlx_t2.reading import BasePrefixes, BasePrompt, Kept, KeptCaches, read_alone
 from mlx_t2.routing import Conversation
 from mlx_t2.sampling import SamplingConfig, Token, stream
 from mlx_t2.svf import BASE
+
+from .tally import Tally
 
 _GREEDY = SamplingConfig(temperature=0)
 
@@ -40,6 +42,8 @@ class Route:
     """From there to the last token."""
     first_token_ms: float
     """From the request to the first token: both passes' prefills."""
+    form: str = "live"
+    """How the scales were worn at the end: `live`, `beside` or `folded`, with bits if few."""
 
     @property
     def confidence(self) -> float | None:
@@ -55,6 +59,7 @@ class Route:
             "label": self.label,
             "confidence": None if confidence is None else round(confidence, 4),
             "first_pass_ms": round(self.first_pass_ms, 3),
+            "form": self.form,
         }
 
 
@@ -100,13 +105,21 @@ class AdaptiveGenerator:
     whole test set first and answers it expert by expert.
     """
 
-    def __init__(self, model: SVFModel, chosen: Expert | Strategy | None = None):
+    def __init__(
+        self,
+        model: SVFModel,
+        chosen: Expert | Strategy | None = None,
+        tally: Tally | None = None,
+    ):
         """chosen: an expert, for which the model is decomposed where it is not yet; a strategy;
         or None, the base model.
+
+        tally: of a conversation that other generators have led so far.
         """
         self.model = model
         self.strategy = strategy_of(model, chosen)
         self._prefixes = BasePrefixes(model)
+        self._tally = tally or Tally(model)
 
     def stream(
         self,
@@ -118,7 +131,8 @@ class AdaptiveGenerator:
 
         kept: what earlier turns of the conversation have read, and what this one will.
         """
-        return Request(self.model, self.strategy, messages, config, self._prefixes, kept)
+        of = (self._prefixes, self._tally, kept)
+        return Request(self.model, self.strategy, messages, config, *of)
 
     def generate(self, messages: Conversation, config: SamplingConfig = _GREEDY) -> Answer:
         """The whole answer at once."""
@@ -166,11 +180,13 @@ class Request(Iterator[Token]):
         messages: Conversation,
         config: SamplingConfig,
         prefixes: BasePrefixes,
+        tally: Tally,
         kept: KeptCaches | None = None,
     ):
         self._model, self._strategy = model, strategy
         self._messages, self._config = messages, config
-        self._prefixes, self._kept = prefixes, kept
+        self._prefixes, self._tally, self._kept = prefixes, tally, kept
+        self._outfit = Outfit()
         self._clock = Clock()
         self._adapted: Adapted | None = None
         self._prompt: list[int] = []
@@ -204,7 +220,7 @@ class Request(Iterator[Token]):
             len(self._prompt),
             len(self._read),
             (self._read[-1].finish_reason if self._read else None) or "interrupted",
-            describe_route(self._strategy, adapted, self._clock),
+            describe_route(self._strategy, adapted, self._clock, str(self._outfit)),
             len(self._prompt) - self._known,
             self._count_first_pass(),
         )
@@ -226,7 +242,8 @@ class Request(Iterator[Token]):
         self._prompt = answered.tokens if answered else self._model.encode(messages)
         self._adapted = adapted
         is_behind = messages is not self._messages and adapted.acts_on == "answer"
-        with self._model.using(adapted.scales, acts_on=adapted.acts_on):
+        self._outfit = self._tally.begin(adapted.scales)
+        with self._model.wearing(self._outfit, adapted.acts_on):
             caches = self._open_caches(adapted, read, answered, is_behind)
             held = None if is_behind else self._hold(caches)
             tokens = stream(self._model, self._prompt, self._config, caches)
@@ -237,7 +254,9 @@ class Request(Iterator[Token]):
                 self._read.append(token)
                 self._clock.tick()
                 yield token
-                with naming_experts(adapted):
+                left = self._config.max_tokens - len(self._read)
+                self._outfit = self._tally.step(self._outfit, left)
+                with self._model.wearing(self._outfit), naming_experts(adapted):
                     token = next(tokens, None)
         finally:
             if held is not None and (adapted.acts_on == "all" or not adapted.scales):
@@ -300,7 +319,9 @@ def choose_messages(adapted: Adapted, messages: Conversation) -> Conversation:
     return [*adapted.prompt, messages[-1]]
 
 
-def describe_route(strategy: Strategy, adapted: Adapted, clock: "Clock") -> Route:
+def describe_route(
+    strategy: Strategy, adapted: Adapted, clock: "Clock", form: str = "live"
+) -> Route:
     """The route of an answer, as far as it has got."""
     return Route(
         strategy.name,
@@ -310,6 +331,7 @@ def describe_route(strategy: Strategy, adapted: Adapted, clock: "Clock") -> Rout
         clock.first_pass_ms,
         clock.second_pass_ms,
         clock.first_token_ms,
+        form,
     )
 
 

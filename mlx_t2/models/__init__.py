@@ -21,5 +21,7 @@ from .loading import hub_id as hub_id
 from .loading import load as load
 from .memory import limited_memory as limited_memory
 from .memory import memory_bytes as memory_bytes
+from .outfit import Outfit as Outfit
+from .outfit import PutBeside as PutBeside
 from .svf_model import SVFModel as SVFModel
 from .svf_model import decompose as decompose

@@ -37,7 +37,7 @@ def decompose_chosen(
     """
     start, done, computed = time.perf_counter(), 0.0, 0.0
     works = {path: count_operations(layer) for path, layer in chosen.items()}
-    cache = BasisCache(cache_dir() / "bases", recipe.rank, recipe.precision, recipe.bits or 32)
+    cache = _cache_for(recipe)
     for index, one in enumerate(decompose_each(chosen, key, cache), 1):
         seconds = time.perf_counter() - start
         done += works[one.path]
@@ -46,3 +46,16 @@ def decompose_chosen(
         size = one.basis.nbytes
         report = Decomposed(one.path, index, len(chosen), one.cached, seconds, left, size)
         yield report, one.basis
+
+
+def read_basis(path: str, layer: BaseLayer, recipe: Recipe, key: str) -> Basis:
+    """One layer's basis in float32: on disk until it is used; computed where it is missing."""
+    cache = _cache_for(recipe)
+    if (basis := cache.read(key)) is not None:
+        return basis
+    (one,) = decompose_each({path: layer}, lambda _: key, cache)
+    return one.basis
+
+
+def _cache_for(recipe: Recipe) -> BasisCache:
+    return BasisCache(cache_dir() / "bases", recipe.rank, recipe.precision)

@@ -5,10 +5,11 @@ wears the scales of that cache.
 """
 
 import hashlib
+import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,43 +21,43 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_t2.errors import ConfigError, ModelError, ModelWarning
 from mlx_t2.svf import (
     BASE,
+    FORMS,
     ActsOn,
     Arrays,
     BaseLayer,
     Basis,
+    Choice,
     Form,
     Plan,
     Recipe,
     Scales,
     Shapes,
+    Speed,
     SVFLayer,
     Targets,
-    cheaper_form,
+    Work,
+    agree,
+    beside_layer,
     check_scales,
+    choose_form,
+    describe_weight,
+    find_speed,
     fold_layers,
     install_layers,
     plan_decomposition,
     same,
-    unfold_layers,
     uninstall_layers,
     weight_key,
 )
 
-from .decomposition import Decomposed, decompose_chosen
+from .body_and_head import find_body_and_head
+from .decomposition import Decomposed, decompose_chosen, read_basis
 from .kv_cache import OwnedCache
+from .memory import memory_bytes
+from .outfit import Outfit, PutBeside, live_outfit, split_linear
 from .template import ChatTemplate
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Folding:
-    """Weights that hold scales, and what they were before."""
-
-    base_layers: dict[str, BaseLayer]
-    """{module path: the layer that the folded one stands in for}."""
-    bits: int
-    force: bool
 
 
 class SVFModel:
@@ -86,9 +87,12 @@ class SVFModel:
         """{module path: s} of the layers that wear scales, descending."""
         self._keys = dict(keys or {})
         self._layers: dict[str, SVFLayer] = {}
-        self._worn: Scales = {}
+        self._bases: dict[str, BaseLayer] = {}
+        """{module path: the layer as it was loaded}."""
+        self._outfit = Outfit()
+        self._beside: Outfit | None = None
+        """What was put beside the weights last, with copies of its scales."""
         self._acts_on: ActsOn = "all"
-        self._folding: _Folding | None = None
         self._found: dict[Hashable, Any] = {}
         self._remarks: set[str] = set()
 
@@ -113,6 +117,11 @@ class SVFModel:
     def shapes(self) -> Shapes:
         """{module path: shape of z} of the layers that wear scales."""
         return {path: layer.shape for path, layer in self._layers.items()}
+
+    @property
+    def layers(self) -> Mapping[str, SVFLayer]:
+        """{module path: the layer that wears scales}, not to be changed."""
+        return self._layers
 
     @property
     def targets(self) -> str | None:
@@ -161,9 +170,10 @@ class SVFModel:
         """
         recipe = recipe or Recipe()
         chosen = Targets(recipe.targets).select(self.network)
-        self._wear({})
+        self._outfit, self._beside = Outfit(), None
+        self._put_on(self._outfit)
         uninstall_layers(self.network)
-        self._layers, self.recipe, self.singular_values = {}, None, {}
+        self._layers, self._bases, self.recipe, self.singular_values = {}, {}, None, {}
         bases: dict[str, Basis] = {}
         for report, basis in self._decompose(chosen, recipe):
             bases[report.path] = basis
@@ -171,6 +181,7 @@ class SVFModel:
         ordered = {path: bases[path] for path in chosen}
         self.singular_values = {path: basis.s for path, basis in ordered.items()}
         self._layers, self.recipe = install_layers(self.network, ordered, recipe.bits), recipe
+        self._bases = {path: layer.base for path, layer in self._layers.items()}
 
     def take_layers(
         self, layers: Mapping[str, Any], targets: str, rank: int | None = None
@@ -179,6 +190,7 @@ class SVFModel:
         SVF layers, that can be used as they are.
         """
         self._layers, self.recipe = dict(layers), Recipe(targets=targets, rank=rank)
+        self._bases = {path: layer.base for path, layer in self._layers.items()}
 
     def precompute(self, recipe: Recipe | None = None) -> Iterator[Decomposed]:
         """Fill the cache as `decompose` would, giving each weight up once its basis is written:
@@ -201,10 +213,10 @@ class SVFModel:
 
     @property
     def worn(self) -> Scales:
-        """The scales now in force, live or folded, not to be changed; a missing path is the
+        """The scales now in force, in whatever form, not to be changed; a missing path is the
         base weight.
         """
-        return self._worn
+        return self._outfit.scales
 
     @property
     def acts_on(self) -> ActsOn:
@@ -214,7 +226,7 @@ class SVFModel:
     @property
     def prompt_scales(self) -> Scales:
         """What a prompt is read under now, but for its last token."""
-        return BASE if self._acts_on == "answer" else self._worn
+        return BASE if self._acts_on == "answer" else self.worn
 
     @property
     def has_rows(self) -> bool:
@@ -224,69 +236,52 @@ class SVFModel:
     @property
     def form(self) -> Form:
         """How the scales now in force are worn."""
-        return "live" if self._folding is None else "folded"
+        return self._outfit.form
 
-    def _wear(self, scales: Scales) -> None:
-        """Put these scales on, live, and nothing else."""
-        check_scales(scales, self.shapes)
-        if self._folding is not None:
-            bases = self._folding.base_layers
-            unfold_layers([self._layers[path] for path in bases], bases.values())
-            self._folding = None
-        self._worn = dict(scales)
-        self._put_on(self._worn)
-
-    def _put_on(self, scales: Scales) -> None:
+    def _put_on(self, outfit: Outfit) -> None:
         for path, layer in self._layers.items():
-            layer.wear(scales.get(path))
+            base = outfit.layers.get(path, self._bases[path])
+            if layer.base is not base:
+                layer.base = base
+            layer.wear(outfit.live.get(path))
 
     @contextmanager
-    def _wearing(self, cache: list | None) -> Iterator[None]:
-        """Inside the block the layers wear the scales of the cache, where it has some.
-
-        Folded weights hold their scales already. The base weights, which are still there, are
-        put back for a cache of theirs; one of other scales cannot be read.
+    def _wearing_own(self, cache: list | None) -> Iterator[None]:
+        """Inside the block the layers wear the scales of the cache, where it has some: in the
+        form that is worn where those are the same scales, else live.
         """
-        own = cache.scales if isinstance(cache, OwnedCache) else self._worn
-        if own is self._worn:
+        worn = self._outfit
+        own = cache.scales if isinstance(cache, OwnedCache) else worn.scales
+        if agree(own, worn.scales) or (worn.form != "live" and same(own, worn.scales)):
             yield
-        elif self._folding is not None and not own:
-            with self._unfolded(self._folding):
-                yield
-        elif self._folding is not None:
-            if not same(own, self._worn):
-                raise ModelError(
-                    f"key-value cache: it was filled under scales on {len(own)} layers, and "
-                    f"others (on {len(self._worn)} layers) are folded into the weights, "
-                    "expected the same. Read the prompt again, or wear the scales live"
-                )
-            yield
-        else:
-            self._put_on(own)
-            try:
-                yield
-            finally:
-                self._put_on(self._worn)
-
-    @contextmanager
-    def _unfolded(self, folding: _Folding) -> Iterator[None]:
-        """Inside the block the base weights are where the folded ones were."""
-        layers = [self._layers[path] for path in folding.base_layers]
-        folded = [layer.base for layer in layers]
-        unfold_layers(layers, folding.base_layers.values())
+            return
+        self._put_on(live_outfit(own))
         try:
             yield
         finally:
-            unfold_layers(layers, folded)
+            self._put_on(worn)
 
-    def form_for(self, scales: Scales, tokens: int, steps: int) -> Form:
-        """The cheaper way to wear `scales` for a prompt of `tokens` tokens and `steps` token
-        steps after it; see `svf.cheaper_form`. Rows with scales of their own can only be live.
+    def form_for(
+        self,
+        scales: Scales,
+        work: Work,
+        speed: Speed | None = None,
+        forms: Sequence[Form] = FORMS,
+    ) -> Choice:
+        """The cheapest way to wear `scales` for this work, with the memory that is left; see
+        `svf.choose_form`. Rows with scales of their own can only be live.
+
+        speed: the machine's; None is what was measured of this one.
         """
         check_scales(scales, self.shapes)
-        if self.own([], scales).has_rows:
-            return "live"
-        return cheaper_form([self._layers[path] for path in scales], tokens, steps)
+        if not all(isinstance(self._layers[path], SVFLayer) for path in scales) or not scales:
+            return Choice("live", 16, 0.0, 0)
+        is_made = self._beside is not None and same(self._beside.scales, scales)
+        experts = 2 if self.own([], scales).has_rows else work.experts
+        work = replace(work, experts=experts, is_made=is_made)
+        weights = [describe_weight(self._layers[path], self._bases[path]) for path in scales]
+        memory = max(0, memory_bytes() - mx.get_active_memory())
+        return choose_form(weights, work, speed or find_speed(), memory, forms)
 
     @contextmanager
     def using(
@@ -297,39 +292,112 @@ class SVFModel:
         force: bool = False,
         acts_on: ActsOn = "all",
     ) -> Iterator[None]:
-        """Wear `scales` inside the block: live, or folded into the weights, which then cost
-        what the base costs. Whatever was worn before is worn again afterwards.
+        """Wear `scales` inside the block, in one of three forms. Whatever was worn before is
+        worn again afterwards.
+
+            live     by the layers' own products: switching costs nothing, rows may differ
+            beside   the change of each weight is one matrix next to it
+            folded   W' is in W's place, and costs what the base costs
 
         A missing path is the base weight, bit for bit. Live scales may be (rows, *shape): row b
-        of a batch wears row b. Folded ones are one for all rows.
+        of a batch wears row b. Beside and folded they are one for all rows.
 
-        bits: of the folded weights: 16 is the dtype of the activations; 8 rounds; fewer have to
-            be forced, see `svf.folded_layer`.
+        bits: of a matrix beside, or of a folded weight: 16 is the dtype of the activations;
+            8 rounds; 4 are enough beside, and have to be forced for a folded weight, see
+            `svf.folded_layer`.
         acts_on: what is read under the scales. `answer` is for whoever reads prompts and their
             completions through `reading` or `sampling`; a forward pass of one's own is under
             the scales, whatever it reads.
         """
-        before, folding, former = self._worn, self._folding, self._acts_on
-        self._wear(scales)
-        self._acts_on = acts_on
+        with self.wearing(self.make_outfit(scales, form, bits, force), acts_on):
+            yield
+
+    @contextmanager
+    def wearing(self, outfit: Outfit, acts_on: ActsOn = "all") -> Iterator[None]:
+        """`using`, with an outfit that was made before."""
+        before, former = self._outfit, self._acts_on
+        self._outfit, self._acts_on = outfit, acts_on
         try:
-            if form == "folded":
-                self._fold(bits, force)
+            self._put_on(outfit)
             yield
         finally:
-            self._wear(before)
-            self._acts_on = former
-            if folding is not None:
-                self._fold(folding.bits, folding.force)
+            self._outfit, self._acts_on = before, former
+            self._put_on(before)
 
-    def _fold(self, bits: int, force: bool) -> None:
-        if self.has_rows:
+    def make_outfit(
+        self, scales: Scales, form: Form = "live", bits: int = 16, force: bool = False
+    ) -> Outfit:
+        """What `using` wears; the model wears what it wore.
+
+        Raises: ShapeError for scales that do not fit; ConfigError for rows or bits that the
+            form does not have.
+        """
+        check_scales(scales, self.shapes)
+        if form == "live":
+            return live_outfit(dict(scales))
+        if form == "folded":
+            return self._fold(scales, bits, force)
+        for _ in self.put_beside(scales, bits):
+            pass
+        assert self._beside is not None
+        return replace(self._beside, scales=dict(scales))
+
+    def put_beside(self, scales: Scales, bits: int = 4) -> Iterator[PutBeside]:
+        """Make the change of every weight under `scales`, one matrix after another, and keep
+        them until others are made: to wear the same scales beside is then an assignment.
+
+        One report per linear layer; none where they are kept already. For 8 and 4 bits each
+        basis is read from disk, in float32, and leaves memory afterwards: it is read again once
+        scales are worn live. 16 bits are made of the basis that is in memory, which stays,
+        unless that is quantised. Where z = 1 there is no matrix. Stacks of weights stay live.
+        Raises: as `make_outfit` does.
+        """
+        check_scales(scales, self.shapes)
+        self._check_no_rows("beside", scales)
+        kept = self._beside
+        if kept is not None and kept.bits == bits and same(kept.scales, scales):
+            return
+        start, made = time.perf_counter(), {}
+        linear, live = split_linear(self._layers, scales)
+        for index, path in enumerate(linear, 1):
+            change = 0
+            if not mx.all(scales[path] == 1).item():
+                base: Any = self._bases[path]  # a linear one
+                layer = linear[path]
+                is_near = bits == 16 and not layer.q.is_packed
+                q = layer.q if is_near else self.read_basis(path).q
+                made[path] = beside_layer(base, layer.side, q, scales[path], bits)
+                mx.eval(made[path].change.parameters())  # bounds memory: layer after layer
+                change = made[path].change_bytes
+                if not is_near:
+                    layer.hold(self.read_basis(path))
+            seconds = time.perf_counter() - start
+            yield PutBeside(path, index, len(linear), seconds, change)
+        copies = {path: mx.array(z) for path, z in scales.items()}
+        self._beside = Outfit(copies, "beside", bits, made, live)
+
+    def read_basis(self, path: str) -> Basis:
+        """A layer's basis as it was computed, in float32, which is on disk until it is used."""
+        assert self.recipe is not None
+        layer = self._bases[path]
+        return read_basis(path, layer, self.recipe, self._key(path, layer))
+
+    def _fold(self, scales: Scales, bits: int, force: bool) -> Outfit:
+        self._check_no_rows("folded", scales)
+        layers = {path: self._layers[path] for path in scales}
+        self._put_on(live_outfit(scales))
+        try:
+            fold_layers(layers.values(), bits, force)
+            folded = {path: layer.base for path, layer in layers.items()}
+        finally:
+            self._put_on(self._outfit)
+        return Outfit(dict(scales), "folded", bits, folded)
+
+    def _check_no_rows(self, form: Form, scales: Scales) -> None:
+        if self.own([], scales).has_rows:
             raise ConfigError(
-                "folding: each row wears its own scales, expected one z for all of them"
+                f"{form}: each row wears its own scales, expected one z for all of them"
             )
-        layers = {path: self._layers[path] for path in self._worn}
-        bases = dict(zip(layers, fold_layers(layers.values(), bits, force), strict=True))
-        self._folding = _Folding(bases, bits, force)
 
     # Caches
 
@@ -341,7 +409,7 @@ class SVFModel:
 
     def own(self, caches: list, scales: Scales | None = None) -> OwnedCache:
         """Caches of any kind, made to belong to these scales, or to those worn now."""
-        return OwnedCache(caches, self._worn if scales is None else scales, self.shapes)
+        return OwnedCache(caches, self.worn if scales is None else scales, self.shapes)
 
     # Tokens
 
@@ -382,20 +450,19 @@ class SVFModel:
     ) -> Float[mx.array, "B T hidden"]:
         """The last layer's states after the final norm.
 
-        Raises: ModelError where mlx-lm does not separate them, or for a cache of other scales
-            than those that are folded into the weights, as do the two below.
+        Raises: ModelError where mlx-lm does not separate them.
         """
         if self._split is None:
             raise ModelError(
                 f"{self.name}: mlx-lm does not give this architecture's hidden states"
             )
-        with self._wearing(cache):
+        with self._wearing_own(cache):
             return self._split[0](tokens, cache=cache)
 
     def extend(self, tokens: Integer[mx.array, "B T"], cache: list) -> None:
         """Read `tokens` into `cache`; nothing is scored."""
         body = self._split[0] if self._split else self.network
-        with self._wearing(cache):
+        with self._wearing_own(cache):
             body(tokens, cache=cache)
 
     def logits_at(
@@ -403,7 +470,7 @@ class SVFModel:
     ) -> Float[mx.array, "N vocabulary"]:
         """Float32 scores of the next token, only at flat positions `at` (row · T + column)."""
         body, head = self._split or (self.network, _as_it_is)
-        with self._wearing(cache):
+        with self._wearing_own(cache):
             states = body(tokens, cache=cache)
             return head(states.reshape(-1, states.shape[-1])[at]).astype(mx.float32)
 
@@ -416,24 +483,7 @@ def decompose(model: SVFModel, targets: str = "mlp", rank: int | None = None) ->
 
 
 def _body_and_head(model: SVFModel) -> tuple[Callable, Callable] | None:
-    """(body, head) with head(body(x)) = network(x), or None where that does not hold.
-
-    Some architectures scale or cap the logits outside the head; one token shows it. So the
-    network is run, and not before it has to be: its weights may be on disk still.
-    """
-    network = model.network
-    body = network.get("model")
-    if body is None:
-        return None
-    head: Any = network.get("lm_head", getattr(body.get("embed_tokens"), "as_linear", None))
-    if head is None or isinstance(head, mx.array):
-        return None
-    token = mx.array([[0]])
-    try:
-        is_split = mx.array_equal(head(body(token)), network(token), equal_nan=True).item()
-    except (TypeError, ValueError, AttributeError):
-        return None
-    return (body, head) if is_split else None
+    return find_body_and_head(model.network)
 
 
 def _as_it_is(scores: mx.array) -> mx.array:

@@ -6,6 +6,7 @@ Knows every room below. Does not know the command line; no room of the library k
 from .arc import run_arc as run_arc
 from .bundle import build_bundle as build_bundle
 from .exports import measure_exports as measure_exports
+from .forms import measure_forms as measure_forms
 from .models_page import MODELS as MODELS
 from .models_page import render_models as render_models
 from .results_page import RESULTS as RESULTS

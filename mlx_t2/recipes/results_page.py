@@ -14,6 +14,7 @@ from mlx_t2.evaluation import wilson
 from mlx_t2.experts import BUNDLED
 
 from .exports_page import exports_section
+from .forms_page import forms_section, macs_section
 from .page import PACKAGE, Page, join_table, percent, percent_interval
 from .strategies_page import strategies_section
 
@@ -35,6 +36,8 @@ def render_results() -> str:
         public=public_section(_read(DATA / "accuracy.json")["public"]),
         accuracy=_accuracy_table(_read(DATA / "accuracy.json")),
         exports=exports_section(_read(DATA / "exports.json")),
+        forms=forms_section(),
+        macs=macs_section(),
         speed=_speed_table(_read(DATA / "speed.json")),
     )
 

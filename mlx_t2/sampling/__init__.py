@@ -17,6 +17,7 @@ from .completions import stream as stream
 from .continuous import ContinuousBatch as ContinuousBatch
 from .continuous import RowToken as RowToken
 from .draw import SamplingConfig as SamplingConfig
+from .draw import draw_tokens as draw_tokens
 from .draw import row_keys as row_keys
 from .rollout import Rollout as Rollout
 from .rollout import count_right as count_right

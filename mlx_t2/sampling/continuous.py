@@ -18,7 +18,7 @@ from mlx_t2.reading import (
     plan_prefill,
     prefill,
 )
-from mlx_t2.svf import ActsOn, Scales, check_scales
+from mlx_t2.svf import ActsOn, Scales, agree, check_scales
 
 from .draw import SamplingConfig, row_keys
 from .rows import Decoder, Row, join_scales
@@ -173,7 +173,7 @@ class ContinuousBatch:
         check_tokens(self._model, [prompt])
         check_scales(scales, self._model.shapes)
         scales = next(
-            (r.scales for r in self._rows.values() if _agree(r.scales, scales)), scales
+            (r.scales for r in self._rows.values() if agree(r.scales, scales)), scales
         )
         (key,) = row_keys(config.seed, [(0, 0)])
         fitted = fit_answer(self._model, prompt, config.max_tokens)
@@ -200,8 +200,3 @@ class ContinuousBatch:
     def close(self) -> None:
         """Give memory limits back; the batch is of no use afterwards."""
         self._limits.close()
-
-
-def _agree(one: Scales, other: Scales) -> bool:
-    """Whether both are of the same arrays; looks at no number."""
-    return one.keys() == other.keys() and all(z is other[path] for path, z in one.items())

@@ -107,21 +107,28 @@ def draw_tokens(
     Returns NOT_FINITE where there is no most probable token: where a score is NaN or +∞, or
         all are −∞.
     """
-    drawn = _draw(logits, temperatures, uniforms)
-    return mx.where(mx.isfinite(mx.logsumexp(logits, axis=-1)), drawn, NOT_FINITE)
+    if uniforms is None:
+        drawn, whole = mx.argmax(logits, axis=-1), mx.logsumexp(logits, axis=-1)
+    else:
+        drawn, whole = _invert(logits, temperatures, uniforms)
+    return mx.where(mx.isfinite(whole), drawn, NOT_FINITE)
 
 
-def _draw(
+def _invert(
     logits: Float[mx.array, "B vocabulary"],
     temperatures: Sequence[float],
-    uniforms: Float[mx.array, " B"] | None,
-) -> Integer[mx.array, " B"]:
-    greedy = mx.argmax(logits, axis=-1)
-    if uniforms is None:
-        return greedy
+    uniforms: Float[mx.array, " B"],
+) -> tuple[Integer[mx.array, " B"], Float[mx.array, " B"]]:
+    """The tokens, and the sum that probabilities are shares of: finite where the scores are.
+
+    One exponential per score, which is what drawing takes on a CPU.
+    """
     divisors = mx.array([t or 1.0 for t in temperatures])[:, None]
-    cumulative = mx.cumsum(mx.softmax(logits / divisors, axis=-1), axis=-1)
-    drawn = mx.argmax(cumulative > uniforms[:, None] * cumulative[:, -1:], axis=-1)
-    if all(temperatures):
-        return drawn
-    return mx.where(mx.array(list(temperatures)) == 0, greedy, drawn)
+    below = (logits - mx.max(logits, axis=-1, keepdims=True)) / divisors
+    cumulative = mx.cumsum(mx.exp(below), axis=-1)
+    whole = cumulative[:, -1]
+    drawn = mx.argmax(cumulative > (uniforms * whole)[:, None], axis=-1)
+    if not all(temperatures):
+        is_greedy = mx.array(list(temperatures)) == 0
+        drawn = mx.where(is_greedy, mx.argmax(logits, axis=-1), drawn)
+    return drawn, whole

@@ -1,9 +1,9 @@
 """Bases on disk, each keyed by the weight it was computed from. Knows files; does not know
 layers.
 
-One safetensors file per weight, written whole or not at all, so a stopped run goes on where it
-was, and two processes at once write the same bytes. A file's arrays are read when they are
-first used: MLX has lazy arrays where others map memory.
+One safetensors file per weight, q in float32, written whole or not at all, so a stopped run
+goes on where it was, and two processes at once write the same bytes. A file's arrays are read
+when they are first used: MLX has lazy arrays where others map memory.
 """
 
 import json
@@ -23,8 +23,6 @@ from .singular_vectors import SingularVectors
 _VERSION = "1"
 """Changes whenever the same weight would give another basis."""
 
-_PARTS = ("q", "q_scales", "q_biases")
-
 
 @dataclass(frozen=True)
 class BasisCache:
@@ -33,11 +31,10 @@ class BasisCache:
     folder: Path
     rank: int | None = None
     precision: Precision = "float64"
-    bits: int = 32
 
     def path(self, key: str) -> Path:
         """The file for the basis of the weight with that key."""
-        way = [str(self.rank or "full"), *([] if self.bits == 32 else [f"{self.bits}bit"])]
+        way = [str(self.rank or "full")]
         way += [] if self.precision == "float64" else [self.precision]
         return self.folder / f"{key[:40]}-{'-'.join(way)}-{_VERSION}.safetensors"
 
@@ -49,15 +46,14 @@ class BasisCache:
                 return None
             loaded: Any = mx.load(str(path), return_metadata=True)
             arrays, metadata = loaded
-            parts = [arrays["q"], *(arrays[name] for name in _PARTS[1:] if name in arrays)]
             side = SIDES[SIDES.index(metadata["side"])]
-            return Basis(side, SingularVectors(tuple(parts)), arrays["s"])
+            return Basis(side, SingularVectors((arrays["q"],)), arrays["s"])
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
             return None
 
     def write(self, key: str, basis: Basis) -> None:
-        """Write the basis, whole or not at all. Raises FileError where the disk refuses it."""
-        arrays = dict(zip(_PARTS, basis.q.parts, strict=False)) | {"s": basis.s}
+        """Write a float basis, whole or not at all; FileError where the disk refuses it."""
+        arrays = {"q": basis.q.parts[0], "s": basis.s}
         side = {"side": basis.side}
         try:
             fill_whole(

@@ -41,7 +41,8 @@ def decompose_each(
     """The basis of each layer: read from the cache, or computed as it says and written there.
 
     Layers are visited one after another, so weights that are loaded lazily are read in turn.
-    A basis that is on disk is yielded at once, the others in order.
+    A basis that is on disk is yielded at once, the others in order. None is in memory before it
+    is used.
 
     key: path → the layer's key in the cache.
     Raises: ModelError for a weight with NaN or infinite entries; FileError for a cache that
@@ -91,9 +92,9 @@ class _Queue:
             return
         whole = basis if at is None else stack_bases(self._finished)
         self._finished.clear()
-        kept = Basis(whole.side, whole.q.to_bits(self._cache.bits), whole.s)
-        self._cache.write(key, kept)
-        yield LayerBasis(path, kept, False)
+        self._cache.write(key, whole)
+        # read again when it is used: in memory it would be float32
+        yield LayerBasis(path, self._cache.read(key) or whole, False)
 
 
 def count_operations(layer: BaseLayer) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
+from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
 
@@ -22,7 +23,7 @@ SAFE_BITS = (16, 8)
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What rounding W' has left of the intended change W' − W."""
+    """What rounding has left of the intended change W' − W."""
 
     share: float
     """⟨actual, intended⟩ / |intended|²: 1 is all of it."""
@@ -59,7 +60,17 @@ def folded_layer(layer: SVFLayer, bits: int = 16, force: bool = False) -> BaseLa
 def measure_fidelity(layer: SVFLayer, folded: BaseLayer) -> Fidelity:
     """How much of the change that `layer` wears is in the weight of `folded`."""
     base = dense_weight(layer.base)
-    intended, actual = layer.folded_weight() - base, dense_weight(folded) - base
+    return compare_changes(layer.folded_weight() - base, dense_weight(folded) - base)
+
+
+def compare_changes(
+    intended: Float[mx.array, "*stack out inner"], actual: Float[mx.array, "*stack out inner"]
+) -> Fidelity:
+    """How much of the intended change the actual one is.
+
+    >>> compare_changes(mx.array([[1.0, 0.0]]), mx.array([[0.5, 0.0]]))
+    Fidelity(share=0.5, correlation=1.0)
+    """
     sums: Any = mx.stack([(intended * actual).sum(), (intended**2).sum(), (actual**2).sum()])
     common, intended_square, actual_square = sums.tolist()
     lengths = math.sqrt(intended_square * actual_square)

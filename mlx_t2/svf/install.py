@@ -22,7 +22,7 @@ def install_layers(
 ) -> dict[str, SVFLayer]:
     """Replace each named linear layer by one that wears scales; the new layers by path.
 
-    bits: per entry of q, 32, 16 or 8; None is the dtype that the layer computes in.
+    bits: per entry of q, 32, 16, 8 or 4; None is the dtype that the layer computes in.
     Raises: ModelError for a path without a linear layer, or for an architecture that cannot
         wear scales.
     """

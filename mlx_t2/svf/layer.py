@@ -32,7 +32,8 @@ from .base_layer import (
     dense_weight,
     weight_shape,
 )
-from .decompose import Basis
+from .decompose import Basis, Side
+from .singular_vectors import SingularVectors
 
 
 class SVFLayer(nn.Module):
@@ -46,24 +47,21 @@ class SVFLayer(nn.Module):
     """
 
     def __init__(self, base: BaseLayer, basis: Basis, bits: int | None = None):
-        """bits: per entry of q, 32, 16 or 8; None is the dtype that the base computes in."""
+        """bits: per entry of q, 32, 16, 8 or 4; None is the dtype that the base computes in."""
         super().__init__()
         self.base: Any = base  # each class of base is called in its own way
-        self.side = basis.side
+        self.side: Side = basis.side
         self.dtype = activation_dtype(base)
+        self.out, self.inner = weight_shape(base)[-2:]
+        self._bits = bits
+        self.hold(basis)
+
+    def hold(self, basis: Basis) -> None:
+        """Keep q from now on as `basis` has it: one that is on disk is read when it is used."""
         # The leading underscores keep q and z out of the parameters that mlx-lm saves and
         # freezes.
-        self._q = basis.q.to_dtype(self.dtype) if bits is None else basis.q.to_bits(bits)
-
-    @property
-    def out(self) -> int:
-        """Length of the weight's outputs."""
-        return weight_shape(self.base)[-2]
-
-    @property
-    def inner(self) -> int:
-        """Length of the weight's inputs."""
-        return weight_shape(self.base)[-1]
+        q, bits = basis.q, self._bits
+        self._q = q.to_dtype(self.dtype) if bits is None else q.to_bits(bits)
 
     @property
     def rank(self) -> int:
@@ -79,6 +77,11 @@ class SVFLayer(nn.Module):
     def basis_bytes(self) -> int:
         """Bytes of q as it is kept here."""
         return self._q.nbytes
+
+    @property
+    def q(self) -> SingularVectors:
+        """The singular vectors as they are kept here."""
+        return self._q
 
     @property
     def z(self) -> Float[mx.array, "*rows_and_stack {self.rank}"] | None:

@@ -28,7 +28,7 @@ class Recipe:
     precision: Precision = "float64"
     """What the Gram matrix and its eigenvectors are computed in."""
     bits: int | None = None
-    """Per entry of q: 32, 16 or 8; None is what the layer computes in."""
+    """Per entry of q: 32, 16, 8 or 4; None is what the layer computes in."""
 
     def __post_init__(self):
         if self.rank is not None and self.rank < 1:
@@ -38,7 +38,7 @@ class Recipe:
                 f"precision: got {self.precision!r}, expected {' or '.join(PRECISIONS)}"
             )
         if self.bits not in (None, *BITS):
-            raise ConfigError(f"basis bits: got {self.bits}, expected 32, 16 or 8")
+            raise ConfigError(f"basis bits: got {self.bits}, expected 32, 16, 8 or 4")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Scales: the vectors z of a whole model, by module path. Does not know files or models."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import mlx.core as mx
 from jaxtyping import Integer
@@ -81,9 +81,21 @@ def take_rows(scales: Scales, shapes: Shapes, rows: Integer[mx.array, " rows"]) 
     return {path: z[rows] if z.ndim > len(shapes[path]) else z for path, z in scales.items()}
 
 
+def agree(one: Scales, other: Scales) -> bool:
+    """Whether both are of the same arrays; looks at no number."""
+    return one is other or (
+        one.keys() == other.keys() and all(z is other[path] for path, z in one.items())
+    )
+
+
 def same(one: Scales, other: Scales) -> bool:
     """Whether both scale alike; compares numbers only where the arrays are not the same."""
-    return one.keys() == other.keys() and all(
-        z is other[path] or (z.shape == other[path].shape and mx.array_equal(z, other[path]))
-        for path, z in one.items()
-    )
+    if one.keys() != other.keys():
+        return False
+    pairs = [(z, other[path]) for path, z in one.items() if z is not other[path]]
+    if any(z.shape != also.shape for z, also in pairs):
+        return False
+    if not pairs:
+        return True
+    alike: Any = mx.all(mx.stack([mx.array_equal(*pair) for pair in pairs])).item()
+    return alike

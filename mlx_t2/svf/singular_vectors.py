@@ -1,6 +1,6 @@
 """The kept singular vectors q, as they are stored, and the two products they are for.
 
-Knows how columns, or a stack of such matrices, are stored in 32, 16 or 8 bits; does not know
+Knows how columns, or a stack of such matrices, are stored in 32, 16, 8 or 4 bits; does not know
 weights.
 """
 
@@ -9,16 +9,18 @@ from dataclasses import dataclass
 import mlx.core as mx
 from jaxtyping import Float, Integer
 
-BITS = (32, 16, 8)
+BITS = (32, 16, 8, 4)
 """What an entry of q may take."""
 
 
 @dataclass(frozen=True, eq=False)
 class SingularVectors:
-    """Orthonormal columns q (*stack, n, rank), as one float array or quantised to 8 bits."""
+    """Orthonormal columns q (*stack, n, rank), as one float array or quantised."""
 
     parts: tuple[mx.array, ...]
     """(q,), or (packed, scales, biases) of mx.quantize along the last axis."""
+    packed_bits: int = 8
+    """Per entry of quantised columns: 8 or 4."""
 
     @property
     def n(self) -> int:
@@ -28,7 +30,7 @@ class SingularVectors:
     @property
     def rank(self) -> int:
         """How many columns there are."""
-        return self.parts[0].shape[-1] * (4 if self._is_packed else 1)
+        return self.parts[0].shape[-1] * (32 // self.packed_bits if self.is_packed else 1)
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -43,29 +45,29 @@ class SingularVectors:
     def to_bits(self, bits: int) -> "SingularVectors":
         """The same columns in `bits` per entry.
 
-        8 bits need a rank that is a multiple of 32; other ranks get 16. 16 bits are bfloat16,
-        unless the columns are float16 already. 8-bit columns stay as they are.
+        8 and 4 bits need a rank that is a multiple of 32; other ranks get 16. 16 bits are
+        bfloat16, unless the columns are float16 already. Quantised columns stay as they are.
         """
-        if self._is_packed:
+        if self.is_packed:
             return self
         q = self.parts[0]
-        block = next((size for size in (128, 64, 32) if q.shape[-1] % size == 0), None)
-        if bits == 8 and block:
-            return SingularVectors(tuple(mx.quantize(q.astype(mx.float32), block, 8)))
+        sizes = {8: (128, 64, 32), 4: (64, 32)}.get(bits, ())
+        if block := next((size for size in sizes if q.shape[-1] % size == 0), None):
+            return SingularVectors(tuple(mx.quantize(q.astype(mx.float32), block, bits)), bits)
         if bits == 32:
             return SingularVectors((q.astype(mx.float32),))
         return self if q.dtype == mx.float16 else SingularVectors((q.astype(mx.bfloat16),))
 
     def to_dtype(self, dtype: mx.Dtype) -> "SingularVectors":
-        """Float columns in another dtype; 8-bit ones as they are."""
-        return self if self._is_packed else SingularVectors((self.parts[0].astype(dtype),))
+        """Float columns in another dtype; quantised ones as they are."""
+        return self if self.is_packed else SingularVectors((self.parts[0].astype(dtype),))
 
     def dense(self) -> Float[mx.array, "*stack n rank"]:
         """The columns in float32."""
-        if not self._is_packed:
+        if not self.is_packed:
             return self.parts[0].astype(mx.float32)
         packed, scales, biases = self.parts
-        return mx.dequantize(packed, scales, biases, self._block, 8)
+        return mx.dequantize(packed, scales, biases, self._block, self.packed_bits)
 
     def into(
         self, h: Float[mx.array, "*#batch {self.n}"], at: Integer[mx.array, "*at"] | None = None
@@ -82,7 +84,8 @@ class SingularVectors:
         return self._product(c, at, transpose=True)
 
     @property
-    def _is_packed(self) -> bool:
+    def is_packed(self) -> bool:
+        """Quantised."""
         return len(self.parts) == 3
 
     @property
@@ -91,14 +94,16 @@ class SingularVectors:
         return self.rank // self.parts[1].shape[-1]
 
     def _product(self, h: mx.array, at: mx.array | None, transpose: bool) -> mx.array:
-        if not self._is_packed:
+        if not self.is_packed:
             q = self.parts[0].swapaxes(-1, -2) if transpose else self.parts[0]
             return h @ q if at is None else _gather_product(h, q, at)
         packed, scales, biases = self.parts
         scales, biases = scales.astype(h.dtype), biases.astype(h.dtype)
         if at is None:
             return mx.quantized_matmul(
-                h, packed, scales, biases, transpose, group_size=self._block, bits=8
+                *(h, packed, scales, biases, transpose),
+                group_size=self._block,
+                bits=self.packed_bits,
             )
         return mx.gather_qmm(
             h,
@@ -108,7 +113,7 @@ class SingularVectors:
             rhs_indices=at,
             transpose=transpose,
             group_size=self._block,
-            bits=8,
+            bits=self.packed_bits,
         )
 
 

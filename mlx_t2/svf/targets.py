@@ -12,6 +12,7 @@ from mlx_t2.errors import ConfigError
 
 from .architectures import EXCLUDED, FUSED, NAMED_TARGETS, check_architecture, look_up
 from .base_layer import BASE_CLASSES, BaseLayer
+from .beside import BesideLinear
 from .layer import SVFLayer
 
 
@@ -87,15 +88,20 @@ class Targets:
 
 
 def base_layers(network: nn.Module) -> dict[str, BaseLayer]:
-    """Every linear layer by its path; an SVF layer is represented by its base."""
+    """Every linear layer by its path; an SVF layer is represented by its base, whatever is
+    beside that.
+    """
     modules = dict(network.named_modules())
     worn = {path: module for path, module in modules.items() if isinstance(module, SVFLayer)}
+    inside = (".base", ".base.base", ".base.change")
+    parts = {path + part for path in worn for part in inside}
     plain = {
         path: module
         for path, module in modules.items()
-        if type(module) in BASE_CLASSES and path.removesuffix(".base") not in worn
+        if type(module) in BASE_CLASSES and path not in parts
     }
-    return plain | {path: module.base for path, module in worn.items()}
+    bases = {path: module.base for path, module in worn.items()}
+    return plain | {p: b.base if isinstance(b, BesideLinear) else b for p, b in bases.items()}
 
 
 def _other_matrices(network: nn.Module) -> dict[str, nn.Module]:

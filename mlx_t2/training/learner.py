@@ -42,6 +42,7 @@ from .parametrisation import Parametrisation, bands, direct, sigmoid
 from .phase import Watched
 from .ranks import Ranks
 from .row_limits import RowLimits
+from .sampling_form import choose_sampling_form
 
 _MEASURED = 2
 """Completions per problem that the KL of a report is estimated from."""
@@ -154,7 +155,10 @@ class Learner:
         )
         self.objective.readings.clear()
         numbers, mine = self.ranks.mine(range(config.prompts)), self.ranks.mine(problems)
-        with self.model.using(self.scales(state.parameters), acts_on=config.acts_on):
+        scales = self.scales(state.parameters)
+        form = choose_sampling_form(self.model, self.task, config, problems)
+        outfit = self.model.make_outfit(scales, form.form)
+        with self.model.wearing(outfit, config.acts_on):
             return enumerate_rollouts(
                 *(self.model, self.task, mine, config.group, sampling, numbers),
                 self.objective.readings,

@@ -21,7 +21,7 @@ from .gradient import AdvantageGroup, Objective
 from .learner import check_model, check_task, parametrise, start_scales
 from .phase import Phase, Watched, finish
 from .probe import PROBLEMS, SAMPLES
-from .row_limits import RowLimits, measure_costs, plan_memory
+from .row_limits import Costs, RowLimits, measure_costs, plan_memory
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,13 @@ def plan_training(model: SVFModel, task: Task, config: TrainConfig) -> TrainPlan
     Raises: ConfigError for a model decomposed otherwise; TrainingError where it does not fit.
     """
     return finish(watch_planning(model, task, config))
+
+
+def find_costs(model: SVFModel, config: TrainConfig) -> Costs:
+    """What gradient passes over this model take, measured on a few tokens."""
+    trained = parametrise(model, config, start_scales(model, config))
+    objective = Objective(model, trained, config)
+    return finish(measure_costs(model, objective, trained.initial))
 
 
 def watch_planning(model: SVFModel, task: Task, config: TrainConfig) -> Watched[TrainPlan]:

@@ -20,6 +20,7 @@ from mlx_t2.tasks import Task
 from .config import TrainConfig
 from .gradient import AdvantageGroup, Objective
 from .phase import Phase, Watched
+from .sampling_form import choose_sampling_form
 
 _MARGIN = 1.25
 """Factor on what is measured on few tokens."""
@@ -108,7 +109,8 @@ def plan_memory(model: SVFModel, task: Task, costs: Costs, config: TrainConfig) 
     Raises: TrainingError where not even one completion fits.
     """
     mx.eval(model.network.parameters())
-    limit, held = limit_bytes(config), mx.get_active_memory()
+    form = choose_sampling_form(model, task, config, task.step(config.prompts, config.seed))
+    limit, held = limit_bytes(config), mx.get_active_memory() + form.bytes
     largest = find_largest(model, task, config)
     group, prompt, completion = largest.group, largest.prompt, largest.completion
     most = config.prompts * group

@@ -73,6 +73,7 @@ def test_a_mixture_of_experts_on_unlike_layers_is_one_file(t2, unlike, tmp_path)
 
 REFUSED = [
     ("export alpha --to gguf", 2, "--to: got 'gguf', expected safetensors, fused, full, lora"),
+    ("export alpha --to beside", 2, "hand on safetensors, or lora for other programs"),
     ("export", 2, "give an expert, or a mixture with --mix; one of the two"),
     ("export alpha --mix beta=1", 2, "give an expert, or a mixture with --mix; one of the two"),
     ("export alpha --to lora --bits 8", 2, "--bits: is for --to fused, got --to lora"),

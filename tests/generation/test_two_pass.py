@@ -148,6 +148,7 @@ def test_the_answer_has_the_keys_that_scripts_rely_on(tiny_model):
         "label",
         "confidence",
         "first_pass_ms",
+        "form",
     ]
     assert read["prompt_tokens"] == len(tiny_model.encode(CHAT))
     assert 1 <= read["completion_tokens"] <= GREEDY.max_tokens

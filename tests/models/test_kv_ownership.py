@@ -8,7 +8,6 @@ import pytest
 from helpers import assert_close, random_scales
 from mlx_lm.models.cache import BatchKVCache
 
-from mlx_t2.errors import ModelError
 from mlx_t2.models import OwnedCache
 from mlx_t2.svf import ones
 
@@ -107,39 +106,47 @@ def test_layers_wear_what_is_worn_again_after_an_error(tiny_model):
     assert mx.array_equal(model.network(NEXT), base)
 
 
-@pytest.mark.parametrize(
-    "forms", [("live", "folded"), ("folded", "live"), ("folded", "folded")]
-)
-def test_live_and_folded_scales_are_the_same_scales(tiny_model, forms):
+FORMS = ("live", "beside", "folded")
+PAIRS = [(one, other) for one in FORMS for other in FORMS if (one, other) != ("live", "live")]
+
+
+@pytest.mark.parametrize("forms", PAIRS)
+def test_scales_are_the_same_scales_in_every_form(tiny_model, forms):
     model, own = tiny_model, random_scales(tiny_model.shapes)
     cache = filled(model, own, form=forms[0])
     got = scores(model, copied(own), cache, form=forms[1])
     assert_close(got, alone(model, own, whole(PROMPT, NEXT)))
 
 
+@pytest.mark.parametrize("form", ["beside", "folded"])
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("others", [*sorted(OTHERS.keys() - {"none"}), "one number else"])
-def test_folded_weights_refuse_a_cache_of_other_scales(tiny_model, use, others):
+def test_a_cache_of_other_scales_is_read_live_while_these_are_in_another_form(
+    tiny_model, use, others, form
+):
     model, own = tiny_model, random_scales(tiny_model.shapes)
-    cache = filled(model, (OTHERS | {"one number else": changed})[others](own))
-    with (
-        model.using(own, form="folded"),
-        pytest.raises(
-            ModelError, match=r"^key-value cache: it was filled under .* folded into"
-        ),
-    ):
-        USES[use](model, cache)
-    assert {layer.offset for layer in cache} == {5}
+    cached = (OTHERS | {"one number else": changed})[others](own)
+    cache, same = filled(model, cached), filled(model, cached)
+    with model.using(own, form=form):
+        worn = model.network(NEXT)
+        got = USES[use](model, cache)
+        assert mx.array_equal(model.network(NEXT), worn)
+    with model.using(cached):
+        expected = USES[use](model, same)
+    assert {layer.offset for layer in cache} == {7}
+    if use != "extend":
+        assert mx.array_equal(got, expected)
 
 
+@pytest.mark.parametrize("form", ["beside", "folded"])
 @pytest.mark.parametrize("use", USES)
-def test_a_cache_of_the_base_is_read_by_the_base_while_others_are_folded_into_the_weights(
-    tiny_model, use
+def test_a_cache_of_the_base_is_read_by_the_base_while_others_are_in_another_form(
+    tiny_model, use, form
 ):
     model, own = tiny_model, random_scales(tiny_model.shapes)
     expected = USES[use](model, filled(model, {}))
     cache = filled(model, {})
-    with model.using(own, form="folded"):
+    with model.using(own, form=form):
         worn = model.network(NEXT)
         got = USES[use](model, cache)
         assert mx.array_equal(model.network(NEXT), worn)  # they hold the others again

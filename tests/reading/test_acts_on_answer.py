@@ -132,7 +132,7 @@ def test_every_way_of_drawing_draws_what_weights_chosen_by_position_do(tiny_mode
     expected = [naive_greedy(monkeypatch, tiny_model, scales, prompt) for prompt in PROMPTS]
     with tiny_model.using(scales):
         assert expected != [list(g[0].tokens) for g in sample(tiny_model, PROMPTS, GREEDY)]
-    for form in ("live", "folded"):
+    for form in ("live", "beside", "folded"):
         with tiny_model.using(scales, form=form, acts_on="answer"):
             drawn = sample(tiny_model, PROMPTS, GREEDY, group=2)
             streamed = [[t.id for t in stream(tiny_model, p, GREEDY)] for p in PROMPTS]

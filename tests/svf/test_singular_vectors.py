@@ -21,18 +21,19 @@ from mlx_t2.svf.singular_vectors import SingularVectors
 @example(70, 96, 0)
 @example(3, 32, 0)
 @pytest.mark.parametrize("stack", [(), (1,), (3,)])
-@pytest.mark.parametrize("bits", [32, 16, 8])
+@pytest.mark.parametrize("bits", [32, 16, 8, 4])
 def test_stored_vectors_give_the_products_of_the_dense_ones(bits, stack, n, rank, seed):
     rng = np.random.default_rng(seed)
     q = (rng.normal(size=(*stack, n, rank)) / n**0.5).astype(np.float32)
     stored = SingularVectors((mx.array(q),)).to_bits(bits)
     assert (stored.rank, stored.stack) == (rank, stack)
-    packed = bits == 8 and rank % 32 == 0
+    packed = bits < 16 and rank % 32 == 0
     # 16 bits round an entry by u of itself; 8 bits by no more than one of 255 steps between a
-    # group's extremes. A product moves by no more than |h| times the rounding's norm.
+    # group's extremes, 4 bits by one of 15. A product moves by no more than |h| times the
+    # rounding's norm.
     rounding = np.linalg.norm(q, axis=(-2, -1)).max() * ROUNDING[mx.bfloat16]
     if packed:
-        rounding = (n * rank) ** 0.5 * 2 * np.abs(q).max() / 255
+        rounding = (n * rank) ** 0.5 * 2 * np.abs(q).max() / (2**bits - 1)
     elif bits == 32:
         rounding = 0.0
     assert np.linalg.norm(np.array(stored.dense()) - q, axis=(-2, -1)).max() <= rounding + 1e-6
@@ -58,10 +59,11 @@ def test_stored_vectors_give_the_products_of_the_dense_ones(bits, stack, n, rank
 @example((2,), 7, 32)
 def test_fewer_bits_take_fewer_bytes_and_storing_again_changes_nothing(stack, n, rank):
     q = SingularVectors((mx.ones((*stack, n, rank)),))
-    sizes = {bits: q.to_bits(bits).nbytes for bits in (32, 16, 8)}
+    sizes = {bits: q.to_bits(bits).nbytes for bits in (32, 16, 8, 4)}
     assert sizes[32] == q.nbytes == 2 * sizes[16]
     # scale and bias of a group of 32 are 8 bytes more
     assert sizes[8] <= (1.25 / 4 if rank % 32 == 0 else 1 / 2) * sizes[32]
+    assert sizes[4] <= (1.5 / 8 if rank % 32 == 0 else 1 / 2) * sizes[32]
     for bits in sizes:
         once = q.to_bits(bits)
         twice = once.to_bits(bits)

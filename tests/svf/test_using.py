@@ -6,12 +6,16 @@ import pytest
 from helpers import random_scales
 
 from mlx_t2.errors import ConfigError, ShapeError
+from mlx_t2.svf import Work
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
 
 
-@pytest.mark.parametrize("inner", ["live", "folded"])
-@pytest.mark.parametrize(("outer", "bits"), [("live", 16), ("folded", 16), ("folded", 8)])
+@pytest.mark.parametrize("inner", ["live", "beside", "folded"])
+@pytest.mark.parametrize(
+    ("outer", "bits"),
+    [("live", 16), ("beside", 16), ("beside", 4), ("folded", 16), ("folded", 8)],
+)
 def test_a_block_inside_another_is_as_if_alone_and_the_outer_one_comes_back(
     tiny_model, inner, outer, bits
 ):
@@ -36,17 +40,20 @@ def test_a_block_inside_another_is_as_if_alone_and_the_outer_one_comes_back(
     assert mx.array_equal(model.network(TOKENS), base).item()
 
 
-def test_a_block_that_cannot_begin_leaves_the_folded_one_around_it(tiny_model):
+@pytest.mark.parametrize("outer", ["beside", "folded"])
+def test_a_block_that_cannot_begin_leaves_the_one_around_it(tiny_model, outer):
     model = tiny_model
     a, b = (random_scales(model.shapes, seed) for seed in (1, 2))
     base = model.network(TOKENS)
-    with model.using(b, form="folded", bits=8):
+    with model.using(b, form=outer, bits=8):
         folded = model.network(TOKENS)
         for scales, settings_ in (
             (a, {"form": "folded", "bits": 4}),
             (a, {"form": "folded", "bits": 7}),
+            (a, {"form": "beside", "bits": 6}),
             ({"nowhere": mx.ones((3,))}, {}),
             (random_scales(model.shapes, rows=2), {"form": "folded"}),
+            (random_scales(model.shapes, rows=2), {"form": "beside"}),
         ):
             with pytest.raises((ConfigError, ShapeError)), model.using(scales, **settings_):
                 raise AssertionError("the block began")
@@ -65,12 +72,13 @@ def test_scales_on_some_layers_fold_those_and_leave_the_rest_to_the_base(tiny_mo
     assert all(modules[p].base is base for p, base in bases.items())
 
 
-def test_rows_with_their_own_scales_are_never_folded(tiny_model):
+@pytest.mark.parametrize("form", ["beside", "folded"])
+def test_rows_with_their_own_scales_are_always_live(tiny_model, form):
     rows = random_scales(tiny_model.shapes, rows=2)
-    assert tiny_model.form_for(rows, 10**6, 10**6) == "live"
+    assert tiny_model.form_for(rows, Work(10**6, 10**6)).form == "live"
     with (
-        pytest.raises(ConfigError, match="each row wears its own"),
-        tiny_model.using(rows, form="folded"),
+        pytest.raises(ConfigError, match=f"^{form}: each row wears its own"),
+        tiny_model.using(rows, form=form),
     ):
         pass
     assert tiny_model.worn == {}
