@@ -4,6 +4,7 @@ Two halves that meet in `order`: one thread that owns model, experts, batch and 
 no HTTP, and an application that knows HTTP and no arrays.
 """
 
+from .order import Backend as Backend
 from .order import Event as Event
 from .order import Failed as Failed
 from .order import FailureKind as FailureKind
