@@ -264,6 +264,7 @@ def name_endpoint(path: str) -> str:
 
 
 def _log_failure(error: Exception) -> None:
-    """Where it happened, without the message: that may quote a prompt."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _LOG.error("%s in\n%s", type(error).__name__, frames.rstrip())
+    """Where it happened, without the message and the lines: those may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = "".join(f"\n  {one.filename}:{one.lineno} {one.name}" for one in frames)
+    _LOG.error("%s at%s", type(error).__name__, where)

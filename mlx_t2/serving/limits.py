@@ -71,7 +71,7 @@ class Guard:
             # a page of a stranger may send any other kind without being asked (CORS)
             raise Fault("content-type: expected application/json", status=415)
         length = headers.get("content-length", "")
-        self._check_size(int(length) if length.isdecimal() else 0)
+        self._check_size(int(length[:19]) if length.isdecimal() else 0)
         body, is_whole = bytearray(), False
         try:
             async with asyncio.timeout(self._config.body_s):

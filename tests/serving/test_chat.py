@@ -87,7 +87,9 @@ def test_the_reason_of_the_end_is_the_models(is_streamed):
     assert last["choices"][0]["finish_reason"] == "length"
 
 
-@pytest.mark.parametrize("words", [["Gut", "en Tag"], ["", "Guten", "", " Tag", ""], ["Guten Tag"]])
+@pytest.mark.parametrize(
+    "words", [["Gut", "en Tag"], ["", "Guten", "", " Tag", ""], ["Guten Tag"]]
+)
 def test_a_stream_says_the_same_as_a_whole_answer(words):
     app = build(FakeBackend(words=words))
     chunks = chat(app, stream=True).chunks
@@ -135,9 +137,10 @@ def test_logprobs_have_tokens_bytes_and_their_rivals():
         ],
         "refusal": None,
     }
-    assert chat(app, logprobs=True).json["choices"][0]["logprobs"]["content"][0][
-        "top_logprobs"
-    ] == []
+    assert (
+        chat(app, logprobs=True).json["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        == []
+    )
     streamed = chat(app, logprobs=True, top_logprobs=2, stream=True).chunks
     found = [c["choices"][0]["logprobs"] for c in streamed]
     assert [one for one in found if one and one["content"]] == [choice["logprobs"]]
@@ -193,8 +196,17 @@ def test_an_unknown_model_is_a_404_with_the_nearest_names():
 def test_roles_become_those_of_templates_and_parts_become_a_text():
     messages = [
         {"role": "developer", "content": "Be kind.", "name": "boss"},
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-        {"role": "assistant", "content": "c", "refusal": None, "tool_calls": None, "audio": None},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        },
+        {
+            "role": "assistant",
+            "content": "c",
+            "refusal": None,
+            "tool_calls": None,
+            "audio": None,
+        },
         {"role": "user", "content": ""},
     ]
     assert order_of(messages=messages).messages == [
@@ -321,7 +333,7 @@ def test_what_breaks_in_a_whole_answer_is_an_error_and_not_half_an_answer():
 
 
 def test_what_breaks_in_a_stream_is_an_error_frame_and_done():
-    reply = chat(build(FakeBackend(breaks="internal")), stream=True)
+    reply = chat(build(FakeBackend(breaks="internal", pace_s=0.01)), stream=True)
     assert reply.status == 200
     *chunks, error = reply.chunks
     assert [c["choices"][0]["finish_reason"] for c in chunks] == [None] * len(chunks)
@@ -346,7 +358,12 @@ def test_prompts_and_answers_are_not_in_the_logs(caplog):
     caplog.set_level("DEBUG")
     app = build(FakeBackend(words=["Swordfish", ""]))
     chat(app, messages=[{"role": "user", "content": "Hunter2"}])
-    chat(app, messages=[{"role": "user", "content": "Hunter2"}], stream=True, temperature="Hunter2")
+    chat(
+        app,
+        messages=[{"role": "user", "content": "Hunter2"}],
+        stream=True,
+        temperature="Hunter2",
+    )
     ask(app, "GET", "/v1/models/Hunter2")
     ask(app, "GET", "/Hunter2\n200")
     assert "POST /v1/chat/completions 200" in caplog.text

@@ -120,7 +120,10 @@ FIELDS = [  # (fields of a chat, the field that is named)
     ({"stop": "x" * 2000}, "stop"),
     ({"stream": 1}, "stream"),
     ({"stream": "true"}, "stream"),
-    ({"stream": True, "stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
+    (
+        {"stream": True, "stream_options": {"include_usage": "yes"}},
+        "stream_options.include_usage",
+    ),
     ({"stream": True, "stream_options": {"usage": True}}, "stream_options.usage"),
     ({"stream": True, "stream_options": []}, "stream_options"),
     ({"stream_options": {"include_usage": True}}, "stream_options"),
