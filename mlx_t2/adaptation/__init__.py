@@ -7,12 +7,16 @@ Knows experts and routers; does not know how answers are generated, graded or re
 from .build import ADAPTATIONS as ADAPTATIONS
 from .build import Preparation as Preparation
 from .build import prepare_all as prepare_all
+from .build import prepare_every as prepare_every
 from .build import prepare_experts as prepare_experts
 from .build import prepare_strategy as prepare_strategy
+from .build import route_among as route_among
 from .build import strategy_of as strategy_of
 from .fixed import Fixed as Fixed
 from .known import is_known as is_known
+from .matching import check_expert as check_expert
 from .matching import is_trained_on as is_trained_on
+from .matching import match_experts as match_experts
 from .mixture_space import MixtureSpace as MixtureSpace
 from .routed import Chosen as Chosen
 from .routed import Mixed as Mixed

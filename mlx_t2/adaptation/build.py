@@ -179,6 +179,45 @@ def prepare_all(
     return preparation, matched.experts
 
 
+def route_among(
+    model: SVFModel, library: Library, experts: Experts, router: Path | None = None
+) -> tuple[Chosen, list[PassedOver]]:
+    """`auto` over those of these experts that the model's router knows and that act on the
+    same; and those it does without. The experts are worn as they are.
+
+    router: its file, in place of the one beside the experts.
+    Raises: ExpertFileError for no router, or one that is not usable; ConfigError where it knows
+        none of the experts.
+    """
+    found, _ = find_router(model, library, router)
+    known, unknown = _split_known(found, experts)
+    alike, others = _keep_one_kind(known) if known else ({}, [])
+    return Chosen("auto", found, alike), unknown + others
+
+
+def prepare_every(
+    model: SVFModel,
+    library: Library | None = None,
+    allow_transfer: bool = False,
+    basis_bits: int | None = None,
+) -> tuple[Preparation, Experts]:
+    """The base model, to be made ready for every expert of it, whatever each acts on, and the
+    experts as it will wear them; none where the library has none.
+
+    Raises: as `prepare_strategy` does.
+    """
+    try:
+        found, passed_over = _experts_of(model, library or Library(), allow_transfer)
+    except ConfigError:
+        return Preparation(model, Fixed.base()), {}
+    matched = match_experts(model, found, basis_bits)
+    transferred = _name_transfers(model, found.values())
+    preparation = Preparation(
+        model, Fixed.base(), matched.recipe, tuple(passed_over), transferred
+    )
+    return preparation, matched.experts
+
+
 def strategy_of(model: SVFModel, chosen: Expert | Strategy | None) -> Strategy:
     """The strategy itself, or that of one expert, which the model is made ready for; the base
     model for None.

@@ -6,6 +6,7 @@ chosen.
 
 from .composition import parse_composition as parse_composition
 from .expert import Expert as Expert
+from .expert import digest_of as digest_of
 from .file import name_of as name_of
 from .library import BUNDLED as BUNDLED
 from .library import Library as Library

@@ -112,11 +112,7 @@ class Expert:
     @cached_property
     def digest(self) -> str:
         """A hash of the scales in any order: the key of caches."""
-        digest = hashlib.sha256()
-        for path, z in sorted(self.scales.items()):
-            digest.update(f"{path} {z.shape}\n".encode())
-            digest.update(np.array(z).tobytes())
-        return digest.hexdigest()
+        return digest_of(self.scales)
 
     def check(
         self,
@@ -147,3 +143,12 @@ class Expert:
             rank = self.rank or "full"
             where = f"expert {self.name!r} (targets {self.targets!r}, rank {rank})"
             raise ExpertFileError(f"{where}: " + "\n".join(faults))
+
+
+def digest_of(scales: Scales) -> str:
+    """A hash of scales in any order, as `Expert.digest` has it."""
+    digest = hashlib.sha256()
+    for path, z in sorted(scales.items()):
+        digest.update(f"{path} {z.shape}\n".encode())
+        digest.update(np.array(z).tobytes())
+    return digest.hexdigest()

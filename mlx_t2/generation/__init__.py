@@ -8,3 +8,4 @@ from .two_pass import AdaptiveGenerator as AdaptiveGenerator
 from .two_pass import Answer as Answer
 from .two_pass import Request as Request
 from .two_pass import Route as Route
+from .two_pass import choose_messages as choose_messages

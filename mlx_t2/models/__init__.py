@@ -14,6 +14,7 @@ from .hub import download as download
 from .kv_cache import OwnedCache as OwnedCache
 from .limits import check_conversations as check_conversations
 from .limits import check_tokens as check_tokens
+from .limits import find_limits as find_limits
 from .limits import fit_answer as fit_answer
 from .loading import find_folder as find_folder
 from .loading import hub_id as hub_id

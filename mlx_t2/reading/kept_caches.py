@@ -69,7 +69,7 @@ class KeptCaches:
         found = next((one for one in self._kept if same(one.scales, scales)), None)
         if found is None:
             return None
-        count = _shared(found.tokens, tokens[:-1])
+        count = count_shared(found.tokens, tokens[:-1])
         if is_plain(found.caches):
             count = min([count, *(cache.offset for cache in found.caches)])
             for cache in found.caches:
@@ -96,7 +96,7 @@ class KeptCaches:
         return held
 
 
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+def count_shared(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens both begin with."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -134,6 +134,28 @@ class RowCache:
             self.values = mx.repeat(self.values[..., : self._used, :], copies, axis=0)
 
     @classmethod
+    def of(cls, cache: KVCache) -> "RowCache":
+        """A batch of the one row that mlx-lm's cache holds, which stays as it is."""
+        one = cls()
+        if cache.keys is not None and cache.values is not None and cache.offset:
+            one.keys = cache.keys[..., : cache.offset, :]
+            one.values = cache.values[..., : cache.offset, :]
+            one.offset, one._used = mx.array([cache.offset]), cache.offset
+        return one
+
+    def extract(self, row: int, count: int) -> KVCache:
+        """The first `count` tokens of a row that has no padding between its tokens, copied into
+        mlx-lm's cache of one row.
+        """
+        cache, start = KVCache(), self._front[row]
+        keys, values = (
+            mx.contiguous(array[row : row + 1, :, start : start + count])
+            for array in self.keys_and_values()
+        )
+        cache.keys, cache.values, cache.offset = keys, values, count
+        return cache
+
+    @classmethod
     def merge(cls, caches: Sequence["RowCache"]) -> "RowCache":
         """One batch of all their rows.
 
@@ -204,6 +226,11 @@ def batch_caches(model: SVFModel) -> list:
         RowCache() if type(c) in (KVCache, BatchKVCache) else type(c).merge([c])
         for c in make_prompt_cache(model.network)
     ]
+
+
+def as_batch(caches: Sequence[Any]) -> list:
+    """A batch of the one row that mlx-lm's own caches hold; plain ones stay as they are."""
+    return [RowCache.of(c) if type(c) is KVCache else type(c).merge([c]) for c in caches]
 
 
 def merge_caches(batches: Sequence[list]) -> list:

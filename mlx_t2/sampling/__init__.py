@@ -17,9 +17,13 @@ from .completions import stream as stream
 from .continuous import ContinuousBatch as ContinuousBatch
 from .continuous import RowToken as RowToken
 from .draw import SamplingConfig as SamplingConfig
+from .draw import row_keys as row_keys
 from .rollout import Rollout as Rollout
 from .rollout import count_right as count_right
 from .rollout import enumerate_rollouts as enumerate_rollouts
 from .rollout import finished_rollouts as finished_rollouts
 from .rollout import held_out_accuracy as held_out_accuracy
 from .rollout import rollouts as rollouts
+from .rows import Decoder as Decoder
+from .rows import Row as Row
+from .rows import has_queue as has_queue

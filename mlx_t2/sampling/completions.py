@@ -12,7 +12,7 @@ from mlx_t2.reading import batching, plan_prefill, prefill, read_alone, together
 
 from .continuous import Engine
 from .draw import SamplingConfig, row_keys
-from .rows import Decoder, Row
+from .rows import Decoder, Row, has_queue
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,6 @@ def _fit(model: SVFModel, prompt: Sequence[int], config: SamplingConfig) -> Samp
     return replace(config, max_tokens=fit_answer(model, prompt, config.max_tokens))
 
 
-def _is_ahead() -> bool:
-    """Whether the device has a queue of its own, see `Decoder`."""
-    return mx.default_device() != mx.Device(mx.cpu)
-
-
 def _draw_together(
     model: SVFModel,
     prompts: Sequence[Sequence[int]],
@@ -140,7 +135,7 @@ def _draw_together(
     max_rows: int,
 ) -> Iterator[Row]:
     """Rows of any length in one batch, those that are read together after one another."""
-    engine = Engine(model, max_rows, _is_ahead())
+    engine = Engine(model, max_rows, has_queue())
     prompts, groups = _join_alike(model, prompts, groups)
     for batch in plan_prefill(prompts, [model.prompt_scales] * len(prompts)):
         for i in batch:
@@ -201,7 +196,7 @@ def _drain(
     caches: list,
     last: Sequence[int],
 ) -> Iterator[Row]:
-    decoder = Decoder(model, _is_ahead())
+    decoder = Decoder(model, has_queue())
     decoder.join(rows, caches, last)
     yield from _exhaust(decoder.step)
 

@@ -38,6 +38,10 @@ class SamplingConfig:
     """Drawn from tokens at least this share as probable as the most probable one; 0 is all."""
     repetition_penalty: float = 1.0
     """Makes what the answer's last tokens were less probable, see `penalize`; 1 is off."""
+    presence_penalty: float = 0.0
+    """Taken off the score of every token that the answer has already, see `discourage`."""
+    frequency_penalty: float = 0.0
+    """Taken off the score of a token as often as the answer has it already."""
 
     def __post_init__(self):
         if self.temperature < 0:
@@ -52,6 +56,10 @@ class SamplingConfig:
             raise ConfigError(
                 f"repetition_penalty: got {self.repetition_penalty}, expected more than 0"
             )
+        penalties = (self.presence_penalty, self.frequency_penalty)
+        for name, value in zip(("presence", "frequency"), penalties, strict=True):
+            if not math.isfinite(value):
+                raise ConfigError(f"{name}_penalty: got {value}, expected a finite number")
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"seed: got {self.seed}, expected 0 or more, less than 2^64")
         if self.max_tokens < 1:

@@ -2,7 +2,7 @@
 nothing, and costs nothing where nobody asks for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import mlx.core as mx
 from jaxtyping import Float, Integer
@@ -41,6 +41,48 @@ def penalize(
     found = mx.take_along_axis(logits, ids, axis=-1)
     less = mx.where(found > 0, found / factors, found * factors)
     return mx.put_along_axis(logits, ids, less, axis=-1)
+
+
+def discourages(config: SamplingConfig) -> bool:
+    """Whether these settings make what has been said less probable by a fixed amount."""
+    return bool(config.presence_penalty or config.frequency_penalty)
+
+
+def discourage(
+    logits: Float[mx.array, "B vocabulary"],
+    counts: Sequence[Mapping[int, int]],
+    last: Integer[mx.array, " B"],
+    is_unread: Sequence[bool],
+    configs: Sequence[SamplingConfig],
+) -> Float[mx.array, "B vocabulary"]:
+    """Scores less frequency_penalty times the token's count, less presence_penalty where the
+    count is not 0.
+
+    counts: of the tokens of each row's answer, as far as the host knows them.
+    last, is_unread: one more token, and whether the host does not know it yet.
+    Source: OpenAI's API reference, "frequency_penalty" and "presence_penalty".
+
+    >>> config = SamplingConfig(presence_penalty=1.0, frequency_penalty=0.5)
+    >>> discourage(mx.array([[3.0, 3.0, 3.0]]), [{0: 2}], mx.array([1]), [True], [config])
+    array([[1, 1.5, 3]], dtype=float32)
+    """
+    longest = max(1, *map(len, counts)) if counts else 1
+    ids = mx.array([[*row, *[0] * (longest - len(row))] for row in counts], dtype=mx.int32)
+    presence, frequency = (
+        mx.array(column, dtype=logits.dtype)[:, None]
+        for column in zip(
+            *((c.presence_penalty, c.frequency_penalty) for c in configs), strict=True
+        )
+    )
+    counted = [[*row.values(), *[0] * (longest - len(row))] for row in counts]
+    times = mx.array(counted, dtype=logits.dtype)
+    less = mx.where(times > 0, frequency * times + presence, 0)
+    token = last.astype(mx.int32)[:, None]
+    is_new = mx.logical_not(mx.any((ids == token) & (times > 0), axis=1, keepdims=True))
+    once_more = frequency + mx.where(is_new, presence, 0)
+    once_more = mx.where(mx.array(list(is_unread))[:, None], once_more, 0)
+    rows = mx.arange(len(counts))[:, None]
+    return logits.at[rows, ids].add(-less).at[rows, token].add(-once_more)
 
 
 def narrow(

@@ -2,17 +2,18 @@
 and no prompts that wait.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import mlx.core as mx
 
 from mlx_t2.models import OwnedCache, SVFModel, explain_scores
-from mlx_t2.reading import merge_caches
+from mlx_t2.reading import RowCache, Scored, TokenScores, merge_caches, score_tokens
 from mlx_t2.svf import BASE, ActsOn, Scales, Shapes, stack_rows, take_rows
 
 from .draw import NOT_FINITE, Key, SamplingConfig, draw_tokens, uniforms_at
-from .narrowing import REPEATED, is_narrow, narrow, penalize
+from .narrowing import REPEATED, discourage, discourages, is_narrow, narrow, penalize
 
 _KEPT = 0.8
 """Copying the caches costs about as much as it saves while more than this share of the rows go
@@ -40,7 +41,15 @@ class Row:
     drawn: int = 0
     """Tokens drawn so far, the one among them that the host does not know yet."""
     finish_reason: str | None = None
-    """`stop`, `length`, or None while it goes on."""
+    """`stop`, `length`, `scores` where they are NaN or infinite, or whatever its owner ends it
+    with; None while it goes on.
+    """
+    scored: int | None = None
+    """How many of the most probable tokens are to be known at each place; None: no scores."""
+    scores: list[Scored] = field(default_factory=list)
+    """Those of its tokens, where they are asked for, before any limits."""
+    counts: Counter[int] = field(default_factory=Counter)
+    """How often it has each token, where its settings ask."""
 
     @property
     def prompt_scales(self) -> Scales:
@@ -50,6 +59,8 @@ class Row:
     def take(self, token: int, ends: bool) -> None:
         """The next token is known, and whether it ends an answer."""
         self.tokens.append(token)
+        if discourages(self.config):
+            self.counts[token] += 1
         if ends:
             self.finish_reason = "stop"
         elif len(self.tokens) == self.config.max_tokens:
@@ -80,6 +91,8 @@ class Decoder:
         """The last token of each row, which no cache holds yet."""
         self._is_unread = False
         """The last tokens were drawn, and the host has not read them."""
+        self._scores: list[tuple[list[Row], TokenScores]] = []
+        """Those of the last tokens drawn, where anybody asks."""
 
     @property
     def count(self) -> int:
@@ -88,9 +101,7 @@ class Decoder:
 
     def join(self, rows: Sequence[Row], caches: list, last: Sequence[int]) -> None:
         """Decode these rows too; their caches hold all of the prompts but the last tokens."""
-        going = [i for i, row in enumerate(self._rows) if row.finish_reason is None]
-        if len(going) < len(self._rows):
-            self._keep(going)
+        self.prune()
         tokens = mx.array(list(last), dtype=mx.uint32)
         if not self._rows:
             self._hold(list(rows), caches, tokens)
@@ -100,6 +111,7 @@ class Decoder:
             new.join(rows, caches, last)
             new._draw()
             caches, tokens = new._caches, new._last
+            self._scores += new._scores
         merged = merge_caches([self._caches, caches])
         self._hold([*self._rows, *rows], merged, mx.concatenate([self._last, tokens]))
 
@@ -108,24 +120,62 @@ class Decoder:
 
         Raises: ScoresError for scores that are NaN or infinite.
         """
+        got = self.advance()
+        for row in got:
+            if row.finish_reason == "scores":
+                raise explain_scores(self._model, row.scales)
+        return got
+
+    def advance(self) -> list[Row]:
+        """As `step`, but scores that are NaN or infinite end the row that has them, with the
+        finish reason `scores`; the others go on.
+        """
+        if len(self._rows) and self.count <= _KEPT * len(self._rows):
+            self.prune()
         if not self._rows:
             return []
         if not self._is_unread:
             self._draw()
-        drawn, self._is_unread = self._last, False
+        drawn, scores, self._is_unread = self._last, self._scores, False
         if self._is_ahead and any(self._goes_on(row) for row in self._rows):
             self._draw()
         tokens: list[int] = drawn.tolist()  # pyright: ignore[reportAssignmentType]  of one axis
         got = [row for row in self._rows if row.finish_reason is None]
+        for rows, found in scores:
+            _hand_out(rows, found)
         for row, token in zip(self._rows, tokens, strict=True):
             if row.finish_reason is None:
                 if token == NOT_FINITE:
-                    raise explain_scores(self._model, row.scales)
-                row.take(token, token in self._model.eos_ids)
-        kept = [i for i, row in enumerate(self._rows) if row.finish_reason is None]
-        if len(kept) <= _KEPT * len(self._rows):
-            self._keep(kept)
+                    row.finish_reason = "scores"
+                else:
+                    row.take(token, token in self._model.eos_ids)
         return got
+
+    def prune(self) -> None:
+        """Let the rows go that have ended, and what is held for them."""
+        going = [i for i, row in enumerate(self._rows) if row.finish_reason is None]
+        if len(going) < len(self._rows):
+            self._keep(going)
+
+    def release(self) -> tuple[list[Row], list, list[int]]:
+        """The rows that go on, for another decoder to `join`: with their caches, and their last
+        tokens, all of which the host knows.
+        """
+        assert not self._is_unread
+        self.prune()
+        rows, caches, last = self._rows, list(self._caches), [r.tokens[-1] for r in self._rows]
+        self._hold([], [], self._last[:0])
+        return rows, caches, last
+
+    def extract(self, row: Row, count: int) -> list | None:
+        """A copy of what the caches hold of a row's first `count` tokens, as mlx-lm's own
+        caches of one row; None where they cannot forget what is behind those, or where the row
+        has left.
+        """
+        if row not in self._rows or not all(type(c) is RowCache for c in self._caches):
+            return None
+        at = self._rows.index(row)
+        return [cache.extract(at, count) for cache in self._caches]
 
     def _goes_on(self, row: Row) -> bool:
         """Unless the token that the host does not know yet ends the row."""
@@ -140,10 +190,21 @@ class Decoder:
         if any(temperatures):
             uniforms = uniforms_at([row.key for row in rows], [row.drawn for row in rows])
         self._last = draw_tokens(self._limit(logits, last), temperatures, uniforms)
-        mx.async_eval(self._last)
+        self._scores = self._score(logits)
+        mx.async_eval(self._last, *(found.arrays for _, found in self._scores))
         self._is_unread = True
         for row in rows:
             row.drawn += 1
+
+    def _score(self, logits: mx.array) -> list[tuple[list[Row], TokenScores]]:
+        """Scores of the tokens just drawn; nothing where no row asks."""
+        at = [i for i, row in enumerate(self._rows) if row.scored is not None]
+        if not at:
+            return []
+        rows, chosen = [self._rows[i] for i in at], mx.array(at)
+        most = max(row.scored or 0 for row in rows)
+        drawn = mx.where(self._last == NOT_FINITE, 0, self._last)[chosen]
+        return [(rows, score_tokens(logits[chosen], drawn, most))]
 
     def _limit(self, logits: mx.array, last: mx.array) -> mx.array:
         """The scores as the rows' settings have them drawn from; most have no such settings."""
@@ -156,12 +217,16 @@ class Decoder:
         if any(penalty != 1 for penalty in penalties):
             said = [row.tokens[-REPEATED:] for row in self._rows]
             logits = penalize(logits, said, last, penalties)
+        if any(map(discourages, configs)):
+            counts = [row.counts for row in self._rows]
+            is_unread = [row.drawn > len(row.tokens) for row in self._rows]
+            logits = discourage(logits, counts, last, is_unread, configs)
         return narrow(logits, configs) if any(map(is_narrow, configs)) else logits
 
     def _keep(self, kept: Sequence[int]) -> None:
         if not kept:
             self._hold([], [], self._last[:0])
-            self._is_unread = False
+            self._is_unread, self._scores = False, []
             return
         for cache in self._caches:
             cache.filter(list(kept))
@@ -173,6 +238,18 @@ class Decoder:
         self._rows, self._last = rows, last
         scales = join_scales([(r.scales, r.at) for r in rows], self._model.shapes)
         self._caches = self._model.own(caches, scales)
+
+
+def has_queue() -> bool:
+    """Whether the device has a queue of its own, see `Decoder`."""
+    return mx.default_device() != mx.Device(mx.cpu)
+
+
+def _hand_out(rows: Sequence[Row], found: TokenScores) -> None:
+    wanted = [row.scored if row.finish_reason is None else None for row in rows]
+    for row, scored in zip(rows, found.read(wanted), strict=True):
+        if scored is not None:
+            row.scores.append(scored)
 
 
 def join_scales(rows: Sequence[tuple[Scales, int]], shapes: Shapes) -> Scales:

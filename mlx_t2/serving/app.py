@@ -31,7 +31,7 @@ from .names import Names, describe_expert
 from .order import Backend
 from .replies import Reply, Stalled
 from .request import Request, Wear
-from .settings import ServeConfig
+from .settings import HTTPConfig
 from .sse import write_json
 
 HangUp = Callable[[Scope], None]
@@ -56,7 +56,7 @@ _NEW_EXPERT = (
 
 
 def build_app(
-    backend: Backend, config: ServeConfig, hang_up: HangUp = lambda scope: None
+    backend: Backend, config: HTTPConfig, hang_up: HangUp = lambda scope: None
 ) -> ASGIApp:
     """The application that answers for a backend.
 
@@ -120,7 +120,7 @@ class _Answers:
     def __init__(
         self,
         backend: Backend,
-        config: ServeConfig,
+        config: HTTPConfig,
         names: Names,
         metrics: Metrics,
         hang_up: HangUp,

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .fault import Fault
-from .settings import ServeConfig
+from .settings import HTTPConfig
 from .sse import write_json
 
 _OPEN = ("/health", "/ready")
@@ -24,7 +24,7 @@ _OPEN = ("/health", "/ready")
 class Guard:
     """Lets through what is within the limits."""
 
-    def __init__(self, app: ASGIApp, config: ServeConfig):
+    def __init__(self, app: ASGIApp, config: HTTPConfig):
         self._app = app
         self._config = config
 

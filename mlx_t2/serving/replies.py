@@ -31,7 +31,7 @@ class Reply:
     """The answer to one request."""
 
     def __init__(self, request: Request, metrics: Metrics, stall_s: float, silence_s: float):
-        """stall_s: see ServeConfig, as silence_s."""
+        """stall_s: see HTTPConfig, as silence_s."""
         self._request = request
         self._metrics = metrics
         self._stall_s = stall_s

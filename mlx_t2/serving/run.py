@@ -4,12 +4,10 @@ uvicorn runs in a thread of its own: signals are then ours. Told to end, the ser
 more orders and says so, finishes those that it has for a while, and then goes.
 """
 
-import contextlib
 import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
@@ -18,48 +16,18 @@ from starlette.types import Scope
 from mlx_t2.errors import ConfigError
 
 from .app import build_app
+from .listening import name_reason
 from .order import Backend
-from .settings import ServeConfig
+from .settings import HTTPConfig
 
 _LAST_WORDS_S = 2.0
 """For what has been answered to reach the clients [s]."""
-_SEND_BUFFER = 64 * 2**10
-"""Bytes on their way to a client: one that does not read is noticed when they are full."""
-
-
-def open_socket(config: ServeConfig) -> socket.socket:
-    """A socket bound to the address; nobody is answered yet.
-
-    Raises: ConfigError for an address that is taken, or not one of this machine.
-    """
-    where = f"{config.host}, port {config.port}"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            config.host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"{where}: {_reason(error)}, expected an address") from None
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        found.bind(address)
-    except OSError as error:
-        found.close()
-        raise ConfigError(
-            f"{where}: {_reason(error)}, expected one that is free. Give another --port"
-        ) from None
-    return found
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or "not usable"
 
 
 class Server:
     """A backend that is answered for on a socket."""
 
-    def __init__(self, backend: Backend, config: ServeConfig, listening: socket.socket):
+    def __init__(self, backend: Backend, config: HTTPConfig, listening: socket.socket):
         """Raises: ConfigError for aliases that stand for nothing."""
         self._backend = backend
         self._config = config
@@ -88,6 +56,11 @@ class Server:
         host, port, *_ = self._socket.getsockname()
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether clients are answered."""
+        return self._thread.is_alive()
+
     def _listen(self) -> None:
         try:
             self._uvicorn.run(sockets=[self._socket])
@@ -112,7 +85,9 @@ class Server:
         try:
             self._socket.listen()
         except OSError as error:
-            raise ConfigError(f"{self.url}: {_reason(error)}, expected a free port") from None
+            raise ConfigError(
+                f"{self.url}: {name_reason(error)}, expected a free port"
+            ) from None
         self._thread.start()
         while not self._uvicorn.started and self._thread.is_alive():
             time.sleep(0.005)
@@ -128,16 +103,3 @@ class Server:
         self._backend.stop(self._config.drain_s if within_s is None else within_s)
         self._uvicorn.should_exit = True
         self._thread.join(_LAST_WORDS_S + 3)
-
-
-@contextlib.contextmanager
-def serving(
-    backend: Backend, config: ServeConfig, listening: socket.socket
-) -> Iterator[Server]:
-    """A server that answers inside the block, and ends with it."""
-    server = Server(backend, config, listening)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()

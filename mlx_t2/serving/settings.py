@@ -10,7 +10,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeConfig:
+class HTTPConfig:
     """Everything about the server but the model."""
 
     host: str = "127.0.0.1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlx_t2.serving.app import build_app
-from mlx_t2.serving.settings import ServeConfig
+from mlx_t2.serving.settings import HTTPConfig
 
 
 @dataclass
@@ -113,7 +113,7 @@ def ask(app: Any, method: str, path: str, body: Any = None, **headers: str) -> R
 
 def build(backend: Any, **config: Any) -> Any:
     """The application for a backend."""
-    return build_app(backend, ServeConfig(**config))
+    return build_app(backend, HTTPConfig(**config))
 
 
 def chat(app: Any, **fields: Any) -> Reply:

@@ -1,4 +1,4 @@
-"""A backend without a model: says what it is told to say, as fast or as slowly as it is told."""
+"""A backend without a model: says what it is told to say, as fast as it is told."""
 
 import threading
 import time

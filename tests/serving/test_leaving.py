@@ -68,9 +68,9 @@ def test_a_client_that_does_not_read_is_dropped():
     backend = FakeBackend(words=["x"] * 1000, pace_s=0.002)
     hung_up = []
     from mlx_t2.serving.app import build_app
-    from mlx_t2.serving.settings import ServeConfig
+    from mlx_t2.serving.settings import HTTPConfig
 
-    app = build_app(backend, ServeConfig(stall_s=0.1), hung_up.append)
+    app = build_app(backend, HTTPConfig(stall_s=0.1), hung_up.append)
 
     async def go():
         visit = Visit(app, "POST", PATH, chat_body(stream=True))

@@ -8,7 +8,7 @@ from serving.driver import Visit, ask, build, chat, chat_body, dump
 from serving.fake_backend import FakeBackend
 
 from mlx_t2.errors import ConfigError
-from mlx_t2.serving.settings import ServeConfig
+from mlx_t2.serving.settings import HTTPConfig
 
 PATH = "/v1/chat/completions"
 
@@ -51,8 +51,8 @@ def test_on_every_address_any_name_will_do_because_a_key_is_needed():
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.7", "mac.local"])
 def test_beyond_this_machine_a_key_is_needed(host):
     with pytest.raises(ConfigError, match="api key"):
-        ServeConfig(host=host)
-    ServeConfig(host=host, api_key="k")
+        HTTPConfig(host=host)
+    HTTPConfig(host=host, api_key="k")
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_a_key_of_any_alphabet_is_compared():
 
 
 def test_a_key_is_not_shown_with_the_settings():
-    assert "sesame" not in repr(ServeConfig(api_key="sesame"))
+    assert "sesame" not in repr(HTTPConfig(api_key="sesame"))
     with pytest.raises(ConfigError, match="api key"):
-        ServeConfig(api_key=" ")
+        HTTPConfig(api_key=" ")
 
 
 @pytest.mark.parametrize(
