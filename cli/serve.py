@@ -73,6 +73,16 @@ AutoRouter = Annotated[
         rich_help_panel=WEIGHTS,
     ),
 ]
+MostTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        min=1,
+        help="Longest completion of a request that names none [tokens]; by default until it "
+        "ends, or the model's context does.",
+        rich_help_panel=LOAD,
+    ),
+]
 MaxRows = Annotated[
     int,
     typer.Option(min=1, help="Completions decoded together.", rich_help_panel=LOAD),
@@ -112,6 +122,7 @@ def serve(
     alias: Aliases = None,
     api_key: ApiKey = None,
     admin: Admin = False,
+    max_tokens: MostTokens = None,
     max_rows: MaxRows = 32,
     max_queue: MaxQueue = 256,
     cache_gb: CacheGb = 1.0,
@@ -131,6 +142,7 @@ def serve(
         aliases=aliases,
         api_key=api_key,
         is_admin=admin,
+        max_tokens=max_tokens,
         drain_s=drain_s,
     )
     limits = ServingConfig(

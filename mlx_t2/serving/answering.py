@@ -8,7 +8,6 @@ Knows no JSON.
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import Self
 
 from starlette.types import Receive
 
@@ -32,7 +31,7 @@ class Answering:
         self._numbers: list[int] = []
         self._is_gone = False
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> "Answering":
         """Submit the orders, all or none.
 
         Raises: Refused.

@@ -134,8 +134,9 @@ class _Answers:
         self._read = read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = self._read(read_body((await receive())["body"]), self._names.wear)
-        reply = Reply(request, self._metrics, self._config.stall_s, self._config.silence_s)
+        body = read_body((await receive())["body"])
+        request = self._read(body, self._names.wear).limit(self._config.max_tokens)
+        reply = Reply(request, self._config.stall_s, self._config.silence_s)
         try:
             await reply.send(self._backend, scope, receive, send)
         except ClientGone:

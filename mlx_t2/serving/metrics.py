@@ -1,15 +1,13 @@
-"""Counts of what is answered, as Prometheus reads them.
+"""Counts of requests, as Prometheus reads them.
 
 Twenty lines of text, so no library. Everything is counted on the thread that answers HTTP;
-what the model's half counts is asked for when it is read. Knows no endpoints.
+tokens and rows are the model's half's, which is asked for them. Knows no endpoints.
 """
 
 import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-
-from .order import Event, Piece, Started
 
 PREFIX = "mlx_t2_"
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -67,14 +65,6 @@ class Metrics:
     def count(self, name: str) -> None:
         """One more of something that happened."""
         self._events[name] += 1
-
-    def note(self, event: Event) -> None:
-        """Count the tokens of an event."""
-        if isinstance(event, Started):
-            self._events["prompt_tokens_total"] += event.prompt_tokens
-            self._events["cached_tokens_total"] += event.cached_tokens
-        elif isinstance(event, Piece) and event.finish_reason is not None:
-            self._events["completion_tokens_total"] += event.completion_tokens
 
     def write(self, counters: Mapping[str, float], is_ready: bool) -> str:
         """All of it as text.

@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from .answering import Answering, Drafts
 from .fault import Fault, blame
-from .metrics import Metrics
 from .order import Backend, Event, Failed, Refused, Started
 from .request import Request
 from .shapes import Json, count_usage, describe_route
@@ -30,10 +29,9 @@ class Stalled(Exception):
 class Reply:
     """The answer to one request."""
 
-    def __init__(self, request: Request, metrics: Metrics, stall_s: float, silence_s: float):
+    def __init__(self, request: Request, stall_s: float, silence_s: float):
         """stall_s: see HTTPConfig, as silence_s."""
         self._request = request
-        self._metrics = metrics
         self._stall_s = stall_s
         self._silence_s = silence_s
         self._drafts = Drafts(request.orders)
@@ -75,7 +73,6 @@ class Reply:
         if isinstance(event, Failed):
             raise blame(event, self._request.param)
         self._drafts.add(at, event)
-        self._metrics.note(event)
         if isinstance(event, Started):
             numbers = self._drafts.numbers(at)
             found = [self._choices[index].read(event) for index in numbers]

@@ -1,7 +1,7 @@
 """One request of a client: the orders that it becomes, and the shape of its answer."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .order import Order
 from .shapes import Shape
@@ -25,7 +25,9 @@ class Request:
     has_usage: bool
     """At the end of a stream; other answers always have it."""
 
-    @property
-    def choices(self) -> int:
-        """Completions of all prompts together."""
-        return sum(len(order.configs) for order in self.orders)
+    def limit(self, max_tokens: int | None) -> "Request":
+        """The same, with this limit where it has none of its own [tokens]."""
+        if max_tokens is None or any(order.max_tokens is not None for order in self.orders):
+            return self
+        orders = tuple(replace(order, max_tokens=max_tokens) for order in self.orders)
+        return replace(self, orders=orders)

@@ -32,6 +32,9 @@ class Server:
         self._backend = backend
         self._config = config
         self._socket = listening
+        host, port, *_ = listening.getsockname()
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        """Where clients find it."""
         app = build_app(backend, config, self._hang_up)
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
@@ -49,12 +52,6 @@ class Server:
         )
         self._thread = threading.Thread(target=self._listen, name="http", daemon=True)
         self._failure: Exception | None = None
-
-    @property
-    def url(self) -> str:
-        """Where clients find it."""
-        host, port, *_ = self._socket.getsockname()
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
     @property
     def is_running(self) -> bool:

@@ -23,6 +23,10 @@ class HTTPConfig:
     """What clients send as `Authorization: Bearer KEY`."""
     is_admin: bool = False
     """Whether experts can be added and removed over HTTP."""
+    max_tokens: int | None = None
+    """Longest completion where a request names none [tokens]; until the end token or the end of
+    the context where None.
+    """
     most_body_bytes: int = 8 * 2**20
     body_s: float = 15.0
     """For a body to arrive, from its first byte to its last [s]."""
@@ -36,6 +40,8 @@ class HTTPConfig:
     def __post_init__(self):
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port: got {self.port}, expected 0 to 65535")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ConfigError(f"max_tokens: got {self.max_tokens}, expected 1 or more")
         if self.api_key is not None and not self.api_key.strip():
             raise ConfigError("api key: got an empty one, expected some text, or no key at all")
         if self.api_key is None and not is_loopback(self.host):

@@ -112,7 +112,12 @@ class _Message:
     def whole(self, text: str, scores: Sequence[TokenScore], finish_reason: str) -> Json:
         return {
             "index": self._index,
-            "message": {"role": "assistant", "content": text, "refusal": None},
+            "message": {
+                "role": "assistant",
+                "content": text,
+                "refusal": None,
+                "annotations": [],
+            },
             "logprobs": self._write_scores(scores),
             "finish_reason": finish_reason,
         }

@@ -27,7 +27,12 @@ def test_a_whole_answer_has_every_key_that_the_api_requires():
     assert body["model"] == "base"
     assert choice == {
         "index": 0,
-        "message": {"role": "assistant", "content": "Good day", "refusal": None},
+        "message": {
+            "role": "assistant",
+            "content": "Good day",
+            "refusal": None,
+            "annotations": [],
+        },
         "logprobs": None,
         "finish_reason": "stop",
     }
@@ -274,6 +279,13 @@ def test_settings_of_the_sampler_arrive():
     assert order_of(stop="END").stop == ("END",)
     assert order_of().configs[0].temperature == 1.0
     assert order_of().max_tokens is None
+
+
+def test_a_request_without_a_limit_has_the_servers():
+    backend = FakeBackend()
+    app = build(backend, max_tokens=100)
+    chat(app), chat(app, max_tokens=500), chat(app, max_completion_tokens=0)
+    assert [order.max_tokens for order in backend.orders] == [100, 500, 0]
 
 
 def test_no_probability_at_all_leaves_the_most_probable_token():
