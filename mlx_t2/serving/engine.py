@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -28,6 +29,8 @@ from .worker import Worker
 _log = logging.getLogger(__name__)
 _BEAT_S = 0.5
 """How often an idle thread shows that it is alive [s]."""
+_COMMANDS = 64
+"""The most commands that are taken before the next token step."""
 _GRACE_S = 5.0
 """How long `stop` waits for the step that is under way, beyond its time [s]."""
 
@@ -150,7 +153,8 @@ class Engine:
             self._submitted += 1
             self._pending += 1
             ticket = Ticket(self._submitted, order, listen, self._table)
-        self._commands.put(lambda worker: self._take(worker, ticket))
+            # under the lock: whoever drains knows that all orders taken are in the queue
+            self._commands.put(lambda worker: self._take(worker, ticket))
         return ticket.number
 
     def abort(self, number: int) -> None:
@@ -188,9 +192,10 @@ class Engine:
         done: Future[ServedExpert | None] = Future()
         expert = None if place is None else self._read_expert(name, place)
         self._commands.put(lambda worker: _fulfil(done, lambda: self._change(name, expert)))
-        if not self._thread.is_alive():
-            raise ConfigError("expert: the server has ended, expected one that runs")
-        return done.result()
+        while self._thread.is_alive():
+            with suppress(TimeoutError):
+                return done.result(_BEAT_S)
+        raise ConfigError(f"expert {name!r}: the server has ended, expected one that runs")
 
     def _read_expert(self, name: str, place: str) -> Expert:
         check_name(name)
@@ -258,15 +263,16 @@ class Engine:
             return False
         is_done = self._worker.is_idle and self._commands.empty()
         if not is_done and time.monotonic() >= self._ends_at:
-            self._take_commands()
+            while not self._commands.empty():
+                self._take_commands()
             self._worker.fail_all("draining", "the server ends before the answer does")
             is_done = True
         return is_done
 
     def _take_commands(self) -> None:
-        """All that have been given; an idle thread waits for one."""
+        """Take those that were given, up to one round's worth; an idle thread waits for one."""
         wait = self._worker.is_idle
-        while True:
+        for _ in range(_COMMANDS):
             try:
                 command = self._commands.get(block=wait, timeout=_BEAT_S if wait else None)
             except Empty:

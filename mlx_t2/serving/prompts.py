@@ -36,13 +36,13 @@ class PromptReader:
         cache: PromptCache,
         texts: TokenTexts,
         chunk: Callable[[], int],
-        check_length: Callable[[Ticket], None],
+        check_size: Callable[[Ticket], None],
     ):
         """chunk: how many tokens the next piece may have.
-        check_length: raises for a prompt that does not fit, and fits the answer to it.
+        check_size: raises for a prompt that does not fit, and fits the answer to it.
         """
         self._model, self._cache, self._texts = model, cache, texts
-        self._chunk, self._check_length = chunk, check_length
+        self._chunk, self._check_size = chunk, check_size
 
     def read(self, ticket: Ticket) -> Pieces:
         """Read the order's prompt, and find out before what it is answered with."""
@@ -62,7 +62,7 @@ class PromptReader:
         if is_read and not ticket.order.is_echoed:
             return ReadPrompt(worn, prompt, list(read.caches), known, first_pass_ms)
         ticket.prompt = prompt
-        self._check_length(ticket)
+        self._check_size(ticket)
         found = yield from self._read_under(ticket, worn)
         found.first_pass_ms = first_pass_ms
         return found

@@ -59,7 +59,7 @@ class Worker:
         self._cache = PromptCache(model, config.cache_bytes)
         self._texts = TokenTexts(model.tokenizer)
         self._reader = PromptReader(
-            model, self._cache, self._texts, lambda: max(1, self._quota), self._check_length
+            model, self._cache, self._texts, lambda: max(1, self._quota), self._check_size
         )
         self._mixtures = Mixtures()
         self._waiting: deque[Ticket] = deque()
@@ -118,8 +118,7 @@ class Worker:
                 ticket.prompt = encode_prompt(self._model, ticket, ticket.wanted)
             except T2Error as error:
                 raise Refused("template", str(error)) from error
-            self._check_length(ticket)
-            self._check_memory(ticket)
+            self._check_size(ticket)
             self._waiting.append(ticket)
 
     def abort(self, number: int) -> None:
@@ -166,8 +165,10 @@ class Worker:
         room = rows * self._sizes.bytes_at(longest) <= self._budget
         return rows <= self._max_rows and room
 
-    def _check_length(self, ticket: Ticket) -> None:
-        """Fit the answer to the prompt. Raises Refused where there is no room for one."""
+    def _check_size(self, ticket: Ticket) -> None:
+        """Fit the answer to the prompt. Raises Refused where there is no room for one, in the
+        context or in memory.
+        """
         count, wanted = len(ticket.prompt), ticket.order.max_tokens
         room = self._context - count
         if room < (0 if wanted == 0 else 1):
@@ -177,9 +178,8 @@ class Worker:
                 "context has for prompt and completion",
             )
         ticket.max_tokens = room if wanted is None else min(wanted, room)
-
-    def _check_memory(self, ticket: Ticket) -> None:
-        needed = ticket.count * self._sizes.bytes_at(_foresee(ticket))
+        least = count + 1 if wanted is None else count + ticket.max_tokens
+        needed = ticket.count * self._sizes.bytes_at(least)
         if needed > self._budget:
             raise Refused(
                 "memory",
@@ -231,8 +231,8 @@ class Worker:
             return
         row = job.again.row
         last = row.tokens[-1] if row.tokens else job.ticket.prompt[-1]
-        for one in self._batch.try_alone(row, found, last):
-            self._deliver(one)
+        if self._batch.try_alone(row, found, last):
+            self._deliver(job.again)
 
     def _begin_answers(self, ticket: Ticket, read: ReadPrompt) -> None:
         ticket.prompt = read.tokens
@@ -284,7 +284,9 @@ class Worker:
         self.counts["steps"] += 1
         self.seconds["decode"] += time.perf_counter() - started
         for row in got:
-            self._deliver(row)
+            if (answer := self._decoding.get(row)) is not None:
+                with _Failing(self, answer.ticket):
+                    self._deliver(answer)
 
     def _recover(self, error: Exception) -> None:
         """After a failed step: whatever caches hold is in doubt, so every row is read again
@@ -303,12 +305,9 @@ class Worker:
             left = len(answer.ticket.prompt) + len(row.tokens)
             self._reading.append(_Job(pieces, left, answer.ticket, answer))
 
-    def _deliver(self, row: Row) -> None:
+    def _deliver(self, answer: TicketRow) -> None:
         """The row's next token, as text, to whoever listens."""
-        answer = self._decoding.get(row)
-        if answer is None:  # its order has ended meanwhile
-            return
-        ticket, text = answer.ticket, answer.text
+        row, ticket, text = answer.row, answer.ticket, answer.text
         if row.finish_reason == "scores":
             self._fail_scores(answer)
             return
@@ -387,6 +386,8 @@ class Worker:
 
     def _close(self, ticket: Ticket, outcome: str) -> None:
         """Nothing more is done for an order."""
+        if ticket.is_over:
+            return
         ticket.is_over = True
         del self._open[ticket.number]
         self.counts[outcome] += 1

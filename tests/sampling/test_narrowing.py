@@ -6,7 +6,7 @@ import pytest
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.sampling import ContinuousBatch, SamplingConfig, sample
-from mlx_t2.sampling.narrowing import narrow, penalize
+from mlx_t2.sampling.narrowing import discourage, narrow, penalize
 
 LOGITS = np.random.default_rng(0).normal(0, 2, (6, 40))
 
@@ -74,7 +74,43 @@ def test_a_strong_penalty_says_no_token_twice(tiny_model):
     assert len(set(plain.tokens)) < len(plain.tokens)
 
 
-@pytest.mark.parametrize("limits", [{"top_k": 3, "top_p": 0.9}, {"repetition_penalty": 1.5}])
+def test_penalties_are_taken_off_by_count_and_by_presence():
+    configs = [
+        SamplingConfig(presence_penalty=1.0, frequency_penalty=0.5),
+        SamplingConfig(presence_penalty=-2.0),
+        SamplingConfig(frequency_penalty=0.25),
+        SamplingConfig(),
+    ]
+    counts = [{0: 3, 2: 1}, {1: 4}, {}, {0: 9}]
+    last, is_unread = mx.array([2, 1, 3, 0]), [True, False, True, True]
+    got = discourage(mx.full((4, 4), 5.0), counts, last, is_unread, configs)
+    assert got.tolist() == [
+        [5 - 1.5 - 1, 5, 5 - 2 * 0.5 - 1, 5],  # 2 was there before, and is once more
+        [5, 5 + 2, 5, 5],
+        [5, 5, 5, 5 - 0.25],
+        [5, 5, 5, 5],
+    ]
+
+
+def test_a_strong_frequency_penalty_says_each_token_once(tiny_model):
+    for limits in ({"frequency_penalty": 1e4}, {"presence_penalty": 1e4}):
+        config = SamplingConfig(temperature=0, max_tokens=20, **limits)
+        batch = ContinuousBatch(tiny_model)
+        batch.insert([5, 6, 7], {}, config)
+        tokens = [one.token for step in iter(batch.step, []) for one in step]
+        batch.close()
+        assert tokens == list(sample(tiny_model, [[5, 6, 7]], config)[0][0].tokens)
+        assert len(set(tokens)) == len(tokens) > 1
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"top_k": 3, "top_p": 0.9},
+        {"repetition_penalty": 1.5},
+        {"frequency_penalty": 1.5, "presence_penalty": 0.5},
+    ],
+)
 def test_neighbours_in_a_batch_change_nothing(tiny_model, limits):
     configs = [
         SamplingConfig(temperature=1, max_tokens=12, seed=3, **limits),
@@ -105,6 +141,8 @@ def test_only_the_most_probable_token_is_drawn_where_one_may_be(tiny_model):
         ({"top_k": -1}, "top_k: got -1, expected 0 or more"),
         ({"min_p": 1.0}, "min_p: got 1.0, expected 0 or more, less than 1"),
         ({"repetition_penalty": 0.0}, "repetition_penalty: got 0.0, expected more than 0"),
+        ({"presence_penalty": float("nan")}, "presence_penalty: got nan, expected a finite"),
+        ({"frequency_penalty": float("inf")}, "frequency_penalty: got inf, expected a finite"),
     ],
 )
 def test_settings_out_of_range_are_named(limits, said):
