@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx2
 import pytest
@@ -61,6 +61,15 @@ def read_response(connection: socket.socket) -> bytes:
     while len(rest) < length:
         rest += connection.recv(65536)
     return data[: len(head) + 4] + rest
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    """The last 14 bytes before the connection ended, in whichever way."""
+    tail = b""
+    with suppress(ConnectionResetError):
+        while data := connection.recv(2**20):
+            tail = (tail + data)[-14:]
+    return tail
 
 
 def test_a_client_is_answered_and_its_connection_kept():
@@ -122,10 +131,7 @@ def test_a_client_that_reads_nothing_is_dropped_and_its_connection_ended():
         connection.connect(("127.0.0.1", port_of(server)))
         connection.sendall(write_request(dump(chat_body(stream=True))))
         wait_until(lambda: backend.aborted != [])
-        with pytest.raises(ConnectionResetError):
-            while connection.recv(2**20):
-                time.sleep(0.01)
-            raise ConnectionResetError  # an end without [DONE], on systems that send no reset
+        assert read_to_the_end(connection) != b"data: [DONE]\n\n"
         assert backend.ended == []
 
 
@@ -181,7 +187,7 @@ def test_an_address_that_is_taken_is_an_error_in_one_line():
 
 
 def test_an_address_that_is_not_of_this_machine_is_an_error_in_one_line():
-    with pytest.raises(ConfigError, match="expected an address|expected one that is free"):
+    with pytest.raises(ConfigError, match=r"expected (an address|one that is free)"):
         open_socket(HTTPConfig(host="203.0.113.1", port=0, api_key="k"))
     with pytest.raises(ConfigError, match="expected an address"):
         open_socket(HTTPConfig(host="no.such.host.invalid", port=0, api_key="k"))
