@@ -9,7 +9,7 @@ ROOM = Path(mlx_t2.serving.__file__).parent
 
 
 def imported_with(name: str, seen: set[str]) -> set[str]:
-    """Names of modules that importing this file of the room imports, the room's own included."""
+    """Names of modules imported with a file of the room, its own files included."""
     if name in seen or not (ROOM / f"{name}.py").exists():
         return seen
     seen.add(name)
