@@ -24,6 +24,10 @@ test: setup
 slow: setup
 	$(BIN)/python -m pytest -m slow
 
+SOAK_S ?= 3600
+soak: setup
+	MLX_T2_SOAK_S=$(SOAK_S) $(BIN)/python -m pytest -m slow tests/serving/test_storm.py -k leave_nothing_behind
+
 check: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(TEST)
 
@@ -51,4 +55,4 @@ study: setup
 models results: setup
 	$(BIN)/python -m mlx_t2_cli.recipes $@
 
-.PHONY: setup demo test slow check format bench experts router arc strategies study models results
+.PHONY: setup demo test slow soak check format bench experts router arc strategies study models results

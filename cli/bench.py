@@ -17,7 +17,8 @@ def bench(
     suite: Annotated[
         str | None,
         typer.Argument(
-            help="decompose, switch, decode, two-pass, chat, train-step, search or programs."
+            help="decompose, switch, decode, two-pass, chat, serve, train-step, search or "
+            "programs."
         ),
     ] = None,
     model: Model = DEFAULT_MODEL,

@@ -6,7 +6,17 @@ bundled experts were made, nor what was measured before.
 
 from collections.abc import Callable, Iterator
 
-from . import decode, decompose, programs, search, second_turn, switch, train_step, two_pass
+from . import (
+    decode,
+    decompose,
+    programs,
+    search,
+    second_turn,
+    serve,
+    switch,
+    train_step,
+    two_pass,
+)
 from .measurement import DEFAULT_MODEL as DEFAULT_MODEL
 from .measurement import Measurement as Measurement
 
@@ -16,6 +26,7 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
     "decode": decode.measure,
     "two-pass": two_pass.measure,
     "chat": second_turn.measure,
+    "serve": serve.measure,
     "train-step": train_step.measure,
     "search": search.measure,
     "programs": programs.measure,

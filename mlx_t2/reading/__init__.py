@@ -28,6 +28,7 @@ from .recompute import recompute_blocks as recompute_blocks
 from .row_cache import RowCache as RowCache
 from .row_cache import as_batch as as_batch
 from .row_cache import merge_caches as merge_caches
+from .rows import PASS as PASS
 from .rows import Begun as Begun
 from .rows import Rows as Rows
 from .rows import plan_prefill as plan_prefill

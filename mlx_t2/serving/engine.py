@@ -2,6 +2,7 @@
 HTTP.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -79,6 +80,7 @@ class Engine:
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="mlx_t2-engine", daemon=True)
         self._thread.start()
+        atexit.register(self.stop, 0)  # MLX does not outlive the interpreter
 
     # What can be seen from outside
 
@@ -172,6 +174,7 @@ class Engine:
         self._ends_at = time.monotonic() + within_s
         self._commands.put(lambda worker: None)  # wakes it
         self._thread.join(within_s + _GRACE_S)
+        atexit.unregister(self.stop)
 
     @property
     def _queue_length(self) -> int:
@@ -186,8 +189,8 @@ class Engine:
     # Experts
 
     def change_experts(self, name: str, place: str | None) -> ServedExpert | None:
-        """Add or replace an expert from a place, or remove it. The router is left as it was
-        trained: `auto` goes on with those of the experts that it knows.
+        """Add or replace an expert from a place, or remove it. No router is trained: `auto`
+        goes on with those of the experts that the one in its file knows.
         """
         done: Future[ServedExpert | None] = Future()
         expert = None if place is None else self._read_expert(name, place)
@@ -248,6 +251,12 @@ class Engine:
     # The thread
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            mx.clear_streams()  # a thread that leaves its own behind aborts the process at exit
+
+    def _work(self) -> None:
         with limited_memory():
             while not self._is_over():
                 self._beat = time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any
 from mlx_t2.adaptation import naming_experts
 from mlx_t2.errors import ScoresError, T2Error
 from mlx_t2.models import SVFModel, explain_scores, find_limits
-from mlx_t2.reading import PromptCache, batching
+from mlx_t2.reading import PASS, PromptCache, batching
 from mlx_t2.sampling import Row, row_keys
 
 from .admission import find_budget, measure_caches
@@ -32,6 +32,8 @@ _FORESEEN = 1024
 """Tokens that room is kept for where an order sets no limit."""
 _TRIES = 3
 """Steps that may fail with a row among the rows before the row itself is given up."""
+_LEAST_CHUNK = 64
+"""Fewer tokens at once take hardly less time."""
 _IDLE = 4
 """How many times as much is read at once while nobody waits for it."""
 
@@ -216,13 +218,13 @@ class Worker:
         most = times * self._config.chunk_tokens
         if not self._seconds_per_token:
             return most
-        foreseen = int(times * self._config.wait_s / self._seconds_per_token)
-        return max(1, min(most, max(16, foreseen)))
+        foreseen = int(times * self._config.wait_s / self._seconds_per_token) - PASS
+        return min(most, max(_LEAST_CHUNK, foreseen))
 
     def _note_pace(self, count: int, seconds: float) -> None:
         self.seconds["prefill"] += seconds
-        if count >= 16:  # of fewer, it is the pass that takes the time
-            pace, known = seconds / count, self._seconds_per_token
+        if count:
+            pace, known = seconds / (count + PASS), self._seconds_per_token
             self._seconds_per_token = pace if not known else 0.7 * known + 0.3 * pace
 
     def _end_reading(self, job: _Job, found: Any) -> None:
@@ -292,7 +294,7 @@ class Worker:
         """After a failed step: whatever caches hold is in doubt, so every row is read again
         from its tokens, and tried alone. One that fails again fails, and no other.
         """
-        _log.error("a step failed with %d rows: %s", self.rows, type(error).__name__)
+        _log.error("a step failed with %d rows", self.rows, exc_info=error)
         self.counts["failed_steps"] += 1
         self._cache.clear()
         for row in self._batch.start_again():
@@ -412,8 +414,10 @@ class _Failing:
         if not isinstance(error, Exception):
             return False
         if self._ticket is None:
-            _log.error("what was read is not kept: %s", type(error).__name__)
+            _log.error("what was read is not kept", exc_info=error)
             return True
+        if not isinstance(error, T2Error):
+            _log.error("order %d failed", self._ticket.number, exc_info=error)
         self._worker.fail(self._ticket, _kind_of(error), _describe(error))
         return True
 

@@ -12,8 +12,10 @@ from mlx_t2.adaptation import (
     Chosen,
     Fixed,
     Mixed,
+    prepare_every,
     prepare_experts,
     prepare_strategy,
+    route_among,
     strategy_of,
 )
 from mlx_t2.errors import ConfigError, ExpertFileError
@@ -433,3 +435,42 @@ def test_an_expert_or_a_strategy_or_nothing_is_all_it_takes(experts, decompositi
     strategy = Fixed.sum(experts)
     assert strategy_of(model, strategy) is strategy
     assert len(decompositions) == 1
+
+
+# For whoever wears each by its name
+
+
+def test_every_expert_is_made_ready_whatever_it_acts_on(library, make_expert, tiny_model):
+    make_expert("another", 7, targets="attention", acts_on="answer").save(
+        library.own / "another.safetensors"
+    )
+    model = fresh()
+    preparation, experts = prepare_every(model, library)
+    assert set(experts) == {"largest", "expression", "kind", "another"}
+    preparation.finish()
+    assert {path for e in experts.values() for path in e.scales} <= set(model.shapes)
+    again, _ = prepare_every(model, library)
+    assert again.recipe is None
+
+
+def test_without_experts_it_is_the_base(tmp_path):
+    preparation, experts = prepare_every(fresh(), Library(tmp_path, bundled=None))
+    assert experts == {}
+    assert preparation.recipe is None
+    assert preparation.strategy.adapt([()])[0].scales == {}
+
+
+def test_auto_chooses_among_the_experts_that_the_router_knows(
+    library, router, make_expert, tiny_model
+):
+    _, experts = prepare_every(tiny_model, library)
+    stranger = make_expert("stranger", 5)
+    chosen, without = route_among(tiny_model, library, {**experts, "stranger": stranger})
+    assert [one.name for one in without] == ["stranger"]
+    assert chosen.name == "auto"
+    scores = {"kind": 0.9, "largest": 0.0, "expression": 0.0, "other": 0.1}
+    assert chosen.wear("kind", scores).scales is experts["kind"].scales
+    with pytest.raises(ConfigError):
+        route_among(tiny_model, library, {"stranger": stranger})
+    with pytest.raises(ExpertFileError, match="t2 router"):
+        route_among(tiny_model, Library(library.own / "nowhere", bundled=None), experts)

@@ -110,6 +110,38 @@ def test_auto_answers_with_what_its_router_decides(tiny_model, trained, acts_on)
     assert {"all", "answer"} <= said
 
 
+def test_auto_reads_again_where_the_chosen_expert_has_a_prompt_of_its_own(tiny_model, trained):
+    experts = {
+        n: make_expert(tiny_model, n, 5, acts_on="answer", config={"prompt": EXAMPLES})
+        for n in ("all", "answer")
+    }
+    bare = ({"role": "user", "content": "aaaa 1"},)
+    system = ({"role": "system", "content": "be kind"}, *bare)
+    with serving(tiny_model, experts, Library(trained, bundled=None)) as engine:
+        for messages in (bare, system):
+            one = order(messages, "auto", (DRAWN,))
+            adapted = route(tiny_model, trained, experts, messages, "answer")
+            expected = say_alone(tiny_model, one, experts, adapted)
+            assert [ask(engine, one).text() for _ in range(2)] == [expected] * 2
+        assert adapted.label in experts
+
+
+def test_auto_takes_a_bare_text_for_a_question(tiny_model, trained):
+    experts = {n: make_expert(tiny_model, n, 5, acts_on="answer") for n in ("all", "answer")}
+    said = set()
+    with serving(tiny_model, experts, Library(trained, bundled=None)) as engine:
+        for text in ("aaaa 1", "3,4,5 2"):
+            messages = ({"role": "user", "content": text},)
+            adapted = route(tiny_model, trained, experts, messages, "answer")
+            one = order(wear="auto", text=text, configs=(DRAWN,))
+            heard = ask(engine, one)
+            assert heard.started.route.label == adapted.label
+            assert heard.started.prompt_tokens == len(tiny_model.tokenizer.encode(text))
+            assert heard.text() == say_alone(tiny_model, one, experts, adapted)
+            said.add(adapted.label)
+    assert len(said) == 2
+
+
 def test_it_says_what_the_generator_says(tiny_model, experts):
     generator = AdaptiveGenerator(tiny_model, experts["answer"])
     expected = generator.generate(CHAT, SamplingConfig(temperature=0, max_tokens=12))
