@@ -134,5 +134,5 @@ class Drafts:
         return sum(choice.tokens for choice in self.choices)
 
     def beginnings(self) -> list[Started]:
-        """Of every prompt that has been read."""
+        """Every prompt that has been read."""
         return [one for one in self.started if one is not None]

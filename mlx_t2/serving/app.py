@@ -115,7 +115,7 @@ async def _answer_internal(_: HTTPRequest, error: Any) -> Response:
 
 
 class _Answers:
-    """An endpoint that answers a prompt."""
+    """An endpoint for prompts."""
 
     def __init__(
         self,

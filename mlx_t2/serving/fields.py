@@ -78,7 +78,7 @@ def _read(body: Mapping[str, Any], field: Field, where: str) -> Any:
             raise expect(where, _ARTICLES[field.kind], got, code="missing_required_parameter")
         return field.default
     check_kind(where, value, field.kind, field.least, field.most)
-    if field.allowed is not None and not any(_is_same(value, one) for one in field.allowed):
+    if field.allowed is not None and value not in field.allowed:
         shown = " or ".join("null" if one is None else _show(one) for one in field.allowed)
         raise Fault(
             f"{where}: not served other than as {shown or 'null'}",
@@ -129,11 +129,6 @@ def _write(bound: float) -> str:
 def expect(where: str, expected: str, got: str, code: str = "invalid_type") -> Fault:
     """The fault of a value of another kind."""
     return Fault(f"{where}: got {got}, expected {expected}", where, code)
-
-
-def _is_same(value: Any, other: Any) -> bool:
-    """Equality that does not take true for 1."""
-    return isinstance(value, bool) == isinstance(other, bool) and value == other
 
 
 def _show(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 A stream begins when its first prompt has been read, so what is wrong with a request still has
 an HTTP status, and the header says the route. Where that takes long, it begins without, and
-comments keep it open. Knows no endpoints.
+comments show that the server is there. Knows no endpoints.
 """
 
 import asyncio

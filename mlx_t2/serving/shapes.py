@@ -48,7 +48,7 @@ class Shape(Protocol):
 
     @property
     def prefix(self) -> str:
-        """Of ids."""
+        """What ids begin with."""
         ...
 
     @property

@@ -50,6 +50,27 @@ def test_a_client_that_leaves_while_its_prompt_is_read_gives_its_order_up():
     assert set(backend.aborted) == {1}
 
 
+def test_a_client_that_leaves_while_it_does_not_read_is_not_waited_for():
+    backend = FakeBackend(words=["x"] * 1000, pace_s=0.01)
+    app = build(backend)
+
+    async def go():
+        visit = Visit(app, "POST", PATH, chat_body(stream=True))
+        never = asyncio.Event()
+        visit.on_data = lambda: never.wait() if len(visit.reply.body) > 2000 else None
+        task = asyncio.create_task(visit.go())
+        while len(visit.reply.body) <= 2000:
+            await asyncio.sleep(0.01)
+        visit.leaving.set()
+        await asyncio.sleep(0.05)
+        aborted = list(backend.aborted)
+        task.cancel()
+        await asyncio.wait([task])
+        return aborted
+
+    assert asyncio.run(go()) == [1]
+
+
 def test_an_order_is_given_up_when_its_task_is_ended():
     backend = FakeBackend(words=["x"] * 1000, pace_s=0.01)
     app = build(backend)

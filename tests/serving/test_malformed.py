@@ -33,6 +33,7 @@ RAW = [  # (what is wrong, body, a word of the answer)
     ("a name twice", b'{"model": "base", "model": "x"}', "twice"),
     ("half of a pair", rb'{"model": "\ud800"}', "surrogate"),
     ("half of a pair as a name", rb'{"\udfff": 1}', "surrogate"),
+    ("forty lists", b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}", "nested deeper"),
     ("a thousand lists", b'{"a": ' + b"[" * DEEP + b"]" * DEEP + b"}", "nested deeper"),
     ("lists beyond recursion", b"[" * 100_000, "nested deeper"),
     ("a thousand objects", b'{"a": ' * DEEP + b"1" + b"}" * DEEP, "nested deeper"),
