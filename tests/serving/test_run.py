@@ -131,6 +131,8 @@ def test_a_client_that_reads_nothing_is_dropped_and_its_connection_ended():
         connection.connect(("127.0.0.1", port_of(server)))
         connection.sendall(write_request(dump(chat_body(stream=True))))
         wait_until(lambda: backend.aborted != [])
+        held = server._uvicorn.server_state.connections
+        wait_until(lambda: not held)  # though nothing of what is buffered is ever read
         assert read_to_the_end(connection) != b"data: [DONE]\n\n"
         assert backend.ended == []
 
