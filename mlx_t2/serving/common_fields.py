@@ -96,10 +96,9 @@ def build_configs(values: Mapping[str, Any]) -> tuple[SamplingConfig, ...]:
         "top_k": top_k if top_p else 1,  # of no probability at all: the most probable alone
         "min_p": float(values["min_p"]),
         "repetition_penalty": float(values["repetition_penalty"]),
+        "presence_penalty": float(values["presence_penalty"]),
+        "frequency_penalty": float(values["frequency_penalty"]),
     }
-    for name in ("presence_penalty", "frequency_penalty"):
-        if values[name]:
-            settings[name] = float(values[name])
     seeds = spread_seed(values["seed"], values["n"])
     return tuple(SamplingConfig(seed=seed, **settings) for seed in seeds)
 

@@ -268,11 +268,18 @@ def test_a_field_left_out_null_or_neutral_is_all_the_same():
 def test_settings_of_the_sampler_arrive():
     order = order_of(
         temperature=0, top_p=0.9, top_k=40, min_p=0.05, repetition_penalty=1.1, seed=7,
-        max_completion_tokens=5, stop=["\n", "END"],
+        presence_penalty=0.5, frequency_penalty=-2, max_completion_tokens=5, stop=["\n", "END"],
     )  # fmt: skip
     assert order.configs == (
         SamplingConfig(
-            temperature=0.0, top_p=0.9, top_k=40, min_p=0.05, repetition_penalty=1.1, seed=7
+            temperature=0.0,
+            top_p=0.9,
+            top_k=40,
+            min_p=0.05,
+            repetition_penalty=1.1,
+            seed=7,
+            presence_penalty=0.5,
+            frequency_penalty=-2.0,
         ),
     )
     assert (order.max_tokens, order.stop) == (5, ("\n", "END"))
