@@ -19,6 +19,7 @@ from . import (
     export,
     generate,
     router,
+    serve,
     tasks,
     train,
 )
@@ -36,6 +37,7 @@ app.command(rich_help_panel=MAKE)(compare.compare)
 app.command(rich_help_panel=MAKE)(adapt.adapt)
 app.command(rich_help_panel=USE, cls=QuestionCommand)(generate.generate)
 app.command(rich_help_panel=USE)(chat.chat)
+app.command(rich_help_panel=USE)(serve.serve)
 app.add_typer(experts.app, name="experts", rich_help_panel=USE)
 app.add_typer(router.app, name="router", rich_help_panel=USE)
 app.command(rich_help_panel=USE)(export.export)

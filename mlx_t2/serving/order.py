@@ -5,7 +5,7 @@ Knows neither arrays nor HTTP.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mlx_t2.errors import RequestError
 from mlx_t2.routing import Conversation
@@ -135,6 +135,7 @@ class ServedExpert:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Backend(Protocol):
     """The half that owns the model. Every method may be called from any thread, and none but
     `change_experts` and `stop` waits.
@@ -157,6 +158,11 @@ class Backend(Protocol):
     def is_draining(self) -> bool: ...
 
     def experts(self) -> Sequence[ServedExpert]: ...
+
+    @property
+    def has_auto(self) -> bool:
+        """Whether an order can wear `auto`."""
+        ...
 
     def submit(self, order: Order, listen: Callable[[Event], None]) -> int:
         """Take an order; returns its number. `listen` is called from the thread that owns the

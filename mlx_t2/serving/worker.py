@@ -149,6 +149,8 @@ class Worker:
         self._read()
         self._decode()
         self._relieve()
+        if not self._decoding:
+            self._batch.prune()
 
     def _admit(self) -> None:
         while self._waiting and self._fits(self._waiting[0]):

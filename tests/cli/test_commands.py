@@ -15,7 +15,7 @@ from mlx_t2.experts import Library
 
 COMMANDS = [
     *("demo", "doctor", "decompose", "tasks", "train", "eval", "generate", "chat", "experts"),
-    *("router", "export", "bench", "cache", "compare", "adapt"),
+    *("router", "serve", "export", "bench", "cache", "compare", "adapt"),
 ]
 RUN = {
     ".lock",

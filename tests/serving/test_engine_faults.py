@@ -213,6 +213,23 @@ def test_an_order_is_given_up_while_it_is_decoded_and_counted_once(tiny_model):
     assert not one.is_over
 
 
+def test_what_has_ended_or_was_given_up_holds_no_memory(tiny_model):
+    tokens = tuple(5 + k % 50 for k in range(2000))  # half a megabyte of keys and values
+    with serving(tiny_model, cache_bytes=0) as engine:
+        ask(engine, order(LONG, max_tokens=2))
+        settle(engine)
+        before = mx.get_active_memory()
+        for gives_up in (True, False):
+            one = put(engine, order(tokens=tokens, max_tokens=100_000 if gives_up else 3))
+            one.wait(lambda heard: heard.pieces)
+            if gives_up:
+                engine.abort(one.number)
+            one.wait(lambda heard, give=gives_up: give or heard.is_over)
+            settle(engine)
+            time.sleep(0.1)
+            assert mx.get_active_memory() - before < 50_000
+
+
 # Too much
 
 
