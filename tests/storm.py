@@ -33,7 +33,7 @@ class Storm:
 def make_orders(rng: random.Random, count: int, wears, longest=14) -> list[Order]:
     """Conversations that begin alike in part, drawn and greedy."""
     made = []
-    for _ in range(count):
+    for number in range(count):
         messages = []
         if system := rng.choice(_SYSTEMS):
             messages.append({"role": "system", "content": system})
@@ -49,7 +49,7 @@ def make_orders(rng: random.Random, count: int, wears, longest=14) -> list[Order
         made.append(
             Order(
                 messages=tuple(messages),
-                wear=rng.choice(wears),
+                wear=wears[number % len(wears)],
                 configs=configs,
                 max_tokens=rng.randrange(1, longest),
                 top_logprobs=rng.choice([None, None, 2]),

@@ -1,6 +1,5 @@
 """Answers of the engine beside what the model says alone."""
 
-import math
 from dataclasses import replace
 
 import mlx.core as mx
@@ -13,10 +12,10 @@ from mlx_t2.adaptation import Chosen
 from mlx_t2.experts import Library
 from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import BasePrompt, Scored
+from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig
-from mlx_t2.serving import Backend, Engine
+from mlx_t2.serving import Backend
 from mlx_t2.svf import Recipe
 from mlx_t2.tasks import Problem
 
@@ -343,9 +342,3 @@ def test_prompts_that_cannot_be_read_fail_and_nothing_else(tiny_model, monkeypat
         assert failure.kind == "template"
         assert "never" in failure.message
         assert ask(engine, order(text="a")).text()
-
-
-def test_a_score_is_a_plain_value():
-    assert Scored(-1.0).top == ()
-    assert math.isclose(Scored(-1.0).logprob, -1)
-    assert Engine.__name__ == "Engine"

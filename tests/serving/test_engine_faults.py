@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import mlx.core as mx
 import pytest
-from orders import CHAT, GREEDY, Heard, ask, make_expert, order, put, say_alone, serving
+from orders import CHAT, Heard, ask, make_expert, order, put, say_alone, serving
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.experts import Library
 from mlx_t2.sampling import SamplingConfig
-from mlx_t2.serving import Engine, Refused
+from mlx_t2.serving import Refused
 
 pytestmark = pytest.mark.whole_runs
 LONG = ({"role": "user", "content": "hello"},)
@@ -402,9 +402,3 @@ def test_orders_from_many_threads_are_all_answered(tiny_model, experts):
             thread.join()
     assert [one.text() for one in heard] == [expected] * 40
     assert len({one.number for one in heard}) == 40
-
-
-def test_greedy_is_what_nobody_asks_for_otherwise():
-    assert GREEDY.temperature == 0
-    assert issubclass(Refused, ValueError)
-    assert Engine.__doc__
