@@ -2,9 +2,11 @@
 
 Templates are programs of strangers. What they refuse for its form alone (a system message, two
 turns of one role) is put into a form that they take; anything else that they say is an error in
-their own words. Knows tokenizers and messages; knows no weights.
+their own words. What somebody typed stays text: the name of a control token in it ends no turn.
+Knows tokenizers and messages; knows no weights.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -41,7 +43,8 @@ class ChatTemplate:
             ids = self._apply_any([dict(message) for message in messages])
         else:
             self._remark(NO_TEMPLATE)
-            ids = list(self._tokenizer.encode(write_plainly(messages)))
+            as_text = {"split_special_tokens": True} if self._has_controls(messages) else {}
+            ids = list(self._tokenizer.encode(write_plainly(messages), **as_text))
         if not ids:
             raise ModelError("the conversation gives no tokens, expected at least one")
         return ids
@@ -56,7 +59,8 @@ class ChatTemplate:
         failure = None
         for form in forms:
             try:
-                ids = list(self._apply(form, tokenize=True))
+                apart = self._has_controls(form)
+                ids = self._write_apart(form) if apart else list(self._apply(form, True))
             except ModelError:
                 raise
             except Exception as error:  # a template raises whatever it likes
@@ -67,6 +71,37 @@ class ChatTemplate:
             return ids
         assert failure is not None
         raise _describe(failure) from failure
+
+    @cached_property
+    def _controls(self) -> tuple[str, ...]:
+        """The names of control tokens, as somebody could type them."""
+        with suppress(AttributeError):  # a tokenizer of somebody's own may have none
+            added = self._tokenizer.added_tokens_decoder.values()
+            return tuple(str(token) for token in added if token.special)
+        return ()
+
+    def _has_controls(self, messages: Messages) -> bool:
+        return any(name in m["content"] for m in messages for name in self._controls)
+
+    def _write_apart(self, messages: list[dict[str, str]]) -> list[int]:
+        """The token ids of a conversation in which somebody has typed a control token's name.
+
+        The template writes marks in place of what was said; only what is around them is read
+        with control tokens.
+        """
+        marks = [secrets.token_hex(8) for _ in messages]
+        marked = [m | {"content": mark} for m, mark in zip(messages, marks, strict=True)]
+        said = {mark: m["content"] for m, mark in zip(messages, marks, strict=True)}
+        pieces = re.split(f"({'|'.join(marks)})", self._apply(marked, tokenize=False))
+        return [
+            token
+            for piece in pieces
+            for token in self._tokenizer.encode(
+                said.get(piece, piece),
+                add_special_tokens=False,
+                split_special_tokens=piece in said,
+            )
+        ]
 
     @cached_property
     def _takes_system(self) -> bool:
