@@ -63,7 +63,6 @@ def train(
 
     On several machines: mlx.launch --hostfile HOSTS -- t2 train …
     """
-    from mlx_t2.tasks import CLS
     from mlx_t2.training import check_task, open_tracker, read_config, watch_planning
 
     if add is not None:
@@ -87,8 +86,7 @@ def train(
     expert = _train_to_the_end(worn, chosen, words, read, out, resume, send)
     if expert is None:
         return
-    if chosen.name == CLS:
-        expert = _calibrate(worn, expert, chosen, out)
+    expert = _calibrate(worn, expert, chosen, out)
     seconds = time.perf_counter() - start
     added = None if add is None else add_to_library(worn, add, out)
     _show_result(chosen, out, expert, seconds, added, json)
@@ -97,11 +95,14 @@ def train(
 
 
 def _calibrate(model: "SVFModel", expert: "Expert", task: "Task", out: Path) -> "Expert":
-    """The expert that says where a question belongs, once more in its file: with what it takes
-    to be believed.
+    """The expert. One that says where a question belongs is written once more, with what it
+    takes to be believed.
     """
     from mlx_t2.adaptation import calibrate_judge
+    from mlx_t2.tasks import CLS
 
+    if task.name != CLS:
+        return expert
     with stderr.status("calibrating on validation questions"):
         calibrated = calibrate_judge(model, expert, task)
         calibrated.save(out / "expert.safetensors")

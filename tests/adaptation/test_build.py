@@ -279,7 +279,7 @@ def test_what_is_refused_changes_nothing(
 
 
 def test_bits_that_do_not_exist_are_refused(tiny_model, library, decompositions):
-    with pytest.raises(ConfigError, match="basis bits: got 7, expected 32, 16 or 8"):
+    with pytest.raises(ConfigError, match="basis bits: got 7, expected 32, 16, 8 or 4"):
         prepare_strategy(tiny_model, library, adaptation="sum", basis_bits=7)
     assert decompositions == []
 
