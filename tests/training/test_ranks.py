@@ -86,7 +86,7 @@ def test_two_ranks_train_what_one_trains(whole, tmp_path):
     ("how", "said"),
     [
         ("raise", ("ValueError a broken grader", "1 of 2 ranks failed and say why")),
-        ("kill", ("rank 1 exited with code -9",)),
+        pytest.param("kill", ("rank 1 exited with code -9",), marks=pytest.mark.slow),
     ],
 )
 def test_a_rank_that_fails_ends_the_run_with_its_checkpoint(whole, tmp_path, how, said):
