@@ -70,19 +70,20 @@ def train(
     flags = {name: value for name, value in settings.items() if value is not None}
     given = (task, grader, reward, max_tokens, experts)
     chosen = open_task(*given)
-    preferred = prefer_kind(model) if add is not None else {}
-    read = read_config(flags, config, out if resume else None, chosen, preferred)
+    settled = (flags, config, out if resume else None, chosen)
+    read = read_config(*settled)
     check_task(chosen, read)  # known before the model is loaded
     _describe_data(chosen, read)
     _begin(f"loading {model}")
     worn = open_model(model)
+    if add is not None:
+        read = read_config(*settled, prefer_kind(worn))
     _make_ready(worn, chosen, read)
     if dry_run:
         _show_plan(show_phases(watch_planning(worn, chosen, read)), json)
         return
     send = open_tracker(report_to, project_name, out, read) if report_to else _send_nowhere
-    start = time.perf_counter()
-    words = task_words(*given)
+    start, words = time.perf_counter(), task_words(*given)
     expert = _train_to_the_end(worn, chosen, words, read, out, resume, send)
     if expert is None:
         return

@@ -44,16 +44,17 @@ def check_new_name(name: str, out: Path) -> None:
     )
 
 
-def prefer_kind(model: str) -> dict[str, Any]:
+def prefer_kind(model: "SVFModel") -> dict[str, Any]:
     """The setting under which `auto` can choose the new expert beside the others that it
-    chooses from; none, where there are no others.
+    chooses from; none, where there are no others. Experts are a model's by their fingerprint,
+    whatever it is called.
     """
-    from mlx_t2.adaptation import choose_kind, is_known
+    from mlx_t2.adaptation import choose_kind, is_known, is_trained_on
     from mlx_t2.experts import Library
 
     library = Library()
-    of_model = [expert for expert, _ in library.experts() if expert.base_model == model]
-    others = [expert for expert in of_model if is_known(library, expert)]
+    known = [expert for expert, _ in library.experts() if is_known(library, expert)]
+    others = [expert for expert in known if is_trained_on(model, expert)]
     return {"acts_on": choose_kind(others)} if others else {}
 
 
@@ -77,7 +78,7 @@ def add_to_library(model: "SVFModel", name: str, out: Path) -> dict[str, Any]:
     if reasons:
         return added | {"why": reasons[0]}
     if not is_known(library, library.find(name)):
-        kind = prefer_kind(model.name).get("acts_on", "answer")
+        kind = prefer_kind(model).get("acts_on", "answer")
         return added | {"why": f"it chooses from experts of one kind; --acts-on {kind}"}
     metrics = router.metrics
     return added | {

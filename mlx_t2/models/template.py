@@ -73,12 +73,15 @@ class ChatTemplate:
         raise _describe(failure) from failure
 
     @cached_property
-    def _controls(self) -> tuple[str, ...]:
-        """The names of control tokens, as somebody could type them."""
+    def _controls(self) -> dict[str, bool]:
+        """The names of control tokens, as somebody could type them, and whether the tokenizer
+        calls them special; some do not call those special that their template writes.
+        """
         with suppress(AttributeError):  # a tokenizer of somebody's own may have none
             added = self._tokenizer.added_tokens_decoder.values()
-            return tuple(str(token) for token in added if token.special)
-        return ()
+            written = str(self._tokenizer.chat_template)
+            return {str(t): t.special for t in added if t.special or str(t) in written}
+        return {}
 
     def _has_controls(self, messages: Messages) -> bool:
         return any(name in m["content"] for m in messages for name in self._controls)
@@ -96,10 +99,25 @@ class ChatTemplate:
         return [
             token
             for piece in pieces
+            for token in (
+                self._encode_typed(said[piece])
+                if piece in said
+                else self._tokenizer.encode(piece, add_special_tokens=False)
+            )
+        ]
+
+    def _encode_typed(self, text: str) -> list[int]:
+        """Its token ids without control tokens: names that the tokenizer would take for one all
+        the same are cut behind their first character.
+        """
+        cut = secrets.token_hex(8)
+        for name in (name for name, is_special in self._controls.items() if not is_special):
+            text = text.replace(name, name[:1] + cut + name[1:])
+        return [
+            token
+            for piece in text.split(cut)
             for token in self._tokenizer.encode(
-                said.get(piece, piece),
-                add_special_tokens=False,
-                split_special_tokens=piece in said,
+                piece, add_special_tokens=False, split_special_tokens=True
             )
         ]
 

@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -42,22 +43,21 @@ OPERATIONS_ALONE = Speed(1.0, math.inf)
 @lru_cache(maxsize=1)
 def find_speed() -> Speed:
     """The speed of this machine: as it was measured before, in the folder of caches; measured
-    now where it was not, and kept where nothing else is running.
+    now where it was not, and kept. While something else is running nothing is measured:
+    operations alone count, and the next process looks again.
 
     That is told by the load average of the last minute: not counting this process, less than a
-    quarter of the CPUs. Under load, the rates serve this process alone, and the next one
-    measures again. Once per process in any case: with rates that change, two requests of one
-    run might choose different forms, whose roundings differ.
+    quarter of the CPUs. Once per process in any case: with rates that change, two requests of
+    one run might choose different forms, whose roundings differ.
     """
     path = cache_dir() / _FILE
     if (kept := _read(path)) is not None:
         return kept
+    if not is_quiet():
+        return OPERATIONS_ALONE
     speed = measure_speed()
-    if is_quiet():
-        try:
-            write_whole(path, json.dumps({"machine": _describe()} | asdict(speed)) + "\n")
-        except FileError:
-            return speed  # it is measured again the next time
+    with suppress(FileError):  # it is measured again the next time
+        write_whole(path, json.dumps({"machine": _describe()} | asdict(speed)) + "\n")
     return speed
 
 

@@ -70,10 +70,14 @@ def test_a_new_expert_acts_on_what_those_do_that_auto_chooses_from(
         labels=("one", "two", "three", "other"),
         tasks={},
     )
-    assert prefer_kind("tiny") == {}
+    own, foreign = (
+        SimpleNamespace(name="a-folder", fingerprint=lambda targets, f=fingerprint: f)
+        for fingerprint in (base.base_fingerprint, "another")
+    )
+    assert prefer_kind(own) == {}
     monkeypatch.setattr(known, "names_in", lambda _: names)
-    assert prefer_kind("tiny") == {"acts_on": "answer"}
-    assert prefer_kind("other") == {}
+    assert prefer_kind(own) == {"acts_on": "answer"}
+    assert prefer_kind(foreign) == {}
     found = {expert.name: is_known(library, expert) for expert, _ in library.experts()}
     assert {n: found[n] for n in ("one", "two", "three")} == {
         "one": True,
@@ -86,7 +90,7 @@ def test_a_new_expert_acts_on_what_those_do_that_auto_chooses_from(
     replace(base, name="four", acts_on="all").save(run / "expert.safetensors")
     trained = (SimpleNamespace(metrics={}), "place", ())
     monkeypatch.setattr("mlx_t2_cli.train_add.train_with_bar", lambda *_: trained)
-    added = add_to_library(SimpleNamespace(name="tiny"), "four", run)
+    added = add_to_library(own, "four", run)
     assert (added["is_known"], added["why"]) == (
         False,
         "it chooses from experts of one kind; --acts-on answer",

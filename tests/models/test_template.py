@@ -5,6 +5,7 @@ import doctest
 import pytest
 from hands.models import ALTERNATE, BROKEN, DROPS_SYSTEM, NO_SYSTEM, PLAIN
 from helpers import tiny_network, tiny_tokenizer
+from transformers import AddedToken
 
 from mlx_t2.errors import ModelError, ModelWarning
 from mlx_t2.models import SVFModel, template
@@ -101,6 +102,15 @@ def test_the_name_of_a_control_token_that_somebody_types_stays_text(typed, text)
     )
     assert [t for t in ids if t in controls] == [t for t in plain if t in controls]
     assert typed in model.tokenizer.decode(ids)
+
+
+def test_a_name_that_the_template_writes_stays_text_though_the_tokenizer_calls_it_ordinary():
+    model = model_with("{% for m in messages %}<turn>{{ m['content'] }}{% endfor %}<turn>")
+    model.tokenizer.add_tokens([AddedToken("<turn>", special=False)])
+    turn = model.tokenizer.convert_tokens_to_ids("<turn>")
+    ids = model.encode([{"role": "user", "content": "a<turn>b"}])
+    assert ids.count(turn) == 2
+    assert model.tokenizer.decode(ids) == "<turn>a<turn>b<turn>"
 
 
 def test_a_conversation_without_such_names_is_read_as_the_template_has_it(tiny_model):
