@@ -51,6 +51,27 @@ def test_every_form_of_prompt_is_an_order_each(prompt, orders):
     assert ("route" in body["choices"][0]) == (len(orders) > 1)
 
 
+def seeds_of(**fields) -> list[list[int]]:
+    """The seeds of each order's completions."""
+    backend = FakeBackend()
+    complete(build(backend), **fields)
+    return [[config.seed for config in order.configs] for order in backend.orders]
+
+
+def test_without_a_seed_the_prompts_of_one_body_share_none():
+    seeds = seeds_of(prompt=["a"] * 8, n=2)
+    assert len({seed for row in seeds for seed in row}) == 16
+
+
+def test_a_seed_is_spread_over_prompts_and_their_completions():
+    seeds = seeds_of(prompt=["a"] * 8, n=3, seed=5)
+    assert seeds[0] == seeds_of(prompt="a", n=3, seed=5)[0]
+    assert seeds[0][0] == 5
+    assert len({seed for row in seeds for seed in row}) == 24
+    assert seeds == seeds_of(prompt=["a"] * 8, n=3, seed=5)
+    assert [row[:2] for row in seeds] == seeds_of(prompt=["a"] * 8, n=2, seed=5)
+
+
 def test_several_prompts_stream_as_choices_of_one_answer():
     chunks = complete(build(FakeBackend()), prompt=["a", "b"], stream=True, echo=True).chunks
     texts = ["", ""]
