@@ -17,6 +17,8 @@ LONGEST_STOP = 1024
 """Characters of a text that ends a completion."""
 MOST_TOKENS = 2**31 - 1
 _LONGEST_IGNORED = 65536
+_LEAST_TEMPERATURE = 1e-6
+"""Below it the most probable token is taken: scores divided by less may not fit float32."""
 
 
 def _read_stop(where: str, value: Any) -> tuple[str, ...]:
@@ -93,8 +95,9 @@ def build_configs(values: Mapping[str, Any], prompt: int = 0) -> tuple[SamplingC
     """
     top_p = float(values["top_p"])
     top_k = max(0, values["top_k"])  # -1 is all, as elsewhere
+    temperature = float(values["temperature"])
     settings: dict[str, Any] = {
-        "temperature": float(values["temperature"]),
+        "temperature": temperature if temperature >= _LEAST_TEMPERATURE else 0.0,
         "top_p": top_p or 1.0,
         "top_k": top_k if top_p else 1,  # of no probability at all: the most probable alone
         "min_p": float(values["min_p"]),
