@@ -1,12 +1,14 @@
 """Text completions: prompts of every form, echo, and scores as a few lists."""
 
 import pytest
+from orders import serving
 from serving.driver import build, complete
 from serving.fake_backend import FakeBackend, score
 
 from mlx_t2.serving import Started
 from mlx_t2.serving.order import ServedRoute
 from mlx_t2.serving.shapes import TextShape
+from mlx_t2.serving.worker import Worker
 
 
 def test_a_whole_completion_has_every_key_that_the_api_requires():
@@ -90,6 +92,46 @@ def test_orders_before_a_refused_one_are_given_up():
     backend = Half()
     assert complete(build(backend), prompt=["a", "b"]).status == 429
     assert backend.aborted == [1]
+
+
+class Bounded(FakeBackend):
+    """A backend that two orders may wait for."""
+
+    def submit(self, order, listen):
+        self.refuses = "busy" if len(self.orders) >= 2 else None
+        return super().submit(order, listen)
+
+    def counters(self):
+        return {"queue_limit": 2.0}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_more_prompts_than_can_ever_wait_are_not_to_be_sent_again(is_streamed):
+    backend = Bounded()
+    reply = complete(build(backend), prompt=["a", "b", "c"], stream=is_streamed)
+    assert (reply.status, reply.error["param"]) == (400, "prompt")
+    assert reply.error["message"] == (
+        "prompt: got 3 prompts, expected 2 at most: no more can wait in this server's queue"
+    )
+    assert "retry-after" not in reply.headers
+    assert backend.aborted == [1, 2]
+
+
+def test_as_many_prompts_as_can_wait_may_be_sent_again():
+    backend = Bounded()
+    app = build(backend)
+    assert complete(app).status == 200
+    reply = complete(app, prompt=["a", "b"])
+    assert (reply.status, reply.headers["retry-after"]) == (429, "3")
+
+
+def test_an_engine_says_how_many_orders_can_wait(tiny_model, monkeypatch):
+    monkeypatch.setattr(Worker, "take", lambda worker, ticket: worker._waiting.append(ticket))
+    monkeypatch.setattr(Worker, "work", lambda worker: None)
+    with serving(tiny_model, max_queue=2) as engine:
+        reply = complete(build(engine), prompt=["a", "b", "c"])
+        assert reply.status == 400
+        assert "got 3 prompts, expected 2 at most" in reply.error["message"]
 
 
 def test_an_echo_is_the_prompt_and_its_scores_and_then_the_rest():
