@@ -184,6 +184,35 @@ def test_the_echo_of_token_ids_is_what_their_bytes_say():
     assert found["logprobs"]["text_offset"] == [0, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens", "offsets"),
+    [
+        ("hello", ["<s>", "hel", "lo"], [0, 0, 3, 5]),  # its beginning is the tokenizer's own
+        ("<s>hello", ["<s>", "hello"], [0, 3, 8]),
+        ("hello", ["<s>", " hello", "</s>"], [0, 0, 5, 5]),  # a space of its own, and an end
+        ("", ["<s>"], [0, 0]),
+        (" a", ["<s>", " ", " a"], [0, 0, 0, 2]),
+        ("Hi you", ["hi", " you"], [0, 2, 6]),  # normalised: the tokens' own lengths
+    ],
+)
+def test_offsets_are_places_in_the_text_that_was_sent(text, tokens, offsets):
+    choice = TextShape(has_scores=True, echoes=[text]).begin(0, 0)
+    echoed = tuple(score(token) for token in tokens)
+    streamed = choice.read(Started(ServedRoute("fixed", {}), len(tokens), 0, echoed))
+    assert streamed is not None
+    assert streamed["logprobs"]["text_offset"] == offsets[:-1]
+    assert choice.add("!", [score("!")])["logprobs"]["text_offset"] == offsets[-1:]
+    assert choice.whole("!", [score("!")], "stop")["logprobs"]["text_offset"] == offsets
+
+
+def test_characters_in_parts_keep_their_place_behind_a_token_that_is_not_in_the_text():
+    choice = TextShape(has_scores=True, echoes=["€"]).begin(0, 0)
+    euro = [part_of_euro(b"\xe2\x82", None), part_of_euro(b"\xac", -0.25)]
+    choice.read(Started(ServedRoute("fixed", {}), 3, 0, (score("<s>"), *euro)))
+    found = choice.whole("!", [score("!")], "stop")
+    assert found["logprobs"]["text_offset"] == [0, 0, 0, 1]
+
+
 def part_of_euro(raw: bytes, logprob: float | None):
     from mlx_t2.serving import TokenScore
 
