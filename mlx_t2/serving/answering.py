@@ -11,6 +11,7 @@ from functools import partial
 
 from starlette.types import Receive
 
+from .fault import Fault
 from .order import Backend, Event, Order, Piece, Refused, Started, TokenScore
 
 
@@ -34,17 +35,30 @@ class Answering:
     async def __aenter__(self) -> "Answering":
         """Submit the orders, all or none.
 
-        Raises: Refused.
+        Raises: Refused; Fault for more orders than an empty queue has room for.
         """
         try:
             for at, order in enumerate(self._orders):
                 hear = partial(self._hear, at)
                 self._numbers.append(self._backend.submit(order, hear))
-        except Refused:
+        except Refused as refused:
             self._give_up()
+            if refused.kind == "busy":
+                self._check_count()
             raise
         self._watcher = asyncio.create_task(self._watch())
         return self
+
+    def _check_count(self) -> None:
+        """Raises: Fault where waiting cannot help."""
+        most = self._backend.counters().get("queue_limit")
+        if most is not None and len(self._orders) > most:
+            raise Fault(
+                f"prompt: got {len(self._orders)} prompts, expected {most:.0f} at most: no "
+                "more can wait in this server's queue",
+                "prompt",
+                "invalid_value",
+            ) from None
 
     async def __aexit__(self, *error: object) -> None:
         """Give the orders up."""

@@ -17,6 +17,8 @@ LONGEST_STOP = 1024
 """Characters of a text that ends a completion."""
 MOST_TOKENS = 2**31 - 1
 _LONGEST_IGNORED = 65536
+_LEAST_TEMPERATURE = 1e-6
+"""Below it the most probable token is taken: scores divided by less may not fit float32."""
 
 
 def _read_stop(where: str, value: Any) -> tuple[str, ...]:
@@ -86,12 +88,16 @@ IGNORED_IN_CHAT = (
 )
 
 
-def build_configs(values: Mapping[str, Any]) -> tuple[SamplingConfig, ...]:
-    """One per completion, with seeds of their own."""
+def build_configs(values: Mapping[str, Any], prompt: int = 0) -> tuple[SamplingConfig, ...]:
+    """One per completion of a prompt, with seeds of their own.
+
+    prompt: which of the request's prompts it is.
+    """
     top_p = float(values["top_p"])
     top_k = max(0, values["top_k"])  # -1 is all, as elsewhere
+    temperature = float(values["temperature"])
     settings: dict[str, Any] = {
-        "temperature": float(values["temperature"]),
+        "temperature": temperature if temperature >= _LEAST_TEMPERATURE else 0.0,
         "top_p": top_p or 1.0,
         "top_k": top_k if top_p else 1,  # of no probability at all: the most probable alone
         "min_p": float(values["min_p"]),
@@ -99,21 +105,24 @@ def build_configs(values: Mapping[str, Any]) -> tuple[SamplingConfig, ...]:
         "presence_penalty": float(values["presence_penalty"]),
         "frequency_penalty": float(values["frequency_penalty"]),
     }
-    seeds = spread_seed(values["seed"], values["n"])
+    seeds = spread_seed(values["seed"], values["n"], prompt)
     return tuple(SamplingConfig(seed=seed, **settings) for seed in seeds)
 
 
-def spread_seed(seed: int | None, n: int) -> list[int]:
-    """A seed for each of n completions, from fresh entropy where none is given.
+def spread_seed(seed: int | None, n: int, prompt: int = 0) -> list[int]:
+    """A seed for each of a prompt's n completions, from fresh entropy where none is given.
 
-    The first is the one that was given, so n changes nothing about it. The others are hashes:
-    the second completion of one seed is not the first of the next.
+    The first of the first prompt is the one that was given. The others are hashes: the second
+    completion of one seed is not the first of the next. Neither n nor the number of prompts
+    changes a seed.
     """
     if seed is None:
         return [secrets.randbits(64) for _ in range(n)]
     first = seed % 2**64
-    rest = [blake2b(f"{first}/{row}".encode(), digest_size=8) for row in range(1, n)]
-    return [first, *(int.from_bytes(one.digest()) for one in rest)]
+    names = [f"{first}/{prompt}/{row}" if prompt else f"{first}/{row}" for row in range(n)]
+    hashes = [blake2b(name.encode(), digest_size=8).digest() for name in names]
+    seeds = [int.from_bytes(one) for one in hashes]
+    return seeds if prompt else [first, *seeds[1:]]
 
 
 def read_streaming(values: Mapping[str, Any]) -> bool:

@@ -67,19 +67,19 @@ def read_completion(body: Mapping[str, Any], wear: Wear) -> Request:
             "n",
             "invalid_value",
         )
-    worn, configs = wear(values["model"], values["mix"]), build_configs(values)
+    worn = wear(values["model"], values["mix"])
     orders = tuple(
         Order(
             text=prompt if isinstance(prompt, str) else None,
             tokens=() if isinstance(prompt, str) else prompt,
             wear=worn,
-            configs=configs,
+            configs=build_configs(values, at),
             max_tokens=values["max_tokens"],
             stop=values["stop"],
             top_logprobs=values["logprobs"],
             is_echoed=is_echoed,
         )
-        for prompt in prompts
+        for at, prompt in enumerate(prompts)
     )
     echoes = [order.text for order in orders] if is_echoed else None
     return Request(

@@ -132,6 +132,7 @@ class Engine:
             "rows_decoding": float(worker.rows),
             "prompts_reading": float(worker.reading),
             "queue_length": float(self._queue_length),
+            "queue_limit": float(self._config.max_queue),
             "cache_bytes": float(worker.cache_bytes),
             "experts": float(len(self._table.versions)),
         }

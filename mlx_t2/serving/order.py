@@ -185,7 +185,9 @@ class Backend(Protocol):
         ...
 
     def counters(self) -> Mapping[str, float]:
-        """Name → value, for monitoring."""
+        """Name → value, for monitoring. `queue_limit` is how many orders can wait, where it is
+        among them.
+        """
         ...
 
     def drain(self) -> None:

@@ -29,7 +29,9 @@ class HTTPConfig:
     """
     most_body_bytes: int = 8 * 2**20
     body_s: float = 15.0
-    """For a body to arrive, from its first byte to its last [s]."""
+    """For a head to arrive, from the connection's beginning or the first byte after an answer
+    to its last, and then as long again for its body [s].
+    """
     stall_s: float = 30.0
     """A client that reads nothing for so long is dropped [s]."""
     silence_s: float = 10.0

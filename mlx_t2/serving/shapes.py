@@ -7,7 +7,9 @@ Knows no sockets and no order of events.
 
 import codecs
 import math
+from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Protocol, runtime_checkable
 
 from .order import ServedRoute, Started, TokenScore
@@ -170,10 +172,12 @@ class _Text:
         self._has_scores = has_scores
         self._is_echoed, self._echo = is_echoed, echo
         self._echoed: Sequence[TokenScore] = ()
+        self._parts: Sequence[bytes] = ()
         self._restart()
 
     def _restart(self) -> None:
         self._offset = 0
+        self._ahead = deque(self._parts)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def open(self) -> None:
@@ -183,9 +187,12 @@ class _Text:
         if not self._is_echoed:
             return None
         self._echoed = started.echoed
+        self._parts = [score.raw for score in started.echoed]
         if self._echo is None:
-            raw = b"".join(score.raw for score in started.echoed)
-            self._echo = raw.decode("utf-8", "replace")
+            self._echo = b"".join(self._parts).decode("utf-8", "replace")
+        else:
+            self._parts = align_tokens(self._echo.encode(), self._parts)
+        self._restart()
         return self.add(self._echo, self._echoed)
 
     def add(self, text: str, scores: Sequence[TokenScore]) -> Json:
@@ -217,7 +224,8 @@ class _Text:
         offsets = []
         for score in scores:
             offsets.append(self._offset)
-            self._offset += len(self._decode(score.raw))
+            raw = self._ahead.popleft() if self._ahead else score.raw
+            self._offset += len(self._decode(raw))
         return {
             "tokens": [_name(score.text, score.raw) for score in scores],
             "token_logprobs": [
@@ -226,6 +234,25 @@ class _Text:
             "top_logprobs": [_list_options(score) for score in scores],
             "text_offset": offsets,
         }
+
+
+def align_tokens(text: bytes, tokens: Sequence[bytes]) -> list[bytes]:
+    """What each token stands for in the text; nothing for a beginning, a space in front and an
+    end that the tokenizer adds. The tokens themselves where they do not spell the text.
+
+    >>> align_tokens(b"hello", [b"<s>", b" hel", b"lo", b"</s>"])
+    [b'', b'hel', b'lo', b'']
+    """
+    for added in (0, 1):
+        spelled = b"".join(tokens[added:])
+        for space in (b"", b" "):
+            if spelled.startswith(space + text):
+                start, end = len(space), len(space) + len(text)
+                ends = list(accumulate(map(len, tokens[added:]), initial=0))
+                spans = pairwise(ends)
+                found = [spelled[max(start, a) : max(start, min(end, b))] for a, b in spans]
+                return [b""] * added + found
+    return list(tokens)
 
 
 def _list_options(score: TokenScore) -> dict[str, float] | None:

@@ -300,6 +300,15 @@ def test_no_probability_at_all_leaves_the_most_probable_token():
     assert (config.top_k, config.top_p) == (1, 1.0)
 
 
+@pytest.mark.parametrize("temperature", [1e-300, 1e-46, 9e-7, 0])
+def test_a_temperature_that_scores_cannot_be_divided_by_is_greedy(temperature):
+    assert order_of(temperature=temperature).configs[0].temperature == 0
+
+
+def test_the_least_temperature_is_drawn_at():
+    assert order_of(temperature=1e-6).configs[0].temperature == 1e-6
+
+
 def test_rows_have_seeds_of_their_own_and_the_same_ones_each_time():
     seeds = [c.seed for c in order_of(seed=5, n=8).configs]
     assert seeds[0] == 5

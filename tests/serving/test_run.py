@@ -111,6 +111,46 @@ def test_a_withheld_body_gets_its_answer_and_the_end_of_the_connection():
         assert connection.recv(100) == b""
 
 
+HEAD = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+@pytest.mark.parametrize("beginning", [b"", b"G", HEAD])
+def test_a_head_that_is_withheld_ends_its_connection(beginning):
+    with running(FakeBackend(), body_s=0.2) as server, connect(server) as connection:
+        connection.sendall(beginning)
+        assert connection.recv(100) == b""
+
+
+@pytest.mark.parametrize("beginning", [HEAD, write_request(b"x" * 100, "text/plain")[:-100]])
+def test_nor_is_it_kept_by_a_byte_now_and_then(beginning):
+    with running(FakeBackend(), body_s=0.4) as server, connect(server) as connection:
+        connection.sendall(write_request(dump(chat_body())))
+        assert read_response(connection).startswith(b"HTTP/1.1 200")
+        connection.sendall(beginning)
+        held, ends = server._uvicorn.server_state.connections, time.monotonic() + 3
+        while held and time.monotonic() < ends:
+            with suppress(OSError):
+                connection.sendall(b"x")
+            time.sleep(0.05)
+        assert not held
+
+
+def test_an_answer_may_take_longer_than_a_head():
+    backend = FakeBackend(words=["x"] * 10, pace_s=0.05)
+    with running(backend, body_s=0.1) as server, connect(server) as connection:
+        for _ in range(2):
+            connection.sendall(write_request(dump(chat_body())))
+            assert read_response(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_in_parts_is_one_head():
+    with running(FakeBackend(), body_s=2) as server, connect(server) as connection:
+        for part in (HEAD[:3], HEAD[3:], b"\r\n"):
+            connection.sendall(part)
+            time.sleep(0.05)
+        assert read_response(connection).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_a_connection_that_is_cut_gives_its_order_up(is_streamed):
     backend = FakeBackend(words=["x"] * 1000, pace_s=0.01)
