@@ -31,7 +31,7 @@ _UNLIMITED = 1 << 20
 _FORESEEN = 1024
 """Tokens that room is kept for where an order sets no limit."""
 _TRIES = 3
-"""Steps that may fail with a row among the rows before the row itself is given up."""
+"""Steps that may fail one after another with a row in them before the row is given up."""
 _LEAST_CHUNK = 64
 """Fewer tokens at once take hardly less time."""
 _IDLE = 4
@@ -289,6 +289,7 @@ class Worker:
         self.seconds["decode"] += time.perf_counter() - started
         for row in got:
             if (answer := self._decoding.get(row)) is not None:
+                answer.failures = 0
                 with _Failing(self, answer.ticket):
                     self._deliver(answer)
 
@@ -300,7 +301,8 @@ class Worker:
         self.counts["failed_steps"] += 1
         self._cache.clear()
         for row in self._batch.start_again():
-            answer = self._decoding[row]
+            if (answer := self._decoding.get(row)) is None:
+                continue  # its order has ended with the row before it
             answer.failures += 1
             if answer.failures >= _TRIES:
                 self.fail(answer.ticket, "internal", _describe(error))

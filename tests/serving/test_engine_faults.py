@@ -121,6 +121,44 @@ def test_a_step_that_always_fails_ends_the_orders_and_not_the_thread(tiny_model,
         assert ask(engine, order()).text() == say_alone(tiny_model, order(), {})
 
 
+def test_an_order_of_several_rows_that_is_given_up_takes_no_other_with_it(
+    tiny_model, monkeypatch
+):
+    several = order(configs=(DRAWN, replace(DRAWN, seed=4)), max_tokens=40)
+    other = order(configs=(replace(DRAWN, seed=5),), max_tokens=40)
+    expected = say_alone(tiny_model, other, {})
+    with serving(tiny_model, max_rows=2) as engine:
+        failing(tiny_model, monkeypatch, times=3)
+        gate = Gate(tiny_model, monkeypatch)
+        one = put(engine, several)
+        assert gate.reached.wait(10)
+        waiting = put(engine, other)
+        gate.open()
+        assert one.wait().failure.kind == "internal"
+        assert "RuntimeError" in one.failure.message
+        assert waiting.wait().text() == expected
+        assert settle(engine)["failed_total"] == 1
+
+
+def test_failed_steps_with_good_ones_in_between_give_nobody_up(tiny_model, monkeypatch):
+    several = order(configs=(DRAWN, replace(DRAWN, seed=4)), max_tokens=60)
+    expected = [say_alone(tiny_model, several, {}, row=row) for row in (0, 1)]
+    before, passes = tiny_model.logits_at, [0]
+
+    def fail(tokens, cache, at):
+        if tokens.shape[0] > 1:
+            passes[0] += 1
+            if passes[0] % 8 == 0:
+                raise RuntimeError("out of memory")
+        return before(tokens, cache, at)
+
+    with serving(tiny_model) as engine:
+        monkeypatch.setattr(tiny_model, "logits_at", fail)
+        one = put(engine, several).wait()
+        assert [one.text(row) for row in (0, 1)] == expected
+        assert engine.counters()["failed_steps_total"] > 3
+
+
 def test_a_prompt_that_cannot_be_read_fails_alone(tiny_model, monkeypatch):
     before = tiny_model.extend
 
