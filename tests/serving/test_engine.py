@@ -15,7 +15,7 @@ from mlx_t2.models import SVFModel
 from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig
-from mlx_t2.serving import Backend
+from mlx_t2.serving import Backend, worker
 from mlx_t2.svf import Recipe
 from mlx_t2.tasks import Problem
 
@@ -241,6 +241,32 @@ def test_a_prompt_that_fills_the_context_is_refused_before_it_is_read(tiny_model
         assert failure.kind == "context_length"
         assert "got 35 tokens, expected fewer than the 20" in failure.message
         assert engine.counters()["prefill_seconds_total"] == 0
+
+
+@pytest.mark.parametrize("wear", ["base", "auto"])
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"messages": CHAT * 4},
+            "got 108 characters, expected at most 100: the context has 20",
+        ),
+        ({"text": "a" * 101}, "got 101 characters, expected at most 100: the context"),
+        ({"tokens": (5,) * 20}, "got 20 tokens, expected fewer than the 20"),
+    ],
+)
+def test_what_no_tokens_can_make_short_is_refused_before_it_is_cut_into_tokens(
+    tiny_model, experts, trained, wear, fields, told, monkeypatch
+):
+    cut = []
+    monkeypatch.setattr(worker, "encode_prompt", lambda *given: cut.append(given) or [5])
+    with serving(tiny_model, experts, Library(trained, bundled=None), context=20) as engine:
+        failure = ask(engine, order(wear=wear, **fields)).failure
+        assert failure.kind == "context_length"
+        assert told in failure.message
+        assert not cut
+        ask(engine, order(wear=wear, max_tokens=1))
+        assert cut
 
 
 def test_a_stop_text_ends_the_answer_over_the_borders_of_tokens(tiny_model):
