@@ -312,5 +312,7 @@ def _compute_all(model: SVFModel) -> None:
     it.
     """
     mx.eval(model.network.parameters())
+    # of every layer: what follows passes by the experts that its tokens are not sent to
+    mx.eval([layer.q.parts for layer in model.layers.values()])
     with model.using(ones(model.shapes)):
         mx.eval(model.logits_at(mx.array([[1, 1]]), None, mx.arange(2)))

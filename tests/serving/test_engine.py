@@ -215,6 +215,18 @@ def test_windows_recurrences_and_mixtures_of_experts_answer_as_alone(name):
     assert got == expected
 
 
+@pytest.mark.filterwarnings("ignore:dbrx")
+def test_experts_that_no_token_has_been_sent_to_yet_can_be_worn():
+    model = SVFModel("dbrx", tiny("dbrx"), tiny_tokenizer())
+    for _ in model.decompose(Recipe(targets="all")):
+        pass
+    experts = {"x": make_expert(model, "x", 1, 0.3)}
+    orders = [order(tokens=tuple(range(k, 64, 3)), wear="x", max_tokens=6) for k in (5, 6, 7)]
+    with serving(model, experts) as engine:
+        got = [ask(engine, one).text() for one in orders]
+    assert got == [say_alone(model, one, experts) for one in orders]
+
+
 # Settings
 
 
