@@ -139,13 +139,15 @@ class Engine:
 
     # Orders
 
-    def submit(self, order: Order, listen: Callable[[Event], None]) -> int:
+    def submit(
+        self, order: Order, listen: Callable[[Event], None], is_more: bool = False
+    ) -> int:
         """Take an order; returns its number."""
         with self._lock:
             if self._is_draining or not self._thread.is_alive():
                 self._refused += 1
                 raise Refused("draining", "the server is about to end and takes no more")
-            if self._queue_length >= self._config.max_queue:
+            if not is_more and self._queue_length >= self._config.max_queue:
                 self._refused += 1
                 raise Refused(
                     "busy",
@@ -313,5 +315,7 @@ def _compute_all(model: SVFModel) -> None:
     it.
     """
     mx.eval(model.network.parameters())
+    # of every layer: what follows passes by the experts that its tokens are not sent to
+    mx.eval([layer.q.parts for layer in model.layers.values()])
     with model.using(ones(model.shapes)):
         mx.eval(model.logits_at(mx.array([[1, 1]]), None, mx.arange(2)))

@@ -2,6 +2,7 @@
 no requests.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -126,7 +127,7 @@ class Mixtures:
 
     def find(self, experts: Mapping[str, Expert], coefficients: Mapping[str, float]) -> Worn:
         """The sum of these. Raises ConfigError for experts that cannot be mixed."""
-        content = tuple((n, experts[n].digest, coefficients[n]) for n in sorted(coefficients))
+        content = tuple((*_content_of(experts[n]), n, coefficients[n]) for n in sorted(experts))
         if content not in self._known:
             fixed = Fixed.mixture(experts, coefficients)
             adapted = fixed.adapted
@@ -137,3 +138,8 @@ class Mixtures:
         while len(self._known) > _MIXTURES:
             self._known.popitem(last=False)
         return self._known[content]
+
+
+def _content_of(expert: Expert) -> tuple[str, str, str]:
+    """What of an expert a sum takes over."""
+    return expert.digest, expert.acts_on, json.dumps(expert.prompt, sort_keys=True)

@@ -48,7 +48,7 @@ class TicketRow:
     text: AnswerText
     worn: Worn
     failures: int = 0
-    """Steps that have failed with it among the rows."""
+    """Steps that have failed with it among the rows since the last one that did not."""
 
 
 @dataclass

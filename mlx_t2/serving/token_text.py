@@ -36,6 +36,14 @@ class TokenTexts:
         top = tuple((self.show(one), self.raw(one), logprob) for one, logprob in scored.top)
         return TokenScore(token, self.show(token), self.raw(token), scored.logprob, top)
 
+    @cached_property
+    def longest(self) -> int:
+        """Characters of the longest token at most: of its name, which has one sign or more for
+        each. 0 where the tokenizer does not list its tokens.
+        """
+        list_tokens = getattr(self._tokenizer, "get_vocab", dict)
+        return max(map(len, list_tokens()), default=0)
+
     def _find(self, token: int) -> bytes:
         name = self._tokenizer.convert_ids_to_tokens(token)
         if not isinstance(name, str):  # a row of the embedding that no token has

@@ -31,7 +31,7 @@ _UNLIMITED = 1 << 20
 _FORESEEN = 1024
 """Tokens that room is kept for where an order sets no limit."""
 _TRIES = 3
-"""Steps that may fail with a row among the rows before the row itself is given up."""
+"""Steps that may fail one after another with a row in them before the row is given up."""
 _LEAST_CHUNK = 64
 """Fewer tokens at once take hardly less time."""
 _IDLE = 4
@@ -115,6 +115,7 @@ class Worker:
         """Look at an order; it waits, or fails at once."""
         self._open[ticket.number] = ticket
         with _Failing(self, ticket):
+            self._check_length(ticket)
             ticket.wanted = ticket.table.find(ticket.order.wear, self._mixtures)
             try:
                 ticket.prompt = encode_prompt(self._model, ticket, ticket.wanted)
@@ -168,6 +169,24 @@ class Worker:
         longest = max(_foresee(one) for one in [*begun.values(), ticket])
         room = rows * self._sizes.bytes_at(longest) <= self._budget
         return rows <= self._max_rows and room
+
+    def _check_length(self, ticket: Ticket) -> None:
+        """Raise Refused for what is too long for the context however it is cut into tokens: to
+        cut it would take seconds, in which nobody's answer goes on.
+        """
+        order = ticket.order
+        if order.tokens:
+            ticket.prompt = list(order.tokens)
+            self._check_size(ticket)
+        count = len(order.text or "") + sum(len(one["content"]) for one in order.messages)
+        longest = self._texts.longest
+        if longest and count > longest * self._context:
+            raise Refused(
+                "context_length",
+                f"prompt: got {count} characters, expected at most {longest * self._context}: "
+                f"the context has {self._context} tokens, and no token more than {longest} "
+                "characters",
+            )
 
     def _check_size(self, ticket: Ticket) -> None:
         """Fit the answer to the prompt. Raises Refused where there is no room for one, in the
@@ -289,6 +308,7 @@ class Worker:
         self.seconds["decode"] += time.perf_counter() - started
         for row in got:
             if (answer := self._decoding.get(row)) is not None:
+                answer.failures = 0
                 with _Failing(self, answer.ticket):
                     self._deliver(answer)
 
@@ -300,7 +320,8 @@ class Worker:
         self.counts["failed_steps"] += 1
         self._cache.clear()
         for row in self._batch.start_again():
-            answer = self._decoding[row]
+            if (answer := self._decoding.get(row)) is None:
+                continue  # its order has ended with the row before it
             answer.failures += 1
             if answer.failures >= _TRIES:
                 self.fail(answer.ticket, "internal", _describe(error))

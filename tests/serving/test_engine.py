@@ -15,7 +15,7 @@ from mlx_t2.models import SVFModel
 from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig
-from mlx_t2.serving import Backend
+from mlx_t2.serving import Backend, worker
 from mlx_t2.svf import Recipe
 from mlx_t2.tasks import Problem
 
@@ -215,6 +215,18 @@ def test_windows_recurrences_and_mixtures_of_experts_answer_as_alone(name):
     assert got == expected
 
 
+@pytest.mark.filterwarnings("ignore:dbrx")
+def test_experts_that_no_token_has_been_sent_to_yet_can_be_worn():
+    model = SVFModel("dbrx", tiny("dbrx"), tiny_tokenizer())
+    for _ in model.decompose(Recipe(targets="all")):
+        pass
+    experts = {"x": make_expert(model, "x", 1, 0.3)}
+    orders = [order(tokens=tuple(range(k, 64, 3)), wear="x", max_tokens=6) for k in (5, 6, 7)]
+    with serving(model, experts) as engine:
+        got = [ask(engine, one).text() for one in orders]
+    assert got == [say_alone(model, one, experts) for one in orders]
+
+
 # Settings
 
 
@@ -241,6 +253,32 @@ def test_a_prompt_that_fills_the_context_is_refused_before_it_is_read(tiny_model
         assert failure.kind == "context_length"
         assert "got 35 tokens, expected fewer than the 20" in failure.message
         assert engine.counters()["prefill_seconds_total"] == 0
+
+
+@pytest.mark.parametrize("wear", ["base", "auto"])
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"messages": CHAT * 4},
+            "got 108 characters, expected at most 100: the context has 20",
+        ),
+        ({"text": "a" * 101}, "got 101 characters, expected at most 100: the context"),
+        ({"tokens": (5,) * 20}, "got 20 tokens, expected fewer than the 20"),
+    ],
+)
+def test_what_no_tokens_can_make_short_is_refused_before_it_is_cut_into_tokens(
+    tiny_model, experts, trained, wear, fields, told, monkeypatch
+):
+    cut = []
+    monkeypatch.setattr(worker, "encode_prompt", lambda *given: cut.append(given) or [5])
+    with serving(tiny_model, experts, Library(trained, bundled=None), context=20) as engine:
+        failure = ask(engine, order(wear=wear, **fields)).failure
+        assert failure.kind == "context_length"
+        assert told in failure.message
+        assert not cut
+        ask(engine, order(wear=wear, max_tokens=1))
+        assert cut
 
 
 def test_a_stop_text_ends_the_answer_over_the_borders_of_tokens(tiny_model):

@@ -121,6 +121,44 @@ def test_a_step_that_always_fails_ends_the_orders_and_not_the_thread(tiny_model,
         assert ask(engine, order()).text() == say_alone(tiny_model, order(), {})
 
 
+def test_an_order_of_several_rows_that_is_given_up_takes_no_other_with_it(
+    tiny_model, monkeypatch
+):
+    several = order(configs=(DRAWN, replace(DRAWN, seed=4)), max_tokens=40)
+    other = order(configs=(replace(DRAWN, seed=5),), max_tokens=40)
+    expected = say_alone(tiny_model, other, {})
+    with serving(tiny_model, max_rows=2) as engine:
+        failing(tiny_model, monkeypatch, times=3)
+        gate = Gate(tiny_model, monkeypatch)
+        one = put(engine, several)
+        assert gate.reached.wait(10)
+        waiting = put(engine, other)
+        gate.open()
+        assert one.wait().failure.kind == "internal"
+        assert "RuntimeError" in one.failure.message
+        assert waiting.wait().text() == expected
+        assert settle(engine)["failed_total"] == 1
+
+
+def test_failed_steps_with_good_ones_in_between_give_nobody_up(tiny_model, monkeypatch):
+    several = order(configs=(DRAWN, replace(DRAWN, seed=4)), max_tokens=60)
+    expected = [say_alone(tiny_model, several, {}, row=row) for row in (0, 1)]
+    before, passes = tiny_model.logits_at, [0]
+
+    def fail(tokens, cache, at):
+        if tokens.shape[0] > 1:
+            passes[0] += 1
+            if passes[0] % 8 == 0:
+                raise RuntimeError("out of memory")
+        return before(tokens, cache, at)
+
+    with serving(tiny_model) as engine:
+        monkeypatch.setattr(tiny_model, "logits_at", fail)
+        one = put(engine, several).wait()
+        assert [one.text(row) for row in (0, 1)] == expected
+        assert engine.counters()["failed_steps_total"] > 3
+
+
 def test_a_prompt_that_cannot_be_read_fails_alone(tiny_model, monkeypatch):
     before = tiny_model.extend
 
@@ -246,6 +284,22 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(tiny_model, monkeypatc
         gate.open()
         assert all(one.wait().text() for one in [first, *rest])
         assert engine.counters()["refused_total"] == 1
+
+
+def test_all_orders_of_a_request_are_taken_where_the_first_one_is(tiny_model, monkeypatch):
+    with serving(tiny_model, max_rows=1, max_queue=2) as engine:
+        gate = Gate(tiny_model, monkeypatch)
+        heard = [Heard() for _ in range(5)]
+        for at, listen in enumerate(heard):
+            engine.submit(order(LONG), listen, is_more=at > 0)
+        assert gate.reached.wait(10)
+        with pytest.raises(Refused, match="4 requests wait already"):
+            put(engine, order(LONG))
+        engine.drain()
+        with pytest.raises(Refused, match="about to end"):
+            engine.submit(order(LONG), Heard(), is_more=True)
+        gate.open()
+        assert all(one.wait().text() for one in heard)
 
 
 def test_what_never_fits_into_memory_is_refused_and_what_fits_alone_is_answered(tiny_model):

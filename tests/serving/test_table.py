@@ -51,6 +51,26 @@ def test_a_sum_is_made_once_whatever_the_order_of_its_terms(table):
         assert_close(z, 1 + 0.5 * (a[path] - 1) + 2 * (b[path] - 1))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"acts_on": "answer"},
+        {"config": {"prompt": [{"role": "system", "content": "answer in words"}]}},
+    ],
+)
+def test_a_sum_follows_its_experts_where_their_z_stay_the_same(table, tiny_model, changes):
+    mixtures = Mixtures()
+    before = table.find("0.5*a", mixtures)
+    new = make_expert(tiny_model, "a", 1, **changes)
+    assert new.digest == table.versions["a"].expert.digest
+    after = ExpertTable({"a": Version.of("a", new, 0)}).find("0.5*a", mixtures)
+    assert before.adapted.acts_on == "all"
+    assert before.adapted.prompt == ()
+    assert after.adapted.acts_on == new.acts_on
+    assert after.adapted.prompt == new.prompt
+    assert after.key == (before.key if new.acts_on == "all" else BASE_KEY)
+
+
 def test_the_oldest_sums_are_forgotten(table):
     mixtures = Mixtures()
     first = table.find("0.5*a", mixtures)

@@ -71,3 +71,12 @@ def test_a_score_is_shown_with_those_that_were_more_probable():
     shown = TokenTexts(tokenizer).describe(a, Scored(-2.0, ((b, -0.5), (a, -2.0))))
     assert (shown.id, shown.text, shown.raw, shown.logprob) == (a, "a", b"a", -2.0)
     assert shown.top == (("b", b"b", -0.5), ("a", b"a", -2.0))
+
+
+@pytest.mark.parametrize("make", [of_bytes, of_pieces, tiny_tokenizer])
+def test_no_token_is_longer_than_the_longest(make):
+    tokenizer = make()
+    texts = TokenTexts(tokenizer)
+    longest = max(len(texts.show(token)) for token in tokenizer.get_vocab().values())
+    assert longest <= texts.longest <= 7
+    assert TokenTexts(object()).longest == 0
