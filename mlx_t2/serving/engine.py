@@ -139,15 +139,13 @@ class Engine:
 
     # Orders
 
-    def submit(
-        self, order: Order, listen: Callable[[Event], None], is_more: bool = False
-    ) -> int:
+    def submit(self, order: Order, listen: Callable[[Event], None]) -> int:
         """Take an order; returns its number."""
         with self._lock:
             if self._is_draining or not self._thread.is_alive():
                 self._refused += 1
                 raise Refused("draining", "the server is about to end and takes no more")
-            if not is_more and self._queue_length >= self._config.max_queue:
+            if self._queue_length >= self._config.max_queue:
                 self._refused += 1
                 raise Refused(
                     "busy",

@@ -164,15 +164,10 @@ class Backend(Protocol):
         """Whether an order can wear `auto`."""
         ...
 
-    def submit(
-        self, order: Order, listen: Callable[[Event], None], is_more: bool = False
-    ) -> int:
+    def submit(self, order: Order, listen: Callable[[Event], None]) -> int:
         """Take an order; returns its number. `listen` is called from the thread that owns the
         model, must not wait, and is not called after `Failed` or every row's last piece.
 
-        is_more: it belongs to a request whose first order was taken: however many wait by now,
-            it is taken too. A request of more orders than the queue has places would otherwise
-            never be answered.
         Raises: Refused where the queue is full or the server is about to end.
         """
         ...

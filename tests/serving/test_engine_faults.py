@@ -286,22 +286,6 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(tiny_model, monkeypatc
         assert engine.counters()["refused_total"] == 1
 
 
-def test_all_orders_of_a_request_are_taken_where_the_first_one_is(tiny_model, monkeypatch):
-    with serving(tiny_model, max_rows=1, max_queue=2) as engine:
-        gate = Gate(tiny_model, monkeypatch)
-        heard = [Heard() for _ in range(5)]
-        for at, listen in enumerate(heard):
-            engine.submit(order(LONG), listen, is_more=at > 0)
-        assert gate.reached.wait(10)
-        with pytest.raises(Refused, match="4 requests wait already"):
-            put(engine, order(LONG))
-        engine.drain()
-        with pytest.raises(Refused, match="about to end"):
-            engine.submit(order(LONG), Heard(), is_more=True)
-        gate.open()
-        assert all(one.wait().text() for one in heard)
-
-
 def test_what_never_fits_into_memory_is_refused_and_what_fits_alone_is_answered(tiny_model):
     token = 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, numbers, bytes
     size = 60 * token
