@@ -87,10 +87,12 @@ def draw_forms(path: Path) -> Path:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     colours = {"live": "tab:blue", "beside": "tab:green", "folded": "tab:red"}
+    offsets = {"live": (5, -20), "beside": (5, -11), "folded": (-30, -16)}  # apart from others
     for name, one in found["kept"].items():
         at = one["read"], one["correlation"]
         axes.plot(*at, "o", color=colours[one["form"]])
-        axes.annotate(name, at, textcoords="offset points", xytext=(5, -11), fontsize=8)
+        aside = offsets[one["form"]]
+        axes.annotate(name, at, textcoords="offset points", fontsize=8, xytext=aside)
     axes.axvline(1, color="0.7", linewidth=1)
     axes.set(
         xlabel="bytes that a token step reads, 4-bit base = 1 (4096 × 14336)",
