@@ -153,7 +153,6 @@ class Learner:
             seed=seed,
             max_rows=self.limits.decoded,
         )
-        self.objective.readings.clear()
         numbers, mine = self.ranks.mine(range(config.prompts)), self.ranks.mine(problems)
         scales = self.scales(state.parameters)
         form = choose_sampling_form(self.model, self.task, config, problems)
@@ -271,7 +270,6 @@ class Learner:
         mine = yield from self.ranks.watch_on_all(
             self.objective.watch_gradient(state.parameters, used, limit, step)
         )
-        self.objective.readings.clear()
         gradient, norm = optim.clip_grad_norm(self.ranks.sum(mine.arrays), self.config.clip)
         loss, norm = self.ranks.total(float(mine.loss)), float(norm)
         if not (math.isfinite(loss) and math.isfinite(norm)):

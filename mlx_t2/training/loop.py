@@ -155,6 +155,7 @@ def take_step(run: Run, state: State) -> Watched[Step]:
         if drawn.signs.signal_groups
         else Update(state.parameters, state.optimizer, loss=0.0, norm=0.0)
     )
+    run.learner.objective.readings.clear()  # the next step's prompts are others
     clock = _Clock(began, drawn_at, time.perf_counter())
     scales = run.learner.scales(update.parameters)
     validation = None

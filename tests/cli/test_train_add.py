@@ -97,6 +97,18 @@ def test_a_new_expert_acts_on_what_those_do_that_auto_chooses_from(
     )
 
 
+@pytest.mark.parametrize(("flag", "kind"), [("", "answer"), (" --acts-on all", "all")])
+def test_it_is_trained_as_auto_would_have_it_unless_told_otherwise(
+    t2, folder, monkeypatch, flag, kind
+):
+    monkeypatch.setattr("mlx_t2_cli.train.prefer_kind", lambda model: {"acts_on": "answer"})
+    ran = t2(
+        f"train colours.jsonl {TRAIN} --out made --add colours --json{flag}", folder=folder
+    )
+    assert ran.code == 0
+    assert Expert.load(folder / "made/expert.safetensors").acts_on == kind
+
+
 def test_people_are_told_what_was_added_and_what_goes_on_from_there(t2, folder):
     ran = t2(
         f"train colours.jsonl {TRAIN} --max-tokens 4 --out made --add colours", folder=folder

@@ -36,7 +36,7 @@ METADATA = {
 }
 
 
-def load_or_refuse(path: Path) -> None:
+def assert_refused_or_sound(path: Path) -> None:
     """A whole expert of finite scales, or an ExpertFileError; whatever else is raised fails the
     test.
     """
@@ -313,7 +313,7 @@ def test_changed_bytes_in_the_header_are_refused_or_harmless(make_expert, tmp_pa
         changed = bytearray(content)
         changed[place] ^= int(draw.integers(1, 256))
         path.write_bytes(changed)
-        load_or_refuse(path)
+        assert_refused_or_sound(path)
 
 
 anywhere = settings(
@@ -356,7 +356,7 @@ def test_any_header_is_refused_or_harmless(tmp_path, changes, entries, data):
     header = json.dumps({"__metadata__": METADATA | changes, **entries}).encode()
     path = tmp_path / "any.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + data)
-    load_or_refuse(path)
+    assert_refused_or_sound(path)
 
 
 @pytest.mark.parametrize(

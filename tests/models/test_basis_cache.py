@@ -156,7 +156,7 @@ def killed_at(seed: int, folder: Path) -> None:
         process.kill()  # SIGKILL: no handler runs
 
 
-def survives_kills(seeds, lone, tmp_path) -> None:
+def assert_kills_are_survived(seeds, lone, tmp_path) -> None:
     stopped = 0
     for seed in seeds:
         killed_at(seed, tmp_path / str(seed))
@@ -167,12 +167,12 @@ def survives_kills(seeds, lone, tmp_path) -> None:
 def test_whenever_a_process_is_killed_its_files_are_whole_and_the_next_one_goes_on(
     lone, tmp_path
 ):
-    survives_kills(range(4), lone, tmp_path)
+    assert_kills_are_survived(range(4), lone, tmp_path)
 
 
 @pytest.mark.slow
 def test_at_twenty_other_moments_too(lone, tmp_path):
-    survives_kills(range(100, 120), lone, tmp_path)
+    assert_kills_are_survived(range(100, 120), lone, tmp_path)
 
 
 # One weight
@@ -194,7 +194,7 @@ def found(layer, cache):
     return done
 
 
-def is_computed_again(kept, content: bytes) -> None:
+def assert_computed_again(kept, content: bytes) -> None:
     layer, cache, whole = kept
     path = cache.path(weight_key(layer))
     path.write_bytes(content)
@@ -220,13 +220,13 @@ properties = settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.floats(0, 1, exclude_max=True))
 @example(0.0)
 def test_a_file_cut_anywhere_is_computed_again(kept, share):
-    is_computed_again(kept, kept[2][: int(share * len(kept[2]))])
+    assert_computed_again(kept, kept[2][: int(share * len(kept[2]))])
 
 
 @properties
 @given(st.binary(min_size=1, max_size=100))
 def test_a_file_with_more_at_its_end_is_computed_again(kept, more):
-    is_computed_again(kept, kept[2] + more)
+    assert_computed_again(kept, kept[2] + more)
 
 
 @properties
@@ -238,33 +238,33 @@ def test_a_file_with_more_at_its_end_is_computed_again(kept, more):
 @example(with_header(b'{"__metadata__":{"side":"left"}}'))
 @example(with_header(b"[" * 100_000))
 def test_a_file_of_anything_is_computed_again(kept, content):
-    is_computed_again(kept, content)
+    assert_computed_again(kept, content)
 
 
 @pytest.mark.parametrize(
     ("was", "now"), [(b'"s"', b'"t"'), (b'"side"', b'"edge"'), (b"F32", b"F33")]
 )
 def test_a_header_with_a_word_missing_is_computed_again(kept, was, now):
-    is_computed_again(kept, kept[2].replace(was, now))
+    assert_computed_again(kept, kept[2].replace(was, now))
 
 
 @pytest.mark.parametrize(
     "header", [b"[]", b"3", b"null", b'{"q":3}', b'{"q":{"data_offsets":"ab"}}']
 )
 def test_a_header_of_another_form_is_computed_again(kept, header):
-    is_computed_again(kept, with_header(header))
+    assert_computed_again(kept, with_header(header))
 
 
 @pytest.mark.parametrize(("was", "now"), [(b'"q"', b'"p"'), (b'"left"', b'"lefu"')])
 def test_a_header_with_a_wrong_word_is_computed_again(kept, was, now):
-    is_computed_again(kept, kept[2].replace(was, now))
+    assert_computed_again(kept, kept[2].replace(was, now))
 
 
 def test_arrays_of_other_shapes_than_the_header_says_are_computed_again(kept):
     whole = kept[2]
     header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
     header["q"]["shape"] = [9, 9]
-    is_computed_again(kept, with_header(json.dumps(header).encode(), whole))
+    assert_computed_again(kept, with_header(json.dumps(header).encode(), whole))
 
 
 def test_only_what_dead_processes_left_is_swept(tmp_path):

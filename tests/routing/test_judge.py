@@ -7,8 +7,10 @@ from helpers import assert_close, random_scales
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import decompose
 from mlx_t2.reading import BasePrompt
-from mlx_t2.routing import ClsRouter, Router
+from mlx_t2.routing import ClsRouter, Router, find_threshold
+from mlx_t2.routing.calibration import choose_threshold
 from mlx_t2.sampling import score_options, weigh
+from mlx_t2.tasks import Problem
 
 LABELS = ("kind", "largest", "other")
 CHATS = [[{"role": "user", "content": text}] for text in ("7, 4, 9", "my old plum", "hello")]
@@ -52,3 +54,32 @@ def test_what_the_base_has_read_is_gone_on_from_and_left_as_it_was(tiny_model):
 def test_labels_are_some_and_other(tiny_model, labels):
     with pytest.raises(ConfigError, match=r"cls: got labels .* expected some, and 'other'"):
         ClsRouter(tiny_model, labels, {})
+
+
+class Sure:
+    """A router that says of a question what is written in it."""
+
+    labels = ("kind", "largest", "other")
+    threshold = 0.5
+    model = None
+
+    def posterior(self, conversations, read=()):
+        return mx.array(
+            [[float(p) for p in chat[-1]["content"].split()] for chat in conversations]
+        )
+
+
+def ask(answer: str, *posterior: float) -> Problem:
+    text = " ".join(map(str, posterior))
+    return Problem(text, ({"role": "user", "content": text},), answer, answer, "cls")
+
+
+def test_a_question_that_another_label_is_surer_of_does_not_lower_the_threshold():
+    ordinary = [ask("other", 0.5, 0.1, 0.4)] * 50
+    wrong = ask("kind", 0.05, 0.6, 0.35)
+    right = ask("kind", 0.95, 0.0, 0.05)
+    expected = choose_threshold([0.6] * 50, [0.95])
+    assert find_threshold(Sure(), [*ordinary, wrong, right]) == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert choose_threshold([0.6] * 50, [0.65, 0.95]) < expected - 0.01

@@ -11,6 +11,7 @@ from toy_task import CONFIG, HalfTheTokensEnd, StartHigh, files
 from mlx_t2.errors import CheckpointError
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel, decompose
+from mlx_t2.reading import BaseReadings
 from mlx_t2.sampling import count_right
 from mlx_t2.training import train
 from mlx_t2.training.gradient import AdvantageGroup, Objective
@@ -46,6 +47,30 @@ def test_a_stopped_run_goes_on_to_the_same_bytes_and_the_other_kind_is_another_r
         next(train(model, StartHigh(), CONFIG, tmp_path / "run", resume=True))
     list(train(model, StartHigh(), ANSWER, tmp_path / "run", resume=True))
     assert files(tmp_path / "run") == files(tmp_path / "whole")
+
+
+@pytest.mark.whole_runs
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_a_step_reads_each_prompt_once_and_then_forgets_it(model, tmp_path, monkeypatch, kl):
+    read, readings, add = [], [], BaseReadings._add
+
+    def watch(self, new):
+        new = list(new)
+        readings.append(self)
+        read.extend(
+            prompt for prompt in new if set(prompt) != {1}
+        )  # what memory is measured on
+        add(self, new)
+
+    monkeypatch.setattr(BaseReadings, "_add", watch)
+    config = dataclasses.replace(ANSWER, steps=2, eval_every=1, kl=kl)
+    for report in train(model, StartHigh(), config, tmp_path / "run"):
+        problems = StartHigh().step(config.prompts, report.step)
+        asked = {tuple(model.encode(problem.messages)) for problem in problems}
+        assert report.signal_groups
+        assert len(read) == len(set(read)) <= len(asked)
+        assert [one._places for one in readings] == [{}] * len(readings)
+        read.clear()
 
 
 def deep_model() -> SVFModel:
