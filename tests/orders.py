@@ -1,6 +1,7 @@
 """Orders for an engine, what is heard of them, and what a model says alone."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -125,3 +126,13 @@ def _find_scales(wear, experts):
         coefficients[name.strip()] = float(share or 1)
     chosen = {name: experts[name] for name in coefficients}
     return Fixed.mixture(chosen, coefficients).adapted
+
+
+def settle(engine):
+    """Until nothing is left to do."""
+    for _ in range(500):
+        counts = engine.counters()
+        if not any(counts[n] for n in ("rows_decoding", "prompts_reading", "queue_length")):
+            return counts
+        time.sleep(0.01)
+    raise AssertionError(counts)

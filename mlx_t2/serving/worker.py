@@ -11,11 +11,11 @@ from typing import Any
 
 from mlx_t2.adaptation import naming_experts
 from mlx_t2.errors import ScoresError, T2Error
-from mlx_t2.models import SVFModel, explain_scores, find_limits
+from mlx_t2.models import SVFModel, explain_scores
 from mlx_t2.reading import PASS, PromptCache, batching
 from mlx_t2.sampling import Row, row_keys
 
-from .admission import find_budget, measure_caches
+from .admission import Admission
 from .batch import Batch
 from .config import ServingConfig
 from .order import Event, Failed, FailureKind, Piece, Refused, ServedRoute, Started
@@ -26,10 +26,6 @@ from .ticket import ReadPrompt, Ticket, TicketRow
 from .token_text import TokenTexts
 
 _log = logging.getLogger(__name__)
-_UNLIMITED = 1 << 20
-"""Tokens of a context where nothing says how long it is."""
-_FORESEEN = 1024
-"""Tokens that room is kept for where an order sets no limit."""
 _TRIES = 3
 """Steps that may fail one after another with a row in them before the row is given up."""
 _LEAST_CHUNK = 64
@@ -57,26 +53,19 @@ class Worker:
         self._model, self._config = model, config
         self.is_single = batching(model).mode != "padded"
         self._batch = Batch(model, config.max_rows, self.is_single)
-        self._max_rows = 1 if self.is_single else config.max_rows
         self._cache = PromptCache(model, config.cache_bytes)
         self._texts = TokenTexts(model.tokenizer)
+        most = 1 if self.is_single else config.max_rows
+        self._admission = Admission(model, config, most, self._texts.longest)
         self._reader = PromptReader(
-            model, self._cache, self._texts, lambda: max(1, self._quota), self._check_size
+            *(model, self._cache, self._texts, lambda: max(1, self._quota)),
+            self._admission.fit,
         )
         self._mixtures = Mixtures()
         self._waiting: deque[Ticket] = deque()
         self._reading: list[_Job] = []
         self._decoding: dict[Row, TicketRow] = {}
         self._open: dict[int, Ticket] = {}
-        limits = model.once(find_limits)
-        own = limits.positions or limits.trained or _UNLIMITED
-        self._context = min(config.context or own, limits.positions or _UNLIMITED)
-        self._sizes = measure_caches(model)
-        self._budget = (
-            find_budget(config.cache_bytes)
-            if config.batch_bytes is None
-            else config.batch_bytes
-        )
         self._quota, self._seconds_per_token, self._rounds = config.chunk_tokens, 0.0, 0
         self._rows_made = 0
         self.counts: Counter[str] = Counter()
@@ -115,13 +104,13 @@ class Worker:
         """Look at an order; it waits, or fails at once."""
         self._open[ticket.number] = ticket
         with _Failing(self, ticket):
-            self._check_length(ticket)
+            self._admission.check_length(ticket)
             ticket.wanted = ticket.table.find(ticket.order.wear, self._mixtures)
             try:
                 ticket.prompt = encode_prompt(self._model, ticket, ticket.wanted)
             except T2Error as error:
                 raise Refused("template", str(error)) from error
-            self._check_size(ticket)
+            self._admission.fit(ticket)
             self._waiting.append(ticket)
 
     def abort(self, number: int) -> None:
@@ -154,61 +143,15 @@ class Worker:
             self._batch.prune()
 
     def _admit(self) -> None:
-        while self._waiting and self._fits(self._waiting[0]):
+        while self._waiting and self._admission.has_room(self._waiting[0], self._begun()):
             ticket = self._waiting.popleft()
             job = _Job(self._reader.read(ticket), len(ticket.prompt), ticket)
             self._reading.append(job)
 
-    def _fits(self, ticket: Ticket) -> bool:
-        """Whether there are rows and memory for it; always, where nothing else is under way."""
-        begun = {id(job.ticket): job.ticket for job in self._reading}
-        begun |= {id(one.ticket): one.ticket for one in self._decoding.values()}
-        if not begun:
-            return True
-        rows = sum(_rows_of(one) for one in begun.values()) + ticket.count
-        longest = max(_foresee(one) for one in [*begun.values(), ticket])
-        room = rows * self._sizes.bytes_at(longest) <= self._budget
-        return rows <= self._max_rows and room
-
-    def _check_length(self, ticket: Ticket) -> None:
-        """Raise Refused for what is too long for the context however it is cut into tokens: to
-        cut it would take seconds, in which nobody's answer goes on.
-        """
-        order = ticket.order
-        if order.tokens:
-            ticket.prompt = list(order.tokens)
-            self._check_size(ticket)
-        count = len(order.text or "") + sum(len(one["content"]) for one in order.messages)
-        longest = self._texts.longest
-        if longest and count > longest * self._context:
-            raise Refused(
-                "context_length",
-                f"prompt: got {count} characters, expected at most {longest * self._context}: "
-                f"the context has {self._context} tokens, and no token more than {longest} "
-                "characters",
-            )
-
-    def _check_size(self, ticket: Ticket) -> None:
-        """Fit the answer to the prompt. Raises Refused where there is no room for one, in the
-        context or in memory.
-        """
-        count, wanted = len(ticket.prompt), ticket.order.max_tokens
-        room = self._context - count
-        if room < (0 if wanted == 0 else 1):
-            raise Refused(
-                "context_length",
-                f"prompt: got {count} tokens, expected fewer than the {self._context} that the "
-                "context has for prompt and completion",
-            )
-        ticket.max_tokens = room if wanted is None else min(wanted, room)
-        least = count + 1 if wanted is None else count + ticket.max_tokens
-        needed = ticket.count * self._sizes.bytes_at(least)
-        if needed > self._budget:
-            raise Refused(
-                "memory",
-                f"request: its keys and values take {needed} bytes, expected at most "
-                f"{self._budget}. Ask for fewer or shorter completions, or shorten the prompt",
-            )
+    def _begun(self) -> list[Ticket]:
+        begun = [job.ticket for job in self._reading]
+        begun += [answer.ticket for answer in self._decoding.values()]
+        return list({id(ticket): ticket for ticket in begun}.values())
 
     # Reading
 
@@ -389,9 +332,8 @@ class Worker:
         """
         if not self._decoding:
             return
-        longest = max(self._decoding.values(), key=_length)
-        size = self._sizes.bytes_at(_length(longest))
-        if len(self._decoding) * size <= self._budget:
+        longest = max(map(_length, self._decoding.values()))
+        if self._admission.holds(len(self._decoding), longest):
             return
         free = [a for a in self._decoding.values() if a.ticket.order.max_tokens is None]
         if free:
@@ -460,21 +402,6 @@ def _describe(error: Exception) -> str:
     if isinstance(error, T2Error):
         return " ".join(str(error).split())
     return f"the server failed at it ({type(error).__name__})"
-
-
-def _rows_of(ticket: Ticket) -> int:
-    """Rows that it takes now, or will once its prompt is read."""
-    if not ticket.answers:
-        return ticket.count
-    return sum(one.row.finish_reason is None for one in ticket.answers)
-
-
-def _foresee(ticket: Ticket) -> int:
-    """Tokens of its longest row in the end, as far as can be told."""
-    unlimited = ticket.order.max_tokens is None
-    answer = min(ticket.max_tokens, _FORESEEN) if unlimited else ticket.max_tokens
-    drawn = max((len(one.row.tokens) for one in ticket.answers), default=0)
-    return len(ticket.prompt) + max(answer, drawn)
 
 
 def _length(answer: TicketRow) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import mlx.core as mx
 import pytest
-from orders import CHAT, Heard, ask, make_expert, order, put, say_alone, serving
+from orders import CHAT, Heard, ask, make_expert, order, put, say_alone, serving, settle
 
 from mlx_t2.errors import ConfigError, ExpertFileError
 from mlx_t2.experts import Library
@@ -42,16 +42,6 @@ class Gate:
 
     def open(self):
         self._open.set()
-
-
-def settle(engine):
-    """Until nothing is left to do."""
-    for _ in range(500):
-        counts = engine.counters()
-        if not any(counts[n] for n in ("rows_decoding", "prompts_reading", "queue_length")):
-            return counts
-        time.sleep(0.01)
-    raise AssertionError(counts)
 
 
 # A step that fails

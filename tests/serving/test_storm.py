@@ -9,7 +9,7 @@ import pytest
 from helpers import tiny_network, tiny_tokenizer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from orders import make_expert, order, put, say_alone, serving
+from orders import make_expert, order, put, say_alone, serving, settle
 from storm import blow, expect, make_orders
 
 from mlx_t2.adaptation import Chosen
@@ -68,7 +68,7 @@ def check_storm(tmp_path, count, at_once, seed=0):
     expected = expect(model, orders, experts, decide)
     with serving(model, experts, library, cache_bytes=CACHE, chunk_tokens=16) as engine:
         storm = blow(engine, orders, expected, at_once, seed)
-        counts = _settle(engine)
+        counts = settle(engine)
     assert storm.wrong == []
     assert storm.ended + storm.aborted == count
     assert storm.aborted > count // 10
@@ -78,15 +78,6 @@ def check_storm(tmp_path, count, at_once, seed=0):
     assert counts["finished_total"] + counts["aborted_total"] == count
     assert counts["finished_total"] >= storm.ended
     assert counts["cached_tokens_total"] > 0
-
-
-def _settle(engine):
-    for _ in range(500):
-        counts = engine.counters()
-        if not any(counts[n] for n in ("rows_decoding", "prompts_reading", "queue_length")):
-            return counts
-        time.sleep(0.01)
-    raise AssertionError(counts)
 
 
 def test_a_storm_changes_no_word_of_any_answer(tmp_path):
@@ -114,7 +105,7 @@ def test_storms_one_after_another_leave_nothing_behind(tmp_path):
     with serving(model, experts, library, cache_bytes=CACHE, chunk_tokens=16) as engine:
         while len(sizes) < 3 or time.monotonic() < ends_at:
             assert blow(engine, orders, expected, 32, len(sizes)).wrong == []
-            _settle(engine)
+            settle(engine)
             mx.clear_cache()
             sizes.append(mx.get_active_memory())
     slack = 4 * CACHE
