@@ -20,14 +20,16 @@ def recipes(
             "router",
             "strategies",
             "study",
+            "subdomains",
             "exports",
             "forms",
             "models",
             "results",
         ],
         typer.Argument(
-            help="experts, arc and study train for hours, router for minutes; strategies and "
-            "forms measure for an hour, exports for minutes; models and results write pages."
+            help="experts, arc, study and subdomains train for hours, router for minutes; "
+            "strategies and forms measure for an hour, exports for minutes; models and results "
+            "write pages."
         ),
     ],
     problems: Annotated[int, typer.Option(min=1, help="forms: test problems.")] = 200,
@@ -42,6 +44,7 @@ def recipes(
         compare_strategies,
         measure_exports,
         measure_forms,
+        measure_subdomains,
         render_models,
         render_results,
         run_arc,
@@ -54,6 +57,7 @@ def recipes(
         "router": build_router,
         "strategies": compare_strategies,
         "study": run_study,
+        "subdomains": measure_subdomains,
         "exports": measure_exports,
         "forms": partial(measure_forms, problems=problems, steps=steps),
     }

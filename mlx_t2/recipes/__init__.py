@@ -14,3 +14,4 @@ from .results_page import render_results as render_results
 from .router import build_router as build_router
 from .strategies import compare_strategies as compare_strategies
 from .study import run_study as run_study
+from .subdomains import measure_subdomains as measure_subdomains
