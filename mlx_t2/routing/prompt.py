@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import BasePrompt, completion_logprobs
+from mlx_t2.reading import BasePrompt, BaseReadings, completion_logprobs
 from mlx_t2.tasks import OTHER, ordinary_requests, question_of
 
 from .router import Conversation, question_in
@@ -87,15 +87,22 @@ class PromptRouter:
         own, whatever has been read.
         """
         questions = [self._encode(question_in(chat)) for chat in conversations]
-        with self.model.using({}):
+        with self.model.using({}, acts_on="answer"):
             asked = [questions] * len(self._prompts)
-            logprobs = completion_logprobs(self.model, self._prompts, asked)
+            logprobs = completion_logprobs(
+                self.model, self._prompts, asked, readings=self._readings
+            )
         lengths = [len(question) for question in questions]
         ends = [sum(lengths[: i + 1]) for i in range(len(lengths) - 1)]
         by_prompt = logprobs.reshape(len(self._prompts), sum(lengths))
         parts = mx.split(by_prompt, ends, axis=1)
         means = mx.stack([mx.mean(part, axis=1) for part in parts])
         return mx.softmax(_SHARPNESS * means, axis=-1)
+
+    @cached_property
+    def _readings(self) -> BaseReadings:
+        """The categories' prompts, read with the first question and kept for all others."""
+        return BaseReadings(self.model)
 
     def _begin(self, lines: Sequence[str]) -> list[int]:
         """A text of these lines, the start token first where there is one."""

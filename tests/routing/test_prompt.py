@@ -7,6 +7,7 @@ import pytest
 from helpers import assert_close
 
 from mlx_t2.errors import ConfigError
+from mlx_t2.reading import base_readings, logprobs
 from mlx_t2.routing import Category, PromptRouter, Router
 from mlx_t2.routing.prompt import category_lines, talk_lines
 
@@ -76,6 +77,15 @@ def test_the_question_is_read_under_the_base_weights(tiny_model, worn):
     with tiny_model.using(worn):
         assert mx.array_equal(router.posterior(CHATS), plain)
         assert tiny_model.worn == worn
+
+
+def test_the_prompts_of_the_categories_are_read_once(tiny_model, monkeypatch):
+    router = PromptRouter(tiny_model, KNOWN)
+    first = router.posterior(CHATS[:1]).tolist()
+    for reader in (base_readings, logprobs):
+        monkeypatch.setattr(reader, "prefill", None)  # who reads a prompt again fails
+    assert router.posterior(CHATS[:1]).tolist() == first
+    assert_close(router.posterior(CHATS[1:2])[0], naive_posterior(tiny_model, QUESTIONS[1]))
 
 
 @pytest.mark.parametrize(
