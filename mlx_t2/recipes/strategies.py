@@ -37,8 +37,8 @@ from .unseen import make_unseen
 
 MODEL = "smollm2-135m"
 DOMAINS = ("largest", "expression", "kind")
-TEST = 100
-"""Problems of each domain."""
+TEST = 400
+"""Problems of each domain, or all that there are."""
 ROUTED = ("prompt", "cls", "auto", "mixture")
 TOGETHER = ("average", "sum")
 MERGED = {"conflict-aware": add_without_conflict, "TIES": merge_ties}
