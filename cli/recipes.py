@@ -26,6 +26,33 @@ Name = Literal[
 ]
 
 
+Problems = Annotated[
+    int | None,
+    typer.Option(min=1, help="forms: test problems, 200; evidence: fewer, as a trial."),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="forms: steps of its trainings, 20; evidence: as problems."),
+]
+ModelFolder = Annotated[
+    str | None, typer.Option("--model", help="evidence: the folder of the base model.")
+]
+Parts = Annotated[
+    list[str] | None,
+    typer.Option("--part", help="evidence: a part of the plan; may be repeated."),
+]
+Hours = Annotated[
+    float | None, typer.Option(min=0, help="evidence: when to stop; it goes on later.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="evidence: jobs at a time.")]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="evidence: list the jobs and how far each is.")
+]
+Samples = Annotated[
+    bool, typer.Option("--samples", help="evidence: list problems to read, by place.")
+]
+
+
 def recipes(
     name: Annotated[
         Name,
@@ -35,30 +62,14 @@ def recipes(
             "write pages."
         ),
     ],
-    problems: Annotated[
-        int | None,
-        typer.Option(min=1, help="forms: test problems, 200; evidence: fewer, as a trial."),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="forms: steps of its trainings, 20; evidence: as problems."),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="evidence: the folder of the base model.")
-    ] = None,
-    part: Annotated[
-        list[str] | None, typer.Option(help="evidence: a part of the plan; may be repeated.")
-    ] = None,
-    hours: Annotated[
-        float | None, typer.Option(min=0, help="evidence: when to stop; it goes on later.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="evidence: jobs at a time.")] = 2,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="evidence: list the jobs and how far each is.")
-    ] = False,
-    samples: Annotated[
-        bool, typer.Option("--samples", help="evidence: list problems to read, by place.")
-    ] = False,
+    problems: Problems = None,
+    steps: Steps = None,
+    model: ModelFolder = None,
+    parts: Parts = None,
+    hours: Hours = None,
+    workers: Workers = 2,
+    plan: Plan = False,
+    samples: Samples = False,
 ) -> None:
     """Run a recipe. A training recipe that was stopped continues from runs/NAME."""
     from mlx_t2.recipes import (
@@ -72,7 +83,7 @@ def recipes(
         show_plan,
     )
 
-    runs, parts = Path("runs") / name, part or []
+    runs, parts = Path("runs") / name, parts or []
     if name == "evidence" and (plan or samples):
         for line in show_plan(runs, parts, workers) if plan else list_samples(runs):
             say(line)

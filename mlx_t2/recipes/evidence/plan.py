@@ -24,8 +24,8 @@ RANKS = (64, 256)
 LOAD_S = 15.0
 """Seconds until a model is ready."""
 ANSWER_S = {
-    **dict.fromkeys(("arc-easy", "arc-challenge"), 0.8),
-    **dict.fromkeys(("arc-easy-letter", "arc-challenge-letter"), 1.2),
+    **dict.fromkeys(("arc-easy", "arc-challenge"), 1.0),
+    **dict.fromkeys(("arc-easy-letter", "arc-challenge-letter"), 1.6),
     "gsm8k": 6.0,
     "math": 10.0,
     "mbpp": 4.0,
@@ -35,16 +35,16 @@ ANSWER_S = {
 WORN = 1.2
 """How many times as long it takes under scales."""
 STEP_S = {
-    **dict.fromkeys(("arc-easy", "arc-random", "arc-lora", "arc-lora-slow"), 20.0),
-    "arc-easy-all": 40.0,
-    "arc-easy-letter": 30.0,
-    "gsm8k": 200.0,
-    "mbpp": 150.0,
-    "cls": 20.0,
+    **dict.fromkeys(("arc-easy", "arc-random", "arc-lora", "arc-lora-slow"), 30.0),
+    "arc-easy-all": 60.0,
+    "arc-easy-letter": 35.0,
+    "gsm8k": 330.0,
+    "mbpp": 230.0,
+    "cls": 30.0,
 }
 """{training: seconds per step}, likewise."""
-ROUTER_S = 900.0
-SEARCH_S = 600.0
+ROUTER_S = 2000.0
+SEARCH_S = 900.0
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Training:
 
 
 _SHARED = TrainConfig(lr=5e-3, acts_on="answer", test=0, probe=False)
-_ARC = {"steps": 40, "prompts": 16, "eval_every": 10, "validation": 100}
+_ARC = {"steps": 40, "prompts": 16, "eval_every": 20, "validation": 100}
 _LORA: dict[str, Any] = _ARC | {"lr": 1e-3}
 TRAININGS = {
     "arc-easy": Training(lambda: get_task("arc-easy"), _ARC),
@@ -58,11 +58,11 @@ TRAININGS = {
     ),
     "gsm8k": Training(
         lambda: get_task("gsm8k"),
-        {"steps": 24, "prompts": 4, "group": 6, "eval_every": 12, "validation": 32},
+        {"steps": 20, "prompts": 4, "group": 6, "eval_every": 10, "validation": 32},
     ),
     "mbpp": Training(
         lambda: get_task("mbpp", max_tokens=256),
-        {"steps": 30, "prompts": 6, "group": 6, "eval_every": 15, "validation": 40},
+        {"steps": 24, "prompts": 6, "group": 6, "eval_every": 12, "validation": 40},
     ),
     CLS: Training(
         lambda: make_cls({label: get_task(label) for label in LABELS}),
