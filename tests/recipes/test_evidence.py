@@ -340,6 +340,18 @@ def test_the_section_has_counts_intervals_and_the_paper_beside(answered):
     assert paper in text
 
 
+def test_the_expert_that_is_meant_is_in_bold(answered):
+    for on in ("math", "humaneval", "arc-challenge"):
+        record(answered, "base", on, {0})
+        record(answered, "gsm8k-0" if on != "arc-challenge" else "arc-easy-1", on, {0, 1})
+    found = collection.collect_evidence(answered) | {"chosen": 1}
+    text = show_evidence(found)
+    for cells in ("| math | **gsm8k-0** |", "| humaneval | gsm8k-0 |"):
+        assert cells in text
+    assert "| arc-challenge | **arc-easy-1** |" in text
+    assert "| arc-challenge | arc-easy-1 |" in show_evidence(found | {"chosen": None})
+
+
 def test_a_section_without_anything_says_what_is_missing(tmp_path):
     found = collection.collect_evidence(tmp_path)
     assert len(found["missing"]) == len(JOBS)

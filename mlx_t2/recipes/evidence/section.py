@@ -78,7 +78,7 @@ def show_evidence(found: dict[str, Any]) -> str:
 
 def _source(found: dict[str, Any]) -> str:
     missing = ", ".join(f"`{key}`" for key in found["missing"])
-    sources = ". ".join(f"{on}: {source}" for on, source in found["sets"].items())
+    sources = ". ".join(dict.fromkeys(found["sets"].values()))
     return (
         f"`{found['command']}` on {found['machine']}, collected at commit {found['commit']}, "
         f"model {found['model'] or _NONE}, {found['seconds'] / 3600:.1f} hours of jobs; "
@@ -131,9 +131,8 @@ def _paired_table(rows: Sequence[dict[str, Any]], found: dict[str, Any]) -> str:
 
 def _paired_cells(row: dict[str, Any], chosen: int | None) -> list[str]:
     meant = UNSEEN.get(row["set"])
-    own = {f"{meant}-0", f"arc-easy-{chosen}"} if meant == "arc-easy" else {f"{meant}-0"}
-    own -= {"arc-easy-0"} if chosen else set()
-    name = f"**{row['name']}**" if row["name"] in own else row["name"]
+    own = f"{meant}-{chosen if meant == 'arc-easy' else 0}"
+    name = f"**{row['name']}**" if row["name"] == own else row["name"]
     return [
         row["set"],
         name,
