@@ -5,6 +5,10 @@ Knows every room below. Does not know the command line; no room of the library k
 
 from .arc import run_arc as run_arc
 from .bundle import build_bundle as build_bundle
+from .evidence import Extent as Extent
+from .evidence import list_samples as list_samples
+from .evidence import measure_evidence as measure_evidence
+from .evidence import show_plan as show_plan
 from .exports import measure_exports as measure_exports
 from .forms import measure_forms as measure_forms
 from .models_page import MODELS as MODELS

@@ -22,7 +22,8 @@ from mlx_t2.sampling import score_options
 from mlx_t2.tasks import ALL, Problem, Task, get_task, question_of
 from mlx_t2.training import TrainConfig, train
 
-from .bundle import MODEL, run_in_parallel
+from .bundle import MODEL
+from .parallel import run_in_parallel
 from .provenance import describe_source
 from .results_page import DATA, arc_section
 

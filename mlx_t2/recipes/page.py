@@ -58,3 +58,8 @@ def percent_interval(interval: Sequence[float]) -> str:
     """The bounds of an interval in whole percent: (0.961, 0.99) is 96-99."""
     low, high = interval
     return f"{100 * low:.0f}-{100 * high:.0f}"
+
+
+def show_p(p: float) -> str:
+    """A p-value as it stands in tables: 0.004 is 0.004, 0.333 is 0.33."""
+    return "< 1e-6" if p < 1e-6 else f"{p:.1g}" if p < 0.01 else f"{p:.2f}"

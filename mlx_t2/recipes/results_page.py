@@ -13,9 +13,10 @@ from typing import Any
 from mlx_t2.evaluation import wilson
 from mlx_t2.experts import BUNDLED
 
+from .evidence import evidence_section
 from .exports_page import exports_section
 from .forms_page import forms_section, macs_section
-from .page import PACKAGE, Page, join_table, percent, percent_interval
+from .page import PACKAGE, Page, join_table, percent, percent_interval, show_p
 from .strategies_page import strategies_section
 
 RESULTS = Page("results.md", PACKAGE / "recipes" / "RESULTS.md")
@@ -32,6 +33,7 @@ def render_results() -> str:
         router=router_section(_read(DATA / "router.json")),
         strategies=strategies_section(_read(DATA / "strategies.json")),
         arc=arc_section(_read(DATA / "arc.json")),
+        evidence=evidence_section(),
         study=study_section(_read(DATA / "study.json")),
         public=public_section(_read(DATA / "accuracy.json")["public"]),
         accuracy=_accuracy_table(_read(DATA / "accuracy.json")),
@@ -165,9 +167,7 @@ def _arc_share(row: dict[str, Any] | None, arc: dict[str, Any]) -> str:
 
 
 def _pair_cells(pair: dict[str, Any]) -> list[str]:
-    p = pair["p"]
-    shown = "< 1e-6" if p < 1e-6 else f"{p:.1g}" if p < 0.01 else f"{p:.2f}"
-    return [str(pair["fixed"]), str(pair["broken"]), shown]
+    return [str(pair["fixed"]), str(pair["broken"]), show_p(pair["p"])]
 
 
 # The base model on public sets

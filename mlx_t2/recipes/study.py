@@ -15,8 +15,8 @@ from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.tasks import get_task
 from mlx_t2.training import TrainConfig, train
 
-from .bundle import run_in_parallel
 from .lora import add_lora
+from .parallel import run_in_parallel
 from .provenance import describe_source
 from .results_page import DATA, study_section
 

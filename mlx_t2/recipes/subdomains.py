@@ -23,7 +23,7 @@ from mlx_t2.routing import HeadRouter, router_examples
 from mlx_t2.tasks import DatasetTask
 from mlx_t2.training import TrainConfig, train
 
-from .bundle import run_in_parallel
+from .parallel import run_in_parallel
 from .provenance import describe_source
 from .results_page import DATA
 from .subdomain_tasks import family_of, make_subdomains
