@@ -34,7 +34,7 @@ class Failing(StartHigh):
         return super().grade(attempts)
 
 task = Failing() if Ranks().rank == 1 else StartHigh()
-config = replace(CONFIG, steps=5, prompts=5, lr=2e-3, eval_every=2)
+config = replace(CONFIG, steps=5, prompts=5, lr=2e-3, eval_every=2, validation=2, test=2)
 try:
     for report in train(toy_model(), task, config, out, resume=(out / "config.json").exists()):
         print("step", report.step, flush=True)
