@@ -3,8 +3,8 @@ BIN = .venv/bin
 NEW_ENOUGH = -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
   "make setup: %s is Python %d.%d, expected 3.11 or newer: make setup PYTHON=python3.12" \
   % (sys.executable, v[0], v[1]))'
-# one process per core, each with one BLAS thread
-TEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# one process per core, each with one BLAS thread; modules stay compiled for the hundred programs that tests start
+TEST = PYTHONDONTWRITEBYTECODE= OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml

@@ -9,10 +9,13 @@ an attention.
 import copy
 import dataclasses
 import importlib
+import random
+from collections.abc import Iterable
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+import pytest
 from mlx.utils import tree_map_with_path
 
 SLIDING, FULL = "sliding_attention", "full_attention"
@@ -315,6 +318,14 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "youtu_llm": {},
 }
 
+_CORNERS = (
+    *("llama", "gemma2", "gemma3_text", "gemma3n", "gemma4_text", "gpt2", "gpt_oss", "phi3"),
+    *("qwen3_moe", "qwen3_next", "mixtral", "phixtral", "deepseek_v2", "deepseek_v32", "dbrx"),
+    *("mamba", "mamba2", "jamba", "falcon_h1", "nemotron_h", "plamo2", "lfm2", "kimi_linear"),
+    *("rwkv7", "recurrent_gemma", "longcat_flash", "hunyuan", "llama4", "minimax", "step3p5"),
+)
+"""One for every kind of layer, of cache and of mixture."""
+
 UNBUILT: dict[str, str] = {
     "bitnet": "its ternary layers have a Metal kernel only",
     "muse_spark": "its feed-forward and attention kernels are Metal only",
@@ -322,6 +333,16 @@ UNBUILT: dict[str, str] = {
     "phi3small": "writes -inf at fixed token ids near 100 000: no small vocabulary",
     "prism_hadamard_qwen35": "a packed 2-bit checkpoint format, with no float layers",
 }
+
+
+def some(architectures: Iterable[str], others: int = 8) -> list:
+    """All of them for a test's parameter; the corners and `others` more, drawn once for all,
+    are tried in every run, the rest where slow tests are.
+    """
+    names = sorted(architectures)
+    rest = [name for name in names if name not in _CORNERS]
+    tried = {*_CORNERS, *random.Random(0).sample(rest, min(others, len(rest)))}
+    return [pytest.param(n, marks=[pytest.mark.slow] * (n not in tried)) for n in names]
 
 
 def settings_of(architecture: str) -> dict[str, Any]:

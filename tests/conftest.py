@@ -1,12 +1,14 @@
 """Before any test: no network, shapes checked, user state in a folder of the test's own."""
 
 import os
+from itertools import count
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from jaxtyping import config, install_import_hook
+import shapes
 
-install_import_hook("mlx_t2", "shapes.check")
+shapes.install()
 
 # isort: off
 import mlx_t2.blas  # noqa: E402, F401  before MLX, or it multiplies with the slow BLAS
@@ -14,8 +16,18 @@ import mlx_t2.blas  # noqa: E402, F401  before MLX, or it multiplies with the sl
 # isort: on
 import pytest  # noqa: E402
 from helpers import tiny_network, tiny_tokenizer  # noqa: E402
+from jaxtyping import config  # noqa: E402
 
 from mlx_t2.models import SVFModel  # noqa: E402
+
+_NUMBERS = count()
+
+
+def unmade(factory: pytest.TempPathFactory) -> Path:
+    """A folder of a test's own that is made by whoever writes into it: few tests do, and making
+    and removing thousands takes a minute.
+    """
+    return factory.getbasetemp() / f"unmade-{next(_NUMBERS)}"
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +35,7 @@ def own_home(tmp_path_factory, monkeypatch):
     """Experts and history are the test's; the cache of converted models and bases stays where
     it is.
     """
-    monkeypatch.setenv("MLX_T2_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("MLX_T2_HOME", str(unmade(tmp_path_factory)))
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +43,7 @@ def nothing_is_remembered(tmp_path_factory, monkeypatch):
     """What an architecture reads in a batch is tried in every test; how fast the machine is, a
     process measures for itself.
     """
-    folder = tmp_path_factory.mktemp("findings")
+    folder = unmade(tmp_path_factory)
     monkeypatch.setattr("mlx_t2.reading.batchable.findings_dir", lambda: folder)
     monkeypatch.setattr("mlx_t2.svf.speed.cache_dir", lambda: folder)
 

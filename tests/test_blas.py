@@ -109,7 +109,10 @@ def test_threads_restores_the_count_after_the_block_and_after_an_error_in_it(pri
 COUNT = "from mlx_t2 import blas; print(blas.current_threads(), blas.choose_threads().why)"
 
 
-@pytest.mark.parametrize("name", blas._ASKED)
+@pytest.mark.parametrize(
+    "name",
+    [blas._ASKED[0], *(pytest.param(n, marks=pytest.mark.slow) for n in blas._ASKED[1:])],
+)
 def test_the_number_of_threads_that_is_asked_for_is_taken(name):
     assert run(COUNT, **dict.fromkeys(blas._ASKED, "") | {name: "2"}) == f"2 {name}=2"
 

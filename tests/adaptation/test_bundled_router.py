@@ -37,10 +37,11 @@ def chosen(router, conversations):
     return [decide(row, router.threshold) for row in scores]
 
 
-def test_ordinary_lines_are_left_to_the_base_model(router):
-    """64 requests of the test split, and 17 others: at most one of them goes to an expert."""
+@pytest.mark.parametrize("n", [24, pytest.param(64, marks=pytest.mark.slow)])
+def test_ordinary_lines_are_left_to_the_base_model(router, n):
+    """Requests of the test split, and 17 others: at most one of them goes to an expert."""
     typed = [[{"role": "user", "content": text}] for text in TYPED]
-    asked = [*typed, *(problem.messages for problem in ordinary_requests("test", 64))]
+    asked = [*typed, *(problem.messages for problem in ordinary_requests("test", n))]
     labels = chosen(router, asked)
     adapted = [(a[-1]["content"], b) for a, b in zip(asked, labels, strict=True) if b != OTHER]
     assert len(adapted) <= 1, adapted

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from hands import files, models, shell, training
@@ -15,7 +16,17 @@ from hands import files, models, shell, training
 CASES = [*shell.CASES, *models.CASES, *files.CASES, *training.CASES]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.words}"[:90])
+def marked() -> list:
+    """All cases. A process takes over a second: every second one of a kind is slow."""
+    processes, found = Counter(), []
+    for case in CASES:
+        processes[case.kind] += case.is_of_the_process
+        is_slow = case.is_of_the_process and processes[case.kind] % 2 == 0
+        found.append(pytest.param(case, marks=[pytest.mark.slow] * is_slow))
+    return found
+
+
+@pytest.mark.parametrize("case", marked(), ids=lambda case: f"{case.kind}: {case.words}"[:90])
 def test_it_ends_as_a_person_can_understand(case, t2, place, experts, tmp_path, monkeypatch):
     folder = tmp_path / "place"
     shutil.copytree(place, folder)

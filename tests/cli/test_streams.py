@@ -44,7 +44,13 @@ def environment(folder) -> dict[str, str]:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
-@pytest.mark.parametrize("words", [GENERATE, f"{GENERATE} --json", "tasks", "--help"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(GENERATE, "tasks", "--help"),
+        pytest.param(f"{GENERATE} --json", marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_is_one_line(shell, words):
     ran = shell(f"$t2 {words} >/dev/full </dev/null")
     said = ran.stderr.decode()
@@ -61,7 +67,13 @@ def test_a_reader_who_leaves_is_no_error(shell, words):
     assert b"Exception" not in ran.stderr
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "<&- >&- 2>&-", "2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        *("<&- >&- 2>&-", "2>/dev/full"),
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (">&-", "<&- >&-", "2>&-")),
+    ],
+)
 def test_closed_descriptors_are_not_taken_for_files(shell, closed):
     ran = shell(f"$t2 {GENERATE} {closed}")
     assert (ran.returncode, b"Traceback" in ran.stderr) == (0, False)

@@ -42,18 +42,18 @@ def test_the_file_has_what_was_seen_in_the_order_of_the_task(tiny_model, tmp_pat
     assert len({item.fingerprint for item in kept}) == 1
 
 
-@pytest.mark.parametrize("torn", ["", '{"id": "even/0-', '{"id": "even/0-19"}', "\n\n"])
 @pytest.mark.parametrize("asked", [ASKED, Asked(limit=20, samples=2, temperature=1.0, batch=4)])
-def test_a_stopped_evaluation_goes_on_to_the_same_bytes(tiny_model, tmp_path, torn, asked):
+def test_a_stopped_evaluation_goes_on_to_the_same_bytes(tiny_model, tmp_path, asked):
     whole, stopped = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
     list(into(whole, tiny_model, asked))
     lines = whole.read_text().splitlines(keepends=True)
-    stopped.write_text("".join(lines[3:9]) + torn)  # of 2 samples: one problem lacks one
-    task = Counting()
-    seen = list(into(stopped, tiny_model, asked, task))
-    assert stopped.read_bytes() == whole.read_bytes()
-    assert len(seen) == 20 * asked.samples
-    assert task.graded == len(seen) - (6 if asked.samples == 1 else 4)
+    for torn in ("", '{"id": "even/0-', '{"id": "even/0-19"}', "\n\n"):
+        stopped.write_text("".join(lines[3:9]) + torn)  # of 2 samples: one problem lacks one
+        task = Counting()
+        seen = list(into(stopped, tiny_model, asked, task))
+        assert stopped.read_bytes() == whole.read_bytes(), torn
+        assert len(seen) == 20 * asked.samples
+        assert task.graded == len(seen) - (6 if asked.samples == 1 else 4)
 
 
 def test_an_answer_is_on_disk_when_it_is_seen(tiny_model, tmp_path):

@@ -25,7 +25,7 @@ def copies(tmp_path_factory) -> dict[int, str]:
     return paths
 
 
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_z_of_one_is_the_quantised_model_bit_for_bit(copies, bits):
     network, tokenizer = mlx_lm.load(copies[bits])[:2]  # not widened, as on a GPU
     plain = network(TOKENS)

@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from architectures import ARCHITECTURES, tiny
+from architectures import ARCHITECTURES, some, tiny
 from helpers import assert_close, random_scales
 
 from mlx_t2.errors import ConfigError, ModelError
@@ -71,7 +71,7 @@ def test_there_are_enough_of_them():
     assert len(WEARABLE) >= 60
 
 
-@pytest.mark.parametrize("architecture", WEARABLE)
+@pytest.mark.parametrize("architecture", some(WEARABLE))
 def test_z_of_one_is_the_model_and_any_z_is_the_recomposed_weights(architecture):
     network = tiny(architecture)
     base = network(TOKENS)
@@ -96,7 +96,7 @@ def test_z_of_one_is_the_model_and_any_z_is_the_recomposed_weights(architecture)
     assert mx.array_equal(network(TOKENS), base).item()
 
 
-@pytest.mark.parametrize("architecture", sorted(set(WEARABLE) - set(UNTRAINABLE)))
+@pytest.mark.parametrize("architecture", some(set(WEARABLE) - set(UNTRAINABLE)))
 def test_gradient_reaches_every_z(architecture):
     network = tiny(architecture)
     layers, _ = wearing(network)

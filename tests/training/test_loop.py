@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mlx.core as mx
 import pytest
-from toy_task import CONFIG, StartHigh, files
+from toy_task import CONFIG, StartHigh, files, toy_model
 
 from mlx_t2 import blas
 from mlx_t2.errors import (
@@ -135,18 +135,20 @@ def _change(expert: Expert) -> float:
     return mx.mean(mx.abs(mx.concatenate(list(expert.scales.values())) - 1)).item()
 
 
+LONGER = dataclasses.replace(CONFIG, steps=12)
+
+
+@pytest.fixture(scope="module")
+def free(tmp_path_factory) -> list:
+    """The reports of a run without a penalty."""
+    out = tmp_path_factory.mktemp("free") / "run"
+    return list(train(toy_model(), StartHigh(), LONGER, out))
+
+
 @pytest.mark.parametrize("form", ["k1", "k2", "paper", "reference"])
-def test_kl_to_the_base_is_reported_and_pulls_back(model, tmp_path, form):
-    longer = TrainConfig(**vars(CONFIG) | {"steps": 12})
-    free = list(train(model, StartHigh(), longer, tmp_path / "free"))
-    held = list(
-        train(
-            model,
-            StartHigh(),
-            dataclasses.replace(longer, kl=5.0, kl_form=form),
-            tmp_path / "held",
-        )
-    )
+def test_kl_to_the_base_is_reported_and_pulls_back(model, free, tmp_path, form):
+    config = dataclasses.replace(LONGER, kl=5.0, kl_form=form)
+    held = list(train(model, StartHigh(), config, tmp_path / "held"))
     for reports in (free, held):  # measured where it is evaluated, penalty or none
         assert [r.kl is None for r in reports] == [step % 2 == 0 for step in range(12)]
     assert held[-1].change < free[-1].change

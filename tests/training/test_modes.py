@@ -152,9 +152,14 @@ def test_the_papers_preset_gives_way_to_flags():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"mode": "reinforce", "group": 1, "prompts": 64},
         {"mode": "paper", "lr": 3e-2},
-        {"parametrisation": "bands", "bands": 4},
+        *(
+            pytest.param(slow, marks=pytest.mark.slow)
+            for slow in (
+                {"mode": "reinforce", "group": 1, "prompts": 64},
+                {"parametrisation": "bands", "bands": 4},
+            )
+        ),
     ],
 )
 def test_other_modes_learn_too(model, tmp_path, settings):

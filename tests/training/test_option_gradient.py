@@ -67,18 +67,18 @@ def groups_of(model, scales, size, kl, form):
     return found
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 8])
 @pytest.mark.parametrize(
     ("kl", "form"), [(0.0, "k2"), (0.3, "k2"), (0.3, "k1"), (0.3, "paper"), (0.3, "reference")]
 )
-def test_is_that_of_the_expected_reward_however_it_is_cut(tiny_model, scales, kl, form, rows):
+def test_is_that_of_the_expected_reward_however_it_is_cut(tiny_model, scales, kl, form):
     config = TrainConfig(prompts=3, group=4, kl=kl, kl_form=form, temperature=1.0)
     objective = Objective(tiny_model, direct(tiny_model.shapes, {}), config)
     groups = groups_of(tiny_model, scales, 4, kl, form)
-    found = objective.gradient(scales, groups, rows).arrays
     right = mx.grad(lambda s: expected(tiny_model, s, kl, form))(scales)
-    for path in scales:
-        assert_close(found[path], np.array(right[path]))
+    for rows in (1, 2, 3, 8):
+        found = objective.gradient(scales, groups, rows).arrays
+        for path in scales:
+            assert_close(found[path], np.array(right[path]))
 
 
 @pytest.mark.parametrize(

@@ -74,13 +74,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tiny_model, tmp_path, 
 
 
 @pytest.mark.whole_runs
-@pytest.mark.parametrize("form", ["k2", "k1", "paper", "reference"])
-def test_a_strong_penalty_keeps_the_policy_at_the_base(tiny_model, tmp_path, form):
+def test_a_strong_penalty_keeps_the_policy_at_the_base(tiny_model, tmp_path):
     config = replace(CONFIG, steps=8, eval_every=8)
     free = list(train(tiny_model, PickZ(), config, tmp_path / "free"))
-    held = replace(config, kl=3.0, kl_form=form)
-    near = list(train(tiny_model, PickZ(), held, tmp_path / form))
-    assert 0 <= near[-1].kl < 0.3 * free[-1].kl
+    for form in ("k2", "k1", "paper", "reference"):
+        held = replace(config, kl=3.0, kl_form=form)
+        near = list(train(tiny_model, PickZ(), held, tmp_path / form))
+        assert 0 <= near[-1].kl < 0.3 * free[-1].kl, form
 
 
 @pytest.mark.parametrize("mode", ["rloo", "reinforce", "paper"])
