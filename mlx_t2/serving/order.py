@@ -46,6 +46,11 @@ class Order:
     is_echoed: bool = False
     """The prompt's own tokens and scores come first."""
 
+    @property
+    def characters(self) -> int:
+        """Of what is to be cut into tokens."""
+        return len(self.text or "") + sum(len(one["content"]) for one in self.messages)
+
 
 @dataclass(frozen=True)
 class TokenScore:
