@@ -204,7 +204,8 @@ class Worker:
             None if adapted.label is None else adapted.scores.get(adapted.label),
             read.first_pass_ms,
         )
-        self._tell(ticket, Started(route, len(read.tokens), read.cached, read.echoed))
+        tags = self._texts.find_tags(read.tokens) if ticket.order.messages else None
+        self._tell(ticket, Started(route, len(read.tokens), read.cached, read.echoed, tags))
         if not ticket.max_tokens:
             for index in range(ticket.count):
                 self._tell(ticket, Piece(index, "", finish_reason="length"))
