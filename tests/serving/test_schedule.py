@@ -36,7 +36,7 @@ def play(plan: Schedule, seconds_per_token, is_waited_for=True):
 
 
 def test_a_piece_takes_about_its_time_however_long_a_token_takes():
-    for pace in (5e-4, 1e-3, 2e-3):
+    for pace in (5e-4, 0.25 / 330, 1e-3, 2e-3):
         one = job(4096, pace)
         ((_, count),) = play(schedule(one, job(9999)), pace)
         assert count % 64 == 0
@@ -74,6 +74,8 @@ def test_where_nobody_waits_pieces_are_longer_and_still_end_soon():
     assert play(schedule(job(9999, 1e-6)), 1e-6, is_waited_for=False)[0][1] == 2048
     assert play(schedule(job(9999, 1e-3)), 1e-3, is_waited_for=False)[0][1] == 448
     assert play(schedule(job(9999, 1e-3)), 1e-3)[0][1] == 192
+    two = schedule(job(9999, 1e-3), job(9999, 1e-3))
+    assert play(two, 1e-3, is_waited_for=False)[0][1] == 192
 
 
 def test_the_shortest_is_read_first_and_nothing_long_behind_it_in_the_same_round():
