@@ -62,18 +62,15 @@ class TokenTexts:
 
     @cached_property
     def _tags(self) -> Tags | None:
+        known = self._tokenizer
         with suppress(AttributeError):  # a tokenizer that is none of mlx-lm's
-            if self._tokenizer.has_thinking:
-                tags = Tags(self._tokenizer.think_start, self._tokenizer.think_end)
-                return tags if self._are_shown(tags) else None
-        template = str(getattr(self._tokenizer, "chat_template", ""))
+            if known.has_thinking:
+                ids = [*known.think_start_tokens, *known.think_end_tokens]
+                shown = known.decode(ids, skip_special_tokens=True)  # as answers are
+                tags = Tags(known.think_start, known.think_end)
+                return tags if tags.start in shown and tags.end in shown else None
+        template = str(getattr(known, "chat_template", ""))
         return _WRITTEN if _WRITTEN.start in template else None
-
-    def _are_shown(self, tags: Tags) -> bool:
-        """Whether answers have them: special tokens are left out."""
-        ids = self._tokenizer.encode(tags.start + tags.end, add_special_tokens=False)
-        shown = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return tags.start in shown and tags.end in shown
 
     def _find(self, token: int) -> bytes:
         name = self._tokenizer.convert_ids_to_tokens(token)

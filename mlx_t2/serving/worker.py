@@ -133,7 +133,7 @@ class Worker:
     # A round
 
     def work(self) -> None:
-        """Admit, read at most one chunk of prompts, decode one token for every row."""
+        """Admit, read one round of prompts, decode one token for every row."""
         self._admit()
         self._read()
         self._decode()
