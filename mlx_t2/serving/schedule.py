@@ -15,8 +15,10 @@ Read = tuple[int, int]
 """Tokens that a piece had, and those that are left behind it, about."""
 _STEP = 64
 """Pieces are this many tokens or a multiple: shapes repeat, and fewer take hardly less time."""
-_IDLE_TOKENS, _IDLE_S = 4, 2
-"""How many times as much, and as long, is read at once while nobody waits for it."""
+_IDLE_TOKENS, _IDLE_S, _IDLE_LEAST = 4, 2, 2
+"""How many times as much, as long, and as much at least, is read at once while nobody waits for
+it: pieces of one step take a tenth more time in all.
+"""
 _OVERTAKEN = 4
 """Rounds in a row in which others may be read before the oldest."""
 
@@ -50,11 +52,13 @@ class Schedule:
         """The most that the job chosen last may read at once [tokens]."""
         self._pace = 0.0
         self._overtaken = 0
-        self._most, self._left_s, self._is_first = 0, 0.0, True
+        self._least, self._most = 0, 0
+        self._left_s, self._is_first = 0.0, True
 
     def begin_round(self, is_waited_for: bool) -> None:
         """is_waited_for: rows are decoded, and wait."""
         is_idle = not is_waited_for and len(self.jobs) < 2
+        self._least = _STEP * (_IDLE_LEAST if is_idle else 1)
         self._most = self._config.chunk_tokens * (_IDLE_TOKENS if is_idle else 1)
         self._left_s = self._config.wait_s * (_IDLE_S if is_idle else 1)
         self._is_first = True
@@ -77,7 +81,7 @@ class Schedule:
         """Tokens of the job that take the time that is left, as far as can be foreseen."""
         pace = job.pace or self._pace
         foreseen = int(self._left_s / pace) - PASS if pace else _STEP
-        return min(self._most, max(_STEP, foreseen // _STEP * _STEP))
+        return min(self._most, max(self._least, foreseen // _STEP * _STEP))
 
     def note(self, job: Job, count: int, seconds: float) -> None:
         """The job has read so many tokens in this time."""

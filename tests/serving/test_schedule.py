@@ -46,6 +46,7 @@ def test_a_piece_takes_about_its_time_however_long_a_token_takes():
 def test_pieces_are_no_longer_than_they_may_be_and_no_shorter_than_is_of_use():
     assert play(schedule(job(4096, 1e-6)), 1e-6)[0][1] == 512
     assert play(schedule(job(4096, 1.0)), 1.0)[0][1] == 64
+    assert play(schedule(job(4096, 1.0)), 1.0, is_waited_for=False)[0][1] == 128
 
 
 def test_pieces_get_shorter_as_tokens_take_longer_behind_others():
