@@ -48,7 +48,7 @@ class Order:
 
     @property
     def characters(self) -> int:
-        """Of what is to be cut into tokens."""
+        """The length of what is to be cut into tokens."""
         return len(self.text or "") + sum(len(one["content"]) for one in self.messages)
 
 

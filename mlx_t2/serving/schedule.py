@@ -34,7 +34,7 @@ class Job:
     again: TicketRow | None = None
     """The row that is read again after a failed step; else the order's prompt is read."""
     pace: float = 0.0
-    """Of its last piece [s per token]: it grows with what has been read before."""
+    """The time per token of its last piece [s]: it grows with what has been read before."""
 
 
 class Schedule:
@@ -84,7 +84,7 @@ class Schedule:
         return min(self._most, max(self._least, foreseen // _STEP * _STEP))
 
     def note(self, job: Job, count: int, seconds: float) -> None:
-        """The job has read so many tokens in this time."""
+        """The job has read `count` tokens in this time."""
         self._left_s -= seconds
         if count:
             job.pace = seconds / (count + PASS)

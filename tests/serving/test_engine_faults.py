@@ -335,7 +335,7 @@ def test_what_has_been_read_is_decoded_before_a_long_prompt_goes_on(tiny_model, 
 
     def note(name, call):
         def noted(tokens, *rest):
-            is_short = name == "read" and tokens[0, 0].item() == 7
+            is_short = name == "read" and tokens[0, 0].item() in (7, 9)
             calls.append("short" if is_short else name)
             return call(tokens, *rest)
 
@@ -344,10 +344,11 @@ def test_what_has_been_read_is_decoded_before_a_long_prompt_goes_on(tiny_model, 
     monkeypatch.setattr(tiny_model, "logits_at", note("step", tiny_model.logits_at))
     monkeypatch.setattr(tiny_model, "extend", note("read", tiny_model.extend))
     with serving(tiny_model, chunk_tokens=16) as engine:
+        calls.clear()  # what the engine has tried while it was made
         gate = Gate(tiny_model, monkeypatch, "extend")
         long = put(engine, order(tokens=(8,) * 300, max_tokens=1))
         assert gate.reached.wait(10)
-        shorts = [put(engine, order(tokens=(7, k, 7), max_tokens=1)) for k in (8, 9)]
+        shorts = [put(engine, order(tokens=(k,) * 3, max_tokens=1)) for k in (7, 9)]
         gate.open()
         for one in [long, *shorts]:
             one.wait()
