@@ -73,6 +73,15 @@ AutoRouter = Annotated[
         rich_help_panel=WEIGHTS,
     ),
 ]
+SplitThoughts = Annotated[
+    bool,
+    typer.Option(
+        "--split-thoughts/--no-split-thoughts",
+        help="Give what a model thinks (<think>) as `reasoning_content`, and not within its "
+        "answer.",
+        rich_help_panel=WHO,
+    ),
+]
 MostTokens = Annotated[
     int | None,
     typer.Option(
@@ -122,6 +131,7 @@ def serve(
     alias: Aliases = None,
     api_key: ApiKey = None,
     admin: Admin = False,
+    split_thoughts: SplitThoughts = True,
     max_tokens: MostTokens = None,
     max_rows: MaxRows = 32,
     max_queue: MaxQueue = 256,
@@ -143,6 +153,7 @@ def serve(
         api_key=api_key,
         is_admin=admin,
         max_tokens=max_tokens,
+        splits_thoughts=split_thoughts,
         drain_s=drain_s,
     )
     limits = ServingConfig(

@@ -61,16 +61,24 @@ class PromptCache:
         """What is known of the beginning of these tokens, the last one not among it; fresh
         caches where nothing is. They belong to the scales, and whoever reads on has them alone.
         """
-        wanted = np.array(tokens[:-1], dtype=np.int64)
-        best, count = None, 0
-        for one in self._held:
-            if one.key == key and (shared := _usable(one, wanted)) > count:
-                best, count = one, shared
+        best, count = self._find(key, tokens)
         if best is None:
             return Begun(self._model.new_cache(scales), 0)
         self._held.remove(best)
         self._held.append(best)
         return Begun(self._model.own(_copy(best, count), scales), count)
+
+    def count(self, key: str, tokens: Sequence[int]) -> int:
+        """How many tokens `take` would give."""
+        return self._find(key, tokens)[1]
+
+    def _find(self, key: str, tokens: Sequence[int]) -> tuple[_Held | None, int]:
+        wanted = np.array(tokens[:-1], dtype=np.int64)
+        best, count = None, 0
+        for one in self._held:
+            if one.key == key and (shared := _usable(one, wanted)) > count:
+                best, count = one, shared
+        return best, count
 
     def put(self, key: str, tokens: Sequence[int], caches: Sequence[Any]) -> None:
         """Keep a copy of what these caches hold: the tokens, and for plain ones perhaps more.

@@ -20,6 +20,7 @@ from .order import Refused as Refused
 from .order import ServedExpert as ServedExpert
 from .order import ServedRoute as ServedRoute
 from .order import Started as Started
+from .order import Tags as Tags
 from .order import TokenScore as TokenScore
 from .settings import HTTPConfig as HTTPConfig
 

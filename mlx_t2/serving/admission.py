@@ -89,8 +89,7 @@ class Admission:
         if order.tokens:
             ticket.prompt = list(order.tokens)
             self.fit(ticket)
-        count = len(order.text or "") + sum(len(one["content"]) for one in order.messages)
-        longest = self._longest
+        count, longest = order.characters, self._longest
         if longest and count > longest * self._context:
             raise Refused(
                 "context_length",

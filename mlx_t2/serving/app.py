@@ -8,6 +8,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -69,9 +70,10 @@ def build_app(
     def answer(read: Callable[[Any, Wear], Request]) -> ASGIApp:
         return _Answers(backend, config, names, metrics, hang_up, read)
 
+    chat = partial(read_chat, splits_thoughts=config.splits_thoughts)
     app = Starlette(
         routes=[
-            Route("/v1/chat/completions", answer(read_chat), methods=["POST"]),
+            Route("/v1/chat/completions", answer(chat), methods=["POST"]),
             Route("/v1/completions", answer(read_completion), methods=["POST"]),
             Route("/v1/models", models.list_all),
             Route("/v1/models/{model:path}", models.show),

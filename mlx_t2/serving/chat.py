@@ -49,9 +49,10 @@ FIELDS = (
 )
 
 
-def read_chat(body: Mapping[str, Any], wear: Wear) -> Request:
+def read_chat(body: Mapping[str, Any], wear: Wear, splits_thoughts: bool = True) -> Request:
     """The request.
 
+    splits_thoughts: see HTTPConfig.
     Raises: Fault that names the field at fault.
     """
     values = read_fields(body, FIELDS)
@@ -67,7 +68,7 @@ def read_chat(body: Mapping[str, Any], wear: Wear) -> Request:
     return Request(
         model=values["model"],
         orders=(order,),
-        shape=ChatShape(has_scores=top_logprobs is not None),
+        shape=ChatShape(top_logprobs is not None, splits_thoughts),
         param="messages",
         is_streamed=values["stream"],
         has_usage=read_streaming(values),

@@ -14,7 +14,7 @@ class ServingConfig:
     max_queue: int = 256
     """Orders that wait; one more is refused."""
     chunk_tokens: int = 512
-    """The most that is read of prompts between two token steps."""
+    """The most that is read of one prompt between two token steps."""
     wait_s: float = 0.25
     """How long reading may keep the rows that are decoded waiting [s], as far as it can be
     foreseen.

@@ -69,10 +69,10 @@ class Engine:
         _compute_all(model)
         versions = {n: self._make_version(n, e) for n, e in (experts or {}).items()}
         self._table = self._make_table(versions)
-        self._worker = Worker(model, self._config)
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._worker = Worker(model, self._config, self._post)
         if self._worker.is_single:
             model.remark("mlx-lm cannot decode it in a batch: one answer is given at a time")
-        self._commands: SimpleQueue[Command] = SimpleQueue()
         self._lock = threading.Lock()
         self._submitted, self._pending, self._refused = 0, 0, 0
         self._is_draining = False
@@ -255,6 +255,7 @@ class Engine:
         try:
             self._work()
         finally:
+            self._worker.close()
             mx.clear_streams()  # a thread that leaves its own behind aborts the process at exit
 
     def _work(self) -> None:
@@ -280,8 +281,10 @@ class Engine:
         return is_done
 
     def _take_commands(self) -> None:
-        """Take those that were given, up to one round's worth; an idle thread waits for one."""
-        wait = self._worker.is_idle
+        """Take those that were given, up to one round's worth; where there is nothing else to
+        do, wait for one.
+        """
+        wait = not self._worker.has_work
         for _ in range(_COMMANDS):
             try:
                 command = self._commands.get(block=wait, timeout=_BEAT_S if wait else None)
@@ -292,6 +295,9 @@ class Engine:
                 command(self._worker)
             except Exception:  # a fault of ours: the other commands are taken
                 _log.exception("a command failed")
+
+    def _post(self, act: Callable[[], None]) -> None:
+        self._commands.put(lambda worker: act())
 
     def _take(self, worker: Worker, ticket: Ticket) -> None:
         with self._lock:

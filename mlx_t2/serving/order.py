@@ -46,6 +46,11 @@ class Order:
     is_echoed: bool = False
     """The prompt's own tokens and scores come first."""
 
+    @property
+    def characters(self) -> int:
+        """The length of what is to be cut into tokens."""
+        return len(self.text or "") + sum(len(one["content"]) for one in self.messages)
+
 
 @dataclass(frozen=True)
 class TokenScore:
@@ -74,6 +79,16 @@ class ServedRoute:
 
 
 @dataclass(frozen=True)
+class Tags:
+    """How a model writes down that it thinks."""
+
+    start: str
+    end: str
+    is_open: bool = False
+    """The prompt ends behind the first of them: the answer begins with thoughts."""
+
+
+@dataclass(frozen=True)
 class Started:
     """The prompt has been read, and the scales are known. Comes first, once."""
 
@@ -82,6 +97,10 @@ class Started:
     cached_tokens: int
     """Those of the prompt that a cache held."""
     echoed: tuple[TokenScore, ...] = ()
+    tags: Tags | None = None
+    """How the answer to a conversation tells thoughts from what it says, where the model
+    thinks.
+    """
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Prompts read piece by piece, so that others are decoded in between; the first pass among it.
 
-Each is a generator that reads one piece at a time and says how many tokens that was. Knows
-orders, caches and strategies; draws nothing.
+Each is a generator that reads one piece at a time and says how many tokens that was, and how
+many are left. Knows orders, caches and strategies; draws nothing.
 """
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from threading import Lock
 
 import mlx.core as mx
 
@@ -18,11 +19,12 @@ from mlx_t2.sampling import Row
 from mlx_t2.svf import BASE
 
 from .order import TokenScore
+from .schedule import Read
 from .table import BASE_KEY, PLAIN, Worn
 from .ticket import ReadPrompt, Ticket
 from .token_text import TokenTexts
 
-Pieces = Generator[int, None, ReadPrompt]
+Pieces = Generator[Read, None, ReadPrompt]
 _SCORES = 1 << 24
 """The most scores that a piece of an echoed prompt has, one per entry of the vocabulary."""
 
@@ -37,12 +39,20 @@ class PromptReader:
         texts: TokenTexts,
         chunk: Callable[[], int],
         check_size: Callable[[Ticket], None],
+        lock: Lock,
     ):
         """chunk: how many tokens the next piece may have.
         check_size: raises for a prompt that does not fit, and fits the answer to it.
+        lock: held while the tokenizer is used.
         """
         self._model, self._cache, self._texts = model, cache, texts
-        self._chunk, self._check_size = chunk, check_size
+        self._chunk, self._check_size, self._lock = chunk, check_size, lock
+
+    def count_unread(self, ticket: Ticket) -> int:
+        """Tokens of the prompt that no cache holds, as it is now."""
+        wanted = ticket.wanted
+        key = wanted.key if isinstance(wanted, Worn) else BASE_KEY
+        return len(ticket.prompt) - self._cache.count(key, ticket.prompt)
 
     def read(self, ticket: Ticket) -> Pieces:
         """Read the order's prompt, and find out before what it is answered with."""
@@ -53,12 +63,12 @@ class PromptReader:
         started = time.perf_counter()
         known, read = yield from self._read_base(ticket.prompt)
         left = len(ticket.prompt) - (read.read.count if read.read else 0)
-        worn = self._decide(ticket, ticket.wanted, read)
-        decided = time.perf_counter()
-        yield left
-        first_pass_ms = (decided - started) * 1000
-        prompt = self._choose_prompt(ticket, worn)
+        with self._lock:
+            worn = self._decide(ticket, ticket.wanted, read)
+            first_pass_ms = (time.perf_counter() - started) * 1000
+            prompt = self._choose_prompt(ticket, worn)
         is_read = worn.key == BASE_KEY and prompt == ticket.prompt
+        yield left, 0 if is_read else len(prompt)
         if is_read and not ticket.order.is_echoed:
             return ReadPrompt(worn, prompt, list(read.caches), known, first_pass_ms)
         ticket.prompt = prompt
@@ -67,7 +77,7 @@ class PromptReader:
         found.first_pass_ms = first_pass_ms
         return found
 
-    def read_again(self, prompt: Sequence[int], row: Row) -> Generator[int, None, list]:
+    def read_again(self, prompt: Sequence[int], row: Row) -> Generator[Read, None, list]:
         """What the caches of a row held that was being decoded: all it knows but its last
         token.
         """
@@ -80,12 +90,15 @@ class PromptReader:
 
     # The first pass
 
-    def _read_base(self, tokens: list[int]) -> Generator[int, None, tuple[int, BasePrompt]]:
+    def _read_base(self, tokens: list[int]) -> Generator[Read, None, tuple[int, BasePrompt]]:
         """What was known of the conversation, and it under the base, all but a last piece."""
         begun = self._cache.take(BASE_KEY, tokens, BASE)
         known = begun.count
         while len(tokens) - begun.count > (piece := self._chunk()):
-            yield self._read_piece(tokens, begun, begun.count + piece)
+            yield (
+                self._read_piece(tokens, begun, begun.count + piece),
+                len(tokens) - begun.count,
+            )
         return known, BasePrompt(self._model, tokens, begun)
 
     def _decide(self, ticket: Ticket, chosen: Chosen, read: BasePrompt) -> Worn:
@@ -119,11 +132,11 @@ class PromptReader:
         shown = tuple(echoed) if ticket.order.is_echoed else ()
         return ReadPrompt(worn, tokens, list(begun.caches), known, echoed=shown)
 
-    def _extend(self, tokens: Sequence[int], begun: Begun) -> Generator[int, None, None]:
+    def _extend(self, tokens: Sequence[int], begun: Begun) -> Generator[Read, None, None]:
         """Read the tokens that the caches do not hold yet."""
         while begun.count < len(tokens):
             end = min(begun.count + self._chunk(), len(tokens))
-            yield self._read_piece(tokens, begun, end)
+            yield self._read_piece(tokens, begun, end), len(tokens) - end
 
     def _read_piece(self, tokens: Sequence[int], begun: Begun, end: int) -> int:
         count = end - begun.count
@@ -135,7 +148,7 @@ class PromptReader:
 
     def _score(
         self, tokens: Sequence[int], begun: Begun, most: int
-    ) -> Generator[int, None, list[TokenScore]]:
+    ) -> Generator[Read, None, list[TokenScore]]:
         """The prompt's own tokens with their scores, read at the same time."""
         vocabulary = self._model.once(find_limits).vocabulary or 1 << 17
         found = [self._texts.describe(tokens[0], None)]
@@ -151,7 +164,7 @@ class PromptReader:
             read = scores.read([most] * len(following))
             found += [self._texts.describe(t, s) for t, s in zip(following, read, strict=True)]
             begun.count = end
-            yield end - start
+            yield end - start, len(tokens) - 1 - end
         return found
 
 

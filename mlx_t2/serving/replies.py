@@ -78,9 +78,10 @@ class Reply:
             found = [self._choices[index].read(event) for index in numbers]
             return [one for one in found if one is not None]
         choice = self._choices[self._drafts.numbers(at)[event.row]]
-        chunks = [choice.add(event.text, event.scores)] if event.text or event.scores else []
-        ends = [] if event.finish_reason is None else [choice.end(event.finish_reason)]
-        return [*chunks, *ends]
+        is_last = event.finish_reason is not None
+        chunk = choice.add(event.text, event.scores, is_last)
+        ends = [choice.end(event.finish_reason)] if event.finish_reason is not None else []
+        return [*([] if chunk is None else [chunk]), *ends]
 
     # -- whole ---------------------------------------------------------------------------
 

@@ -27,6 +27,10 @@ class HTTPConfig:
     """Longest completion where a request names none [tokens]; until the end token or the end of
     the context where None.
     """
+    splits_thoughts: bool = True
+    """Whether what a model thinks before it answers is a field of its own, and no part of the
+    message's content.
+    """
     most_body_bytes: int = 8 * 2**20
     body_s: float = 15.0
     """For a head to arrive, from the connection's beginning or the first byte after an answer

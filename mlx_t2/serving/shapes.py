@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Protocol, runtime_checkable
 
-from .order import ServedRoute, Started, TokenScore
+from .order import ServedRoute, Started, Tags, TokenScore
+from .thinking import ThinkSplit
 
 Json = dict[str, Any]
 _UNLIKELY = -9999.0
@@ -31,8 +32,13 @@ class Choice(Protocol):
         """The choice of the chunk that says what the prompt was; None where there is none."""
         ...
 
-    def add(self, text: str, scores: Sequence[TokenScore]) -> Json:
-        """The choice of a chunk in the middle."""
+    def add(
+        self, text: str, scores: Sequence[TokenScore], is_last: bool = False
+    ) -> Json | None:
+        """The choice of a chunk in the middle; None where there is nothing to say yet.
+
+        is_last: the terminal chunk follows.
+        """
         ...
 
     def end(self, finish_reason: str) -> Json:
@@ -74,29 +80,43 @@ class ChatShape:
 
     prefix, kind, chunk_kind = "chatcmpl-", "chat.completion", "chat.completion.chunk"
 
-    def __init__(self, has_scores: bool):
+    def __init__(self, has_scores: bool, splits_thoughts: bool = True):
         self._has_scores = has_scores
+        self._splits_thoughts = splits_thoughts
 
     def begin(self, index: int, prompt: int) -> Choice:
         """A message."""
-        return _Message(index, self._has_scores)
+        return _Message(index, self._has_scores, self._splits_thoughts)
 
 
 class _Message:
-    """One completion of a conversation."""
+    """One completion of a conversation. What the model thinks before it answers is a field that
+    OpenAI's API does not have, as DeepSeek's names it: `reasoning_content`.
+    """
 
-    def __init__(self, index: int, has_scores: bool):
+    def __init__(self, index: int, has_scores: bool, splits_thoughts: bool):
         self._index = index
         self._has_scores = has_scores
+        self._splits_thoughts = splits_thoughts
+        self._tags: Tags | None = None
+        self._split = ThinkSplit(None)
 
     def open(self) -> Json:
         return self._delta({"role": "assistant", "content": ""}, None)
 
     def read(self, started: Started) -> None:
-        return None
+        self._tags = started.tags if self._splits_thoughts else None
+        self._split = ThinkSplit(self._tags)
 
-    def add(self, text: str, scores: Sequence[TokenScore]) -> Json:
-        return self._delta({"content": text}, self._write_scores(scores))
+    def add(
+        self, text: str, scores: Sequence[TokenScore], is_last: bool = False
+    ) -> Json | None:
+        thought, said = self._split.feed(text, is_last)
+        if not thought and not said and not scores:
+            return None
+        thoughts = {"reasoning_content": thought} if thought else {}
+        content = {} if thought and not said else {"content": said}
+        return self._delta(thoughts | content, self._write_scores(scores))
 
     def end(self, finish_reason: str) -> Json:
         return self._delta({}, None, finish_reason)
@@ -112,11 +132,13 @@ class _Message:
         }
 
     def whole(self, text: str, scores: Sequence[TokenScore], finish_reason: str) -> Json:
+        thought, said = ThinkSplit(self._tags).feed(text, is_last=True)
         return {
             "index": self._index,
             "message": {
                 "role": "assistant",
-                "content": text,
+                "content": said,
+                **({"reasoning_content": thought} if thought else {}),
                 "refusal": None,
                 "annotations": [],
             },
@@ -193,10 +215,12 @@ class _Text:
         else:
             self._parts = align_tokens(self._echo.encode(), self._parts)
         self._restart()
-        return self.add(self._echo, self._echoed)
+        return self._write(self._echo, self._echoed, None)
 
-    def add(self, text: str, scores: Sequence[TokenScore]) -> Json:
-        return self._write(text, scores, None)
+    def add(
+        self, text: str, scores: Sequence[TokenScore], is_last: bool = False
+    ) -> Json | None:
+        return self._write(text, scores, None) if text or scores else None
 
     def end(self, finish_reason: str) -> Json:
         return self._write("", (), finish_reason)

@@ -72,7 +72,7 @@ class StopCut:
         if found:
             self.is_stopped, self._held = True, ""
             return text[: min(found)[1]]
-        held = max(_overlap(text, stop) for stop in self._stops)
+        held = max(find_overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 
@@ -82,8 +82,12 @@ class StopCut:
         return text
 
 
-def _overlap(text: str, stop: str) -> int:
-    """The longest end of the text that a stop begins with."""
+def find_overlap(text: str, stop: str) -> int:
+    """The longest end of the text that a stop begins with, short of all of it [characters].
+
+    >>> find_overlap("the stopping st", "stop"), find_overlap("stop", "stop")
+    (2, 0)
+    """
     for count in range(min(len(stop) - 1, len(text)), 0, -1):
         if text.endswith(stop[:count]):
             return count

@@ -2,13 +2,20 @@
 
 import json
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from mlx_t2.reading import Scored
 
-from .order import TokenScore
+from .order import Tags, TokenScore
 
+_WRITTEN = Tags("<think>", "</think>")
+"""What most models write, where the tokenizer has no tokens of its own for it."""
+_TAIL = 32
+"""Tokens of a prompt that are looked at for the tag that it may end with."""
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -43,6 +50,27 @@ class TokenTexts:
         """
         list_tokens = getattr(self._tokenizer, "get_vocab", dict)
         return max(map(len, list_tokens()), default=0)
+
+    def find_tags(self, prompt: Sequence[int]) -> Tags | None:
+        """How the answer to this prompt tells thoughts from what it says; None where the model
+        does not think, or its tags are in no text.
+        """
+        if self._tags is None:
+            return None
+        end = self._tokenizer.decode(list(prompt[-_TAIL:]), skip_special_tokens=False)
+        return replace(self._tags, is_open=end.rstrip().endswith(self._tags.start))
+
+    @cached_property
+    def _tags(self) -> Tags | None:
+        known = self._tokenizer
+        with suppress(AttributeError):  # a tokenizer that is none of mlx-lm's
+            if known.has_thinking:
+                ids = [*known.think_start_tokens, *known.think_end_tokens]
+                shown = known.decode(ids, skip_special_tokens=True)  # as answers are
+                tags = Tags(known.think_start, known.think_end)
+                return tags if tags.start in shown and tags.end in shown else None
+        template = str(getattr(known, "chat_template", ""))
+        return _WRITTEN if _WRITTEN.start in template else None
 
     def _find(self, token: int) -> bytes:
         name = self._tokenizer.convert_ids_to_tokens(token)

@@ -5,21 +5,22 @@ HTTP: one call of `work` is one round.
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mlx_t2.adaptation import naming_experts
 from mlx_t2.errors import ScoresError, T2Error
 from mlx_t2.models import SVFModel, explain_scores
-from mlx_t2.reading import PASS, PromptCache, batching
+from mlx_t2.reading import PromptCache, batching
 from mlx_t2.sampling import Row, row_keys
 
 from .admission import Admission
 from .batch import Batch
 from .config import ServingConfig
+from .encoder import Encoder, Post
 from .order import Event, Failed, FailureKind, Piece, Refused, ServedRoute, Started
-from .prompts import PromptReader, encode_prompt
+from .prompts import PromptReader
+from .schedule import Job, Schedule
 from .table import Mixtures, UnknownExpertError
 from .text import AnswerText
 from .ticket import ReadPrompt, Ticket, TicketRow
@@ -28,28 +29,13 @@ from .token_text import TokenTexts
 _log = logging.getLogger(__name__)
 _TRIES = 3
 """Steps that may fail one after another with a row in them before the row is given up."""
-_LEAST_CHUNK = 64
-"""Fewer tokens at once take hardly less time."""
-_IDLE = 4
-"""How many times as much is read at once while nobody waits for it."""
-
-
-@dataclass(eq=False)
-class _Job:
-    """A prompt that is being read."""
-
-    pieces: Generator[int, None, Any]
-    left: int
-    """Tokens, about."""
-    ticket: Ticket
-    again: TicketRow | None = None
-    """The row that is read again after a failed step; else the order's prompt is read."""
 
 
 class Worker:
     """The model's side of a server: orders in, events out."""
 
-    def __init__(self, model: SVFModel, config: ServingConfig):
+    def __init__(self, model: SVFModel, config: ServingConfig, post: Post):
+        """post: has something done between two rounds; to be called from any thread."""
         self._model, self._config = model, config
         self.is_single = batching(model).mode != "padded"
         self._batch = Batch(model, config.max_rows, self.is_single)
@@ -57,16 +43,16 @@ class Worker:
         self._texts = TokenTexts(model.tokenizer)
         most = 1 if self.is_single else config.max_rows
         self._admission = Admission(model, config, most, self._texts.longest)
+        self._encoder = Encoder(model, post)
+        self._schedule = Schedule(config)
         self._reader = PromptReader(
-            *(model, self._cache, self._texts, lambda: max(1, self._quota)),
-            self._admission.fit,
+            *(model, self._cache, self._texts, lambda: self._schedule.piece),
+            *(self._admission.fit, self._encoder.lock),
         )
         self._mixtures = Mixtures()
         self._waiting: deque[Ticket] = deque()
-        self._reading: list[_Job] = []
         self._decoding: dict[Row, TicketRow] = {}
         self._open: dict[int, Ticket] = {}
-        self._quota, self._seconds_per_token, self._rounds = config.chunk_tokens, 0.0, 0
         self._rows_made = 0
         self.counts: Counter[str] = Counter()
         self.seconds = {"prefill": 0.0, "decode": 0.0}
@@ -79,9 +65,14 @@ class Worker:
         return not self._open
 
     @property
+    def has_work(self) -> bool:
+        """A round does something, before any other command is given."""
+        return bool(self._waiting or self._schedule.jobs or self._decoding)
+
+    @property
     def queued(self) -> int:
         """Orders that have not been begun."""
-        return len(self._waiting)
+        return len(self._waiting) + self._encoder.pending
 
     @property
     def rows(self) -> int:
@@ -91,7 +82,7 @@ class Worker:
     @property
     def reading(self) -> int:
         """Prompts that are being read."""
-        return len(self._reading)
+        return len(self._schedule.jobs)
 
     @property
     def cache_bytes(self) -> int:
@@ -106,12 +97,20 @@ class Worker:
         with _Failing(self, ticket):
             self._admission.check_length(ticket)
             ticket.wanted = ticket.table.find(ticket.order.wear, self._mixtures)
-            try:
-                ticket.prompt = encode_prompt(self._model, ticket, ticket.wanted)
-            except T2Error as error:
-                raise Refused("template", str(error)) from error
+            self._encoder.encode(ticket, self._queue)
+
+    def _queue(self, ticket: Ticket, prompt: list[int] | Exception) -> None:
+        """Let an order wait whose tokens are known; it fails where they are not."""
+        with _Failing(self, ticket):
+            if isinstance(prompt, Exception):
+                raise prompt
+            ticket.prompt = prompt
             self._admission.fit(ticket)
             self._waiting.append(ticket)
+
+    def close(self) -> None:
+        """Leave no thread behind."""
+        self._encoder.close()
 
     def abort(self, number: int) -> None:
         """Give an order up, wherever it is."""
@@ -134,7 +133,7 @@ class Worker:
     # A round
 
     def work(self) -> None:
-        """Admit, read at most one chunk of prompts, decode one token for every row."""
+        """Admit, read one round of prompts, decode one token for every row."""
         self._admit()
         self._read()
         self._decode()
@@ -145,53 +144,46 @@ class Worker:
     def _admit(self) -> None:
         while self._waiting and self._admission.has_room(self._waiting[0], self._begun()):
             ticket = self._waiting.popleft()
-            job = _Job(self._reader.read(ticket), len(ticket.prompt), ticket)
-            self._reading.append(job)
+            left = self._reader.count_unread(ticket)
+            self._schedule.jobs.append(Job(self._reader.read(ticket), left, ticket))
 
     def _begun(self) -> list[Ticket]:
-        begun = [job.ticket for job in self._reading]
+        begun = [job.ticket for job in self._schedule.jobs]
         begun += [answer.ticket for answer in self._decoding.values()]
         return list({id(ticket): ticket for ticket in begun}.values())
 
     # Reading
 
     def _read(self) -> None:
-        """Pieces of prompts, up to one chunk together."""
-        self._quota = chunk = self._chunk()
-        while self._reading and self._quota >= max(1, chunk // 4):
-            self._rounds += 1
-            oldest = self._reading[0]
-            job = oldest if self._rounds % 2 else min(self._reading, key=lambda job: job.left)
-            started, asked = time.perf_counter(), self._quota
-            count = 0
+        """One round of pieces of prompts."""
+        self._schedule.begin_round(is_waited_for=self._batch.count > 0)
+        while (job := self._schedule.choose()) is not None:
+            started, count = time.perf_counter(), 0
             with _Failing(self, job.ticket):
-                try:
-                    count = next(job.pieces)
-                    job.left -= count
-                except StopIteration as done:
-                    self._reading.remove(job)
-                    self._end_reading(job, done.value)
-            if job.ticket.is_over and job in self._reading:
-                self._reading.remove(job)
-            self._note_pace(count, time.perf_counter() - started)
-            self._quota = asked - count
+                count = self._read_piece(job)
+            if job.ticket.is_over:
+                self._forget_reading(job.ticket)
+            seconds = time.perf_counter() - started
+            self.seconds["prefill"] += seconds
+            self._schedule.note(job, count, seconds)
 
-    def _chunk(self) -> int:
-        """How much to read in this round [tokens]."""
-        times = 1 if self._batch.count or len(self._reading) > 1 else _IDLE
-        most = times * self._config.chunk_tokens
-        if not self._seconds_per_token:
-            return most
-        foreseen = int(times * self._config.wait_s / self._seconds_per_token) - PASS
-        return min(most, max(_LEAST_CHUNK, foreseen))
+    def _read_piece(self, job: Job) -> int:
+        """The tokens that were read; where none are left, the prompt's answers are begun."""
+        count = 0
+        try:
+            while not count or not job.left:
+                read, job.left = next(job.pieces)
+                count += read
+        except StopIteration as done:
+            self._schedule.jobs.remove(job)
+            self._end_reading(job, done.value)
+        return count
 
-    def _note_pace(self, count: int, seconds: float) -> None:
-        self.seconds["prefill"] += seconds
-        if count:
-            pace, known = seconds / (count + PASS), self._seconds_per_token
-            self._seconds_per_token = pace if not known else 0.7 * known + 0.3 * pace
+    def _forget_reading(self, ticket: Ticket) -> None:
+        jobs = self._schedule.jobs
+        jobs[:] = [job for job in jobs if job.ticket is not ticket]
 
-    def _end_reading(self, job: _Job, found: Any) -> None:
+    def _end_reading(self, job: Job, found: Any) -> None:
         if job.again is None:
             self._begin_answers(job.ticket, found)
             return
@@ -212,7 +204,8 @@ class Worker:
             None if adapted.label is None else adapted.scores.get(adapted.label),
             read.first_pass_ms,
         )
-        self._tell(ticket, Started(route, len(read.tokens), read.cached, read.echoed))
+        tags = self._texts.find_tags(read.tokens) if ticket.order.messages else None
+        self._tell(ticket, Started(route, len(read.tokens), read.cached, read.echoed, tags))
         if not ticket.max_tokens:
             for index in range(ticket.count):
                 self._tell(ticket, Piece(index, "", finish_reason="length"))
@@ -271,7 +264,7 @@ class Worker:
                 continue
             pieces = self._reader.read_again(answer.ticket.prompt, row)
             left = len(answer.ticket.prompt) + len(row.tokens)
-            self._reading.append(_Job(pieces, left, answer.ticket, answer))
+            self._schedule.jobs.append(Job(pieces, left, answer.ticket, answer))
 
     def _deliver(self, answer: TicketRow) -> None:
         """The row's next token, as text, to whoever listens."""
@@ -363,7 +356,7 @@ class Worker:
                 answer.row.finish_reason = "removed"
         if ticket in self._waiting:
             self._waiting.remove(ticket)
-        self._reading = [job for job in self._reading if job.ticket is not ticket]
+        self._forget_reading(ticket)
 
 
 class _Failing:

@@ -11,6 +11,8 @@ import time
 import httpx2
 import pytest
 
+from mlx_t2.errors import ConfigError
+
 
 @pytest.mark.parametrize(
     ("line", "code", "words"),
@@ -41,6 +43,19 @@ def test_a_port_that_is_taken_is_refused_before_the_model_is_loaded(t2):
         ran = t2(f"serve --model nowhere/at/all --port {port}")
     assert (ran.code, ran.stdout) == (1, "")
     assert f"127.0.0.1, port {port}: Address already in use" in ran.said
+
+
+@pytest.mark.parametrize(("flag", "splits"), [("", True), ("--no-split-thoughts", False)])
+def test_thoughts_are_apart_from_answers_unless_told_otherwise(t2, monkeypatch, flag, splits):
+    asked = []
+
+    def refuse(config):
+        asked.append(config)
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr("mlx_t2.serving.open_socket", refuse)
+    assert "far enough" in t2(f"serve {flag}").said
+    assert [config.splits_thoughts for config in asked] == [splits]
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ def next_scores(model, caches, last):
 def test_the_longest_beginning_is_given_out(tiny_model, cache):
     for count in (3, 5):
         cache.put("base", PROMPT[:count], read(tiny_model, PROMPT[: count + 1]))
+    assert cache.count("base", [*PROMPT[:4], 50, 51]) == 4
+    assert cache.count("another", PROMPT) == 0
     assert cache.take("base", [*PROMPT[:4], 50, 51], BASE).count == 4
     assert cache.take("base", PROMPT, BASE).count == 5
     assert cache.take("base", PROMPT[:3], BASE).count == 2  # all but the last token

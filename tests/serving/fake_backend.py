@@ -16,6 +16,7 @@ from mlx_t2.serving import (
     ServedExpert,
     ServedRoute,
     Started,
+    Tags,
     TokenScore,
 )
 
@@ -41,6 +42,7 @@ class FakeBackend:
     breaks: FailureKind | None = None
     """In place of the last word."""
     breaks_in_submit: bool = False
+    tags: Tags | None = None
     model_id: str = "tiny/model"
     created: int = 1700000000
     is_ready: bool = True
@@ -110,7 +112,7 @@ class FakeBackend:
             0.91234567 if order.wear == "auto" else None,
             1.5,
         )
-        return Started(route, 7, 3, tuple(echoed) if order.is_echoed else ())
+        return Started(route, 7, 3, tuple(echoed) if order.is_echoed else (), self.tags)
 
     def _say(self, order: Order, row: int, at: int, word: str, is_last: bool) -> Piece:
         top = order.top_logprobs

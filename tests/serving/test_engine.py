@@ -15,7 +15,7 @@ from mlx_t2.models import SVFModel
 from mlx_t2.reading import BasePrompt
 from mlx_t2.routing import HeadRouter
 from mlx_t2.sampling import SamplingConfig
-from mlx_t2.serving import Backend, worker
+from mlx_t2.serving import Backend, encoder
 from mlx_t2.svf import Recipe
 from mlx_t2.tasks import Problem
 
@@ -271,7 +271,7 @@ def test_what_no_tokens_can_make_short_is_refused_before_it_is_cut_into_tokens(
     tiny_model, experts, trained, wear, fields, told, monkeypatch
 ):
     cut = []
-    monkeypatch.setattr(worker, "encode_prompt", lambda *given: cut.append(given) or [5])
+    monkeypatch.setattr(encoder, "encode_prompt", lambda *given: cut.append(given) or [5])
     with serving(tiny_model, experts, Library(trained, bundled=None), context=20) as engine:
         failure = ask(engine, order(wear=wear, **fields)).failure
         assert failure.kind == "context_length"

@@ -330,6 +330,43 @@ def test_a_long_prompt_is_read_while_others_are_decoded(tiny_model):
         engine.abort(row.number)
 
 
+def test_what_has_been_read_is_decoded_before_a_long_prompt_goes_on(tiny_model, monkeypatch):
+    calls = []
+
+    def note(name, call):
+        def noted(tokens, *rest):
+            is_short = name == "read" and tokens[0, 0].item() in (7, 9)
+            calls.append("short" if is_short else name)
+            return call(tokens, *rest)
+
+        return noted
+
+    monkeypatch.setattr(tiny_model, "logits_at", note("step", tiny_model.logits_at))
+    monkeypatch.setattr(tiny_model, "extend", note("read", tiny_model.extend))
+    with serving(tiny_model, chunk_tokens=16) as engine:
+        calls.clear()  # what the engine has tried while it was made
+        gate = Gate(tiny_model, monkeypatch, "extend")
+        long = put(engine, order(tokens=(8,) * 300, max_tokens=1))
+        assert gate.reached.wait(10)
+        shorts = [put(engine, order(tokens=(k,) * 3, max_tokens=1)) for k in (7, 9)]
+        gate.open()
+        for one in [long, *shorts]:
+            one.wait()
+    first = calls.index("short")
+    assert calls[first - 1 : first + 4] == ["read", "short", "short", "step", "read"]
+
+
+def test_of_two_long_prompts_the_one_that_is_kept_is_the_shorter(tiny_model):
+    kept, other = ((first, *(5 + i % 50 for i in range(300))) for first in (7, 8))
+    with serving(tiny_model, chunk_tokens=8) as engine:
+        ask(engine, order(tokens=kept, max_tokens=1))
+        new = put(engine, order(tokens=other, max_tokens=1))
+        more = put(engine, order(tokens=(*kept, 9), max_tokens=1))
+        more.wait()
+        assert new.events == []
+        new.wait()
+
+
 # Ends
 
 
