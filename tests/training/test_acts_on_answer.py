@@ -78,18 +78,23 @@ def deep_model() -> SVFModel:
 
 
 def measure_peak(objective, scales, problems: int, copies: int, prompt: int) -> int:
-    """The most memory of a gradient pass over completions of 6 tokens [bytes]."""
+    """The most memory of a gradient pass over completions of 6 tokens [bytes]; the least of
+    three passes, since beside other programs what is done with is freed later.
+    """
     groups = [
         AdvantageGroup((33 + k,) * prompt, ((40,) * 6,) * copies, (1.0,) * copies)
         for k in range(problems)
     ]
     mx.eval(scales, objective.gradient(scales, groups, problems * copies).arrays)
-    objective.readings.clear()
-    mx.clear_cache()
-    before = mx.get_active_memory()
-    mx.reset_peak_memory()
-    objective.gradient(scales, groups, problems * copies)
-    return mx.get_peak_memory() - before
+    peaks = []
+    for _ in range(3):
+        objective.readings.clear()
+        mx.clear_cache()
+        before = mx.get_active_memory()
+        mx.reset_peak_memory()
+        objective.gradient(scales, groups, problems * copies)
+        peaks.append(mx.get_peak_memory() - before)
+    return min(peaks)
 
 
 def test_what_the_prompt_computes_is_not_kept_for_the_gradient():
