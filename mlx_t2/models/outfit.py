@@ -56,6 +56,8 @@ class PutBeside:
     """Since the first was begun."""
     bytes: int
     """Size of its matrix; 0 where z = 1 and there is none."""
+    outfit: Outfit
+    """The same scales, beside as far as matrices are made and live beyond."""
 
 
 def live_outfit(scales: Scales) -> Outfit:
@@ -63,11 +65,8 @@ def live_outfit(scales: Scales) -> Outfit:
     return Outfit(scales, live=scales)
 
 
-def split_linear(
-    layers: Mapping[str, SVFLayer], scales: Scales
-) -> tuple[dict[str, SVFLinear], Scales]:
-    """The layers whose change can be beside them, and the scales of the others, which stay
-    live: a stack of weights has as many changes as matrices, and a token uses few of them.
+def linear_layers(layers: Mapping[str, SVFLayer], scales: Scales) -> dict[str, SVFLinear]:
+    """The layers whose change can be beside them. The others stay live: a stack of weights has
+    as many changes as matrices, and a token uses few of them.
     """
-    linear = {p: one for p in scales if isinstance(one := layers[p], SVFLinear)}
-    return linear, {path: z for path, z in scales.items() if path not in linear}
+    return {p: one for p in scales if isinstance(one := layers[p], SVFLinear)}

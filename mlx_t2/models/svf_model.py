@@ -54,7 +54,7 @@ from .body_and_head import find_body_and_head
 from .decomposition import Decomposed, decompose_chosen, read_basis
 from .kv_cache import OwnedCache
 from .memory import memory_bytes
-from .outfit import Outfit, PutBeside, live_outfit, split_linear
+from .outfit import Outfit, PutBeside, linear_layers, live_outfit
 from .template import ChatTemplate
 
 T = TypeVar("T")
@@ -358,7 +358,9 @@ class SVFModel:
         if kept is not None and kept.bits == bits and same(kept.scales, scales):
             return
         start, made = time.perf_counter(), {}
-        linear, live = split_linear(self._layers, scales)
+        linear = linear_layers(self._layers, scales)
+        live = {path: mx.array(z) for path, z in scales.items()}
+        outfit = Outfit(live, "beside", bits, live=live)
         for index, path in enumerate(linear, 1):
             change = 0
             if not mx.all(scales[path] == 1).item():
@@ -371,10 +373,11 @@ class SVFModel:
                 change = made[path].change_bytes
                 if not is_near:
                     layer.hold(self.read_basis(path))
+            live = {one: z for one, z in live.items() if one != path}
+            outfit = replace(outfit, layers=dict(made), live=live)
             seconds = time.perf_counter() - start
-            yield PutBeside(path, index, len(linear), seconds, change)
-        copies = {path: mx.array(z) for path, z in scales.items()}
-        self._beside = Outfit(copies, "beside", bits, made, live)
+            yield PutBeside(path, index, len(linear), seconds, change, outfit)
+        self._beside = outfit
 
     def read_basis(self, path: str) -> Basis:
         """A layer's basis as it was computed, in float32, which is on disk until it is used."""

@@ -1,10 +1,12 @@
 """In which form scales are worn, from token to token and from answer to answer."""
 
+from itertools import islice
+
 import pytest
 from helpers import random_scales
 
 from mlx_t2.adaptation import Adapted, Fixed
-from mlx_t2.generation import AdaptiveGenerator, Tally
+from mlx_t2.generation import AdaptiveGenerator, Tally, tally
 from mlx_t2.models import SVFModel
 from mlx_t2.sampling import SamplingConfig
 from mlx_t2.svf import Choice
@@ -52,17 +54,17 @@ def test_a_long_answer_goes_on_beside_and_says_the_same(tiny_model, asked, acts_
 
 
 def test_the_next_answer_under_the_same_scales_begins_in_that_form(tiny_model, asked):
-    model, tally = tiny_model, Tally(tiny_model)
+    model, kept = tiny_model, Tally(tiny_model)
     one, other = strategy(model, 0), strategy(model, 1)
     forms = []
     for chosen in (one, one, one, other, one):
-        generator = AdaptiveGenerator(model, chosen, tally)
+        generator = AdaptiveGenerator(model, chosen, kept)
         config = SamplingConfig(temperature=0, max_tokens=20)
         forms.append(generator.generate(MESSAGES, config).route.form)
     assert forms == ["live", "live", "live", "live", "live"]  # few are left: 32 never are
     config = SamplingConfig(temperature=0, max_tokens=60)
     forms = [
-        AdaptiveGenerator(model, chosen, tally).generate(MESSAGES, config).route.form
+        AdaptiveGenerator(model, chosen, kept).generate(MESSAGES, config).route.form
         for chosen in (one, one, other)
     ]
     assert forms == ["beside", "beside", "live"]
@@ -88,3 +90,50 @@ def test_answers_that_are_read_in_turn_keep_to_their_own_scales(tiny_model, aske
         for _ in request:
             pass
     assert [request.answer.text for request in requests] == alone
+
+
+def test_matrices_are_made_between_the_tokens(tiny_model, asked, monkeypatch):
+    """Each of them takes longer than a token, so one is made after each."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr(tally, "perf_counter", lambda: next(clock))
+    model, config = tiny_model, SamplingConfig(temperature=0, max_tokens=80)
+    one = strategy(model)
+    request = AdaptiveGenerator(model, one).stream(MESSAGES, config)
+    made = []
+    for _ in request:
+        outfit = request._outfit
+        made.append(len(outfit.layers))
+        assert set(outfit.layers) | set(outfit.live) == set(one.adapted.scales)
+        assert not set(outfit.layers) & set(outfit.live)
+    n = len(model.shapes)
+    assert made[:32] == [0] * 32
+    assert made[32 : 33 + n] == [*range(1, n + 1), n]
+    with model.using(one.adapted.scales):
+        live = AdaptiveGenerator(model, one).generate(
+            MESSAGES, SamplingConfig(temperature=0, max_tokens=16)
+        )
+    assert request.answer.text.startswith(live.text)
+
+
+def test_the_next_answer_makes_what_is_left(tiny_model, asked, monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(tally, "perf_counter", lambda: next(clock))
+    model, kept = tiny_model, Tally(tiny_model)
+    one, n = strategy(model), len(model.shapes)
+    config, made = SamplingConfig(temperature=0, max_tokens=80), []
+    for tokens in (34, 2 * n):  # the first is stopped
+        request = AdaptiveGenerator(model, one, kept).stream(MESSAGES, config)
+        for _ in islice(request, tokens):
+            made.append(len(request._outfit.layers))
+    assert sorted(made) == made
+    assert 0 < made[33] < n == made[-1]
+
+
+def test_matrices_that_are_there_are_worn_at_once(tiny_model, asked):
+    model, config = tiny_model, SamplingConfig(temperature=0, max_tokens=80)
+    one = strategy(model)
+    for _ in model.put_beside(one.adapted.scales, 16):
+        pass
+    request = AdaptiveGenerator(model, one).stream(MESSAGES, config)
+    made = [len(request._outfit.layers) for _ in request]
+    assert set(made) == {0, len(model.shapes)}
