@@ -105,7 +105,7 @@ def _follow(engine, one: Order, texts, storm: Storm, lock, rng) -> None:
     gives_up = rng.random() < 0.2
     if gives_up:
         limit = rng.randrange(4)
-        heard.wait(lambda heard: heard.is_over or len(heard.pieces) >= limit)
+        heard.wait(lambda heard: heard.is_over or len(heard.pieces) >= limit, timeout=300)
         engine.abort(heard.number)
     else:
         heard.wait(timeout=300)
