@@ -18,6 +18,7 @@ from .exports_page import exports_section
 from .forms_page import forms_section, macs_section
 from .page import PACKAGE, Page, join_table, percent, percent_interval, show_p
 from .strategies_page import strategies_section
+from .subdomains_page import subdomains_section
 
 RESULTS = Page("results.md", PACKAGE / "recipes" / "RESULTS.md")
 DATA = Path(__file__).parent / "results"
@@ -32,6 +33,7 @@ def render_results() -> str:
         bundles="\n\n".join(map(_bundle_table, bundles)),
         router=router_section(_read(DATA / "router.json")),
         strategies=strategies_section(_read(DATA / "strategies.json")),
+        subdomains=_subdomains(),
         arc=arc_section(_read(DATA / "arc.json")),
         evidence=evidence_section(),
         study=study_section(_read(DATA / "study.json")),
@@ -46,6 +48,11 @@ def render_results() -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _subdomains() -> str:
+    path = DATA / "subdomains.json"
+    return subdomains_section(_read(path)) if path.exists() else "Not measured yet."
 
 
 # Bundled experts

@@ -1,6 +1,6 @@
 """In which form scales are worn, from token to token and from answer to answer."""
 
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 from helpers import random_scales
@@ -127,6 +127,35 @@ def test_the_next_answer_makes_what_is_left(tiny_model, asked, monkeypatch):
             made.append(len(request._outfit.layers))
     assert sorted(made) == made
     assert 0 < made[33] < n == made[-1]
+
+
+def test_other_scales_leave_what_was_being_made(tiny_model, asked, monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(tally, "perf_counter", lambda: next(clock))
+    model, kept = tiny_model, Tally(tiny_model)
+    one, other = strategy(model, 0), strategy(model, 1)
+    config = SamplingConfig(temperature=0, max_tokens=80)
+    begun = AdaptiveGenerator(model, one, kept).stream(MESSAGES, config)
+    for _ in islice(begun, 34):
+        pass
+    assert begun._outfit.layers
+    request = AdaptiveGenerator(model, other, kept).stream(MESSAGES, config)
+    made = [len(request._outfit.layers) for _ in islice(request, 32)]
+    assert made == [0] * 32
+
+
+def test_the_time_of_a_prompt_is_no_tokens_time(tiny_model, asked, monkeypatch):
+    clock = count()
+    monkeypatch.setattr(tally, "perf_counter", lambda: next(clock))
+    model, kept = tiny_model, Tally(tiny_model)
+    one, config = strategy(model), SamplingConfig(temperature=0, max_tokens=80)
+    first = AdaptiveGenerator(model, one, kept).stream(MESSAGES, config)
+    made = [len(first._outfit.layers) for _ in islice(first, 34)]
+    clock = count(10**6)
+    second = AdaptiveGenerator(model, one, kept).stream(MESSAGES, config)
+    next(iter(second))
+    next(iter(second))
+    assert len(second._outfit.layers) == made[-1] + 1 < len(model.shapes)
 
 
 def test_matrices_that_are_there_are_worn_at_once(tiny_model, asked):

@@ -76,7 +76,10 @@ def test_scores_are_of_the_tokens_they_stand_beside(tiny_model, is_ahead):
 def test_nothing_is_scored_where_nobody_asks(tiny_model, monkeypatch):
     monkeypatch.setattr("mlx_t2.sampling.rows.score_tokens", None)
     decoder = Decoder(tiny_model, is_ahead=False)
-    finish(decoder, [join(decoder, tiny_model)])
+    row = join(decoder, tiny_model)
+    finish(decoder, [row])
+    assert row.tokens
+    assert not any(row.scores)
 
 
 @pytest.mark.parametrize("is_ahead", [True, False])
