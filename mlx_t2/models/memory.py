@@ -13,12 +13,14 @@ _SHARE = 0.8
 
 
 def memory_bytes() -> int:
-    """What a model may fill: the GPU's recommended working set on Metal, else four fifths of
-    the memory that this process can get.
+    """What a model may fill: the GPU's recommended working set on Metal, four fifths of its own
+    memory on CUDA, else of the memory that this process can get.
     """
-    recommended = mx.device_info().get("max_recommended_working_set_size")
-    if recommended:
+    device = mx.device_info()
+    if recommended := device.get("max_recommended_working_set_size"):
         return int(recommended)
+    if own := device.get("total_memory"):
+        return int(_SHARE * int(own))
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # no container, or one without a limit ("max")
         physical = min(physical, int(_CGROUP.read_text(encoding="utf-8")))

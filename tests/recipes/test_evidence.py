@@ -31,7 +31,7 @@ TRIAL = Extent(problems=5, steps=1)
 JOBS = {job.key: job for job in list_jobs()}
 
 
-def make_task(name: str, splits=("train", "validation", "test")) -> DatasetTask:
+def make_task(name: str, splits=("train", "validation", "test"), **_) -> DatasetTask:
     """Which of four words has a z; with options, or free where the set's answers are."""
     has_options = name in ("arc-easy", "arc-challenge")
 
@@ -72,7 +72,6 @@ def tiny(monkeypatch):
         return SVFModel(folder, tiny_network(), tiny_tokenizer())
 
     monkeypatch.setattr(sets, "get_task", find)
-    monkeypatch.setattr(trainings, "get_task", find)
     for module in (answers, trainings):
         monkeypatch.setattr(module, "load", load)
 
@@ -122,7 +121,7 @@ def test_random_labels_are_on_training_problems_alone():
 def test_shots_are_training_problems_or_else_the_last_of_the_test_split(monkeypatch):
     monkeypatch.setattr(sets, "get_task", make_task)
     assert all(p.id.startswith("math/train") for p in sets.choose_shots("math"))
-    monkeypatch.setattr(sets, "get_task", lambda name: make_task(name, splits=("test",)))
+    monkeypatch.setattr(sets, "get_task", lambda name, **_: make_task(name, splits=("test",)))
     task = make_task("humaneval")
     ordered = [task.template(row).id for row in sets.order_by_hash(task, task.rows("test"))]
     assert sorted(p.id for p in sets.choose_shots("humaneval")) == sorted(ordered[-10:])
@@ -372,10 +371,10 @@ def test_searched_mixtures_are_not_asked_what_they_were_searched_on(answered):
 def test_the_problems_to_read_are_named_by_their_place(answered):
     lines = list(collection.list_samples(answered))
     assert lines == [
-        "arc-easy-0, arc-easy (test, 400 by hash), fixed 3: 5, 6, 7",
-        "arc-easy-0, arc-easy (test, 400 by hash), broken 1: 1",
-        "gsm8k-0, gsm8k (test, 200 by hash), fixed 10: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14",
-        "gsm8k-0, gsm8k (test, 200 by hash), broken 1: 0",
+        "arc-easy-0, arc-easy (test, 1165 by hash), fixed 3: 5, 6, 7",
+        "arc-easy-0, arc-easy (test, 1165 by hash), broken 1: 1",
+        "gsm8k-0, gsm8k (test, 1319 by hash), fixed 10: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14",
+        "gsm8k-0, gsm8k (test, 1319 by hash), broken 1: 0",
     ]
 
 

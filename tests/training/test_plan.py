@@ -161,3 +161,8 @@ def test_limits_are_set_inside_and_given_back(monkeypatch):
     with limited_memory():
         assert set_to == [("wired", 8000), ("cache", 2000)]
     assert set_to[2:] == [("cache", 22), ("wired", 11)]
+
+
+def test_a_gpu_of_its_own_memory_says_how_much_there_is(monkeypatch):
+    monkeypatch.setattr(mx, "device_info", lambda: {"total_memory": 10_000})
+    assert memory_bytes() == 8000

@@ -29,7 +29,7 @@ from mlx_t2.experts import Expert, Library
 from mlx_t2.files import write_whole
 from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import SVFModel, load
-from mlx_t2.sampling import SamplingConfig
+from mlx_t2.sampling import SamplingConfig, has_queue
 
 from .sets import SPLIT, choose_shots, find_task, open_set
 from .trainings import (
@@ -47,7 +47,8 @@ ROUTED = ("prompt", "classifier", "mixture", "cls")
 SEARCH = SearchConfig(shots=10, population=8, iterations=4)
 TIMED = 8
 """Problems that both passes are timed on, one by one."""
-_BATCH = 32
+_BATCH, _BATCH_OF_A_GPU = 32, 256
+"""Answers decoded at a time."""
 _LETTERS = {"arc-challenge": "arc-challenge-letter"}
 """Options that are scored have no second pass: there letters are timed."""
 
@@ -78,7 +79,8 @@ def answer_set(
     task, path = open_set(on, form, most), answers_path(runs, name, on, form)
     model, strategy = dress(runs, folder, name, on)
     path.parent.mkdir(parents=True, exist_ok=True)
-    asked = Asked(split=SPLIT, limit=task.available(SPLIT, 10**6), batch=_BATCH)
+    batch = _BATCH_OF_A_GPU if has_queue() else _BATCH
+    asked = Asked(split=SPLIT, limit=task.available(SPLIT, 10**6), batch=batch)
     for _ in evaluate_into(path, model, task, strategy, asked):
         yield
 

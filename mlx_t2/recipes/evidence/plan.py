@@ -26,8 +26,8 @@ LOAD_S = 15.0
 ANSWER_S = {
     **dict.fromkeys(("arc-easy", "arc-challenge"), 1.0),
     **dict.fromkeys(("arc-easy-letter", "arc-challenge-letter"), 1.6),
-    "gsm8k": 6.0,
-    "math": 10.0,
+    "gsm8k": 8.0,
+    "math": 12.0,
     "mbpp": 4.0,
     "humaneval": 5.0,
 }
@@ -35,12 +35,12 @@ ANSWER_S = {
 WORN = 1.2
 """How many times as long it takes under scales."""
 STEP_S = {
-    **dict.fromkeys(("arc-easy", "arc-random", "arc-lora", "arc-lora-slow"), 30.0),
-    "arc-easy-all": 60.0,
-    "arc-easy-letter": 35.0,
-    "gsm8k": 330.0,
-    "mbpp": 230.0,
-    "cls": 30.0,
+    **dict.fromkeys(("arc-easy", "arc-random", "arc-lora", "arc-lora-slow"), 60.0),
+    "arc-easy-all": 120.0,
+    "arc-easy-letter": 70.0,
+    "gsm8k": 2500.0,
+    "mbpp": 900.0,
+    "cls": 60.0,
 }
 """{training: seconds per step}, likewise."""
 ROUTER_S = 2000.0

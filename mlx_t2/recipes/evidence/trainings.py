@@ -12,7 +12,7 @@ from typing import Any
 from mlx_t2.adaptation import calibrate_judge
 from mlx_t2.experts import Expert
 from mlx_t2.models import SVFModel, decompose, load
-from mlx_t2.tasks import CLS, Task, get_task, make_cls
+from mlx_t2.tasks import CLS, Task, make_cls
 from mlx_t2.training import TrainConfig, train
 
 from ..lora import add_lora
@@ -45,28 +45,28 @@ class Training:
 
 
 _SHARED = TrainConfig(lr=5e-3, acts_on="answer", test=0, probe=False)
-_ARC = {"steps": 40, "prompts": 16, "eval_every": 20, "validation": 100}
+_ARC = {"steps": 60, "prompts": 32, "eval_every": 20, "validation": 200}
 _LORA: dict[str, Any] = _ARC | {"lr": 1e-3}
 TRAININGS = {
-    "arc-easy": Training(lambda: get_task("arc-easy"), _ARC),
+    "arc-easy": Training(lambda: find_task("arc-easy"), _ARC),
     "arc-random": Training(lambda: with_random_labels(find_task("arc-easy")), _ARC),
-    "arc-lora": Training(lambda: get_task("arc-easy"), _LORA, is_lora=True),
-    "arc-lora-slow": Training(lambda: get_task("arc-easy"), _LORA | {"lr": 2e-4}, is_lora=True),
-    "arc-easy-all": Training(lambda: get_task("arc-easy"), _ARC | {"acts_on": "all"}),
-    "arc-easy-letter": Training(
-        lambda: get_task("arc-easy-letter"), _ARC | {"group": 4, "validation": 60}
+    "arc-lora": Training(lambda: find_task("arc-easy"), _LORA, is_lora=True),
+    "arc-lora-slow": Training(
+        lambda: find_task("arc-easy"), _LORA | {"lr": 2e-4}, is_lora=True
     ),
+    "arc-easy-all": Training(lambda: find_task("arc-easy"), _ARC | {"acts_on": "all"}),
+    "arc-easy-letter": Training(lambda: find_task("arc-easy-letter"), _ARC | {"group": 4}),
     "gsm8k": Training(
-        lambda: get_task("gsm8k"),
-        {"steps": 20, "prompts": 4, "group": 6, "eval_every": 10, "validation": 32},
+        lambda: find_task("gsm8k"),
+        {"steps": 30, "prompts": 16, "group": 8, "eval_every": 10, "validation": 128},
     ),
     "mbpp": Training(
-        lambda: get_task("mbpp", max_tokens=256),
-        {"steps": 24, "prompts": 6, "group": 6, "eval_every": 12, "validation": 40},
+        lambda: find_task("mbpp"),
+        {"steps": 30, "prompts": 12, "group": 8, "eval_every": 10, "validation": 80},
     ),
     CLS: Training(
-        lambda: make_cls({label: get_task(label) for label in LABELS}),
-        {"steps": 20, "prompts": 16, "eval_every": 10, "validation": 100},
+        lambda: make_cls({label: find_task(label) for label in LABELS}),
+        {"steps": 40, "prompts": 32, "eval_every": 10, "validation": 200},
     ),
 }
 """{name: a training}. `arc-random` and the two of LoRA are controls of `arc-easy`."""
