@@ -58,11 +58,11 @@ TRAININGS = {
     "arc-easy-letter": Training(lambda: find_task("arc-easy-letter"), _ARC | {"group": 4}),
     "gsm8k": Training(
         lambda: find_task("gsm8k"),
-        {"steps": 30, "prompts": 16, "group": 8, "eval_every": 10, "validation": 128},
+        {"steps": 13, "prompts": 16, "group": 8, "eval_every": 10, "validation": 128},
     ),
     "mbpp": Training(
         lambda: find_task("mbpp"),
-        {"steps": 30, "prompts": 12, "group": 8, "eval_every": 10, "validation": 80},
+        {"steps": 18, "prompts": 12, "group": 8, "eval_every": 10, "validation": 80},
     ),
     CLS: Training(
         lambda: make_cls({label: find_task(label) for label in LABELS}),
