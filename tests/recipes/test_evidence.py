@@ -13,7 +13,7 @@ from helpers import tiny_network, tiny_tokenizer
 from mlx_t2_cli.recipes import recipes
 from typer.testing import CliRunner
 
-from mlx_t2.adaptation import SearchConfig
+from mlx_t2.adaptation import Adapted, SearchConfig
 from mlx_t2.errors import ConfigError, TaskDataError
 from mlx_t2.evaluation import GradedItem, read_items, write_items
 from mlx_t2.experts import Expert
@@ -254,6 +254,32 @@ def test_from_trainings_to_the_section(tmp_path, monkeypatch):
     assert "`train--arc-random-0`" in text
     assert "| arc-easy | arc-lora-0 | 5 |" in text
     assert "| gsm8k | short | 5 |" in text
+
+
+class EverySecond:
+    """It chooses gsm8k for every second request, and the base model for the others."""
+
+    name, is_fixed, acts_on = "classifier", False, "answer"
+
+    def adapt(self, conversations, read=()) -> list[Adapted]:
+        gsm8k, other = Adapted({}, {"gsm8k": 1.0}, "gsm8k"), Adapted({}, {}, "other")
+        return [gsm8k if i % 2 else other for i in range(len(conversations))]
+
+
+def test_who_chooses_gives_the_answer_of_whom_it_chooses(answered, monkeypatch):
+    monkeypatch.setattr(trainings, "choose_seed", lambda *_: 1)
+    monkeypatch.setattr(answers, "choose_seed", lambda *_: 1)
+    monkeypatch.setattr(answers, "dress", lambda *_: (None, EverySecond()))
+    for name in ("base", "gsm8k-0", "mbpp-0", "arc-easy-1"):
+        record(answered, name, "math", set(range(15) if name == "gsm8k-0" else ()), n=30)
+    steps = list(answers.answer_set(answered, "tiny", "classifier", "math", "", None))
+    items = answers.read_answers(answered, "classifier", "math")
+    assert len(steps) == 1
+    assert [item.label for item in items] == ["other", "gsm8k"] * 15
+    right = [int(item.id.split()[-1]) < 15 and item.label == "gsm8k" for item in items]
+    assert [item.is_right for item in items] == right
+    assert 0 < sum(right) < 15
+    assert {item.strategy for item in items} == {"classifier"}
 
 
 def test_few_scales_are_kept_where_few_are_asked_for():

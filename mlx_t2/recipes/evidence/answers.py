@@ -2,8 +2,9 @@
 
 A strategy is called `base`; by a training with its seed (`arc-easy-0`, `arc-easy-best`), with
 `@64` where no more than the scales of the 64 largest singular values are kept; or as `t2 eval
---adapt` calls it; or `searched`, a mixture for the set. Knows models and strategies; does not
-know what is made of the answers.
+--adapt` calls it; or `searched`, a mixture for the set. Who chooses one expert is not asked
+again for what that expert has answered: the choice is made, and the answer is on file. Knows
+models and strategies; does not know what is made of the answers.
 """
 
 import json
@@ -24,17 +25,20 @@ from mlx_t2.adaptation import (
     prepare_strategy,
     search_mixture,
 )
-from mlx_t2.evaluation import Asked, GradedItem, evaluate_into, read_items
+from mlx_t2.evaluation import Asked, GradedItem, evaluate_into, read_items, write_items
 from mlx_t2.experts import Expert, Library
 from mlx_t2.files import write_whole
 from mlx_t2.generation import AdaptiveGenerator
 from mlx_t2.models import SVFModel, load
 from mlx_t2.sampling import SamplingConfig, has_queue
+from mlx_t2.tasks import OTHER, DatasetTask
 
 from .sets import SPLIT, choose_shots, find_task, open_set
 from .trainings import (
+    BEST,
     LABELS,
     TRAININGS,
+    choose_seed,
     gather_experts,
     library_folder,
     load_for,
@@ -42,13 +46,19 @@ from .trainings import (
 )
 
 BASE, SEARCHED = "base", "searched"
-ROUTED = ("prompt", "classifier", "mixture", "cls")
-"""Strategies with a first pass; `classifier` is the linear head."""
+CHOOSING = ("prompt", "classifier", "cls")
+"""Strategies whose first pass chooses one expert; `classifier` is the linear head."""
+ROUTED = (*CHOOSING, "mixture")
+"""Strategies with a first pass."""
+EXPERTS = {"arc-easy": f"arc-easy-{BEST}", "gsm8k": "gsm8k-0", "mbpp": "mbpp-0"}
+"""{label: what its answers are called}."""
 SEARCH = SearchConfig(shots=10, population=8, iterations=4)
 TIMED = 8
 """Problems that both passes are timed on, one by one."""
 _BATCH, _BATCH_OF_A_GPU = 32, 256
 """Answers decoded at a time."""
+_CHOSEN = 64
+"""Requests that one first pass reads."""
 _LETTERS = {"arc-challenge": "arc-challenge-letter"}
 """Options that are scored have no second pass: there letters are timed."""
 
@@ -79,10 +89,39 @@ def answer_set(
     task, path = open_set(on, form, most), answers_path(runs, name, on, form)
     model, strategy = dress(runs, folder, name, on)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if name in CHOOSING:
+        yield from _choose_answers(runs, path, on, task, strategy)
+        return
     batch = _BATCH_OF_A_GPU if has_queue() else _BATCH
     asked = Asked(split=SPLIT, limit=task.available(SPLIT, 10**6), batch=batch)
     for _ in evaluate_into(path, model, task, strategy, asked):
         yield
+
+
+def _choose_answers(
+    runs: Path, path: Path, on: str, task: DatasetTask, strategy: Strategy
+) -> Iterator[None]:
+    """For each problem the answer of whom the strategy chooses; yields after each batch."""
+    given = {label: _by_id(runs, who, on) for label, who in EXPERTS.items()}
+    base, items = _by_id(runs, BASE, on), list[GradedItem]()
+    problems = task.problems(SPLIT, task.available(SPLIT, 10**6))
+    for start in range(0, len(problems), _CHOSEN):
+        part = problems[start : start + _CHOSEN]
+        adapted = strategy.adapt([problem.messages for problem in part])
+        for problem, one in zip(part, adapted, strict=True):
+            answer = given.get(one.label or OTHER, base)[problem.id]
+            chosen = {"label": one.label, "coefficients": dict(one.coefficients)}
+            items.append(replace(answer, strategy=strategy.name, **chosen))
+        yield
+    write_items(items, path)
+
+
+def _by_id(runs: Path, name: str, on: str) -> dict[str, GradedItem]:
+    """{problem: its answer}; of the best seed, where it has answered under its own name."""
+    if not answers_path(runs, name, on).exists():
+        kind, _, seed = name.rpartition("-")
+        name = f"{kind}-{choose_seed(runs, kind)}" if seed == BEST else name
+    return {item.id: item for item in read_answers(runs, name, on)}
 
 
 def dress(runs: Path, folder: str, name: str, on: str) -> tuple[SVFModel, Strategy]:

@@ -35,6 +35,7 @@ def collect_evidence(runs: Path) -> dict[str, Any]:
     used = dict.fromkeys(job.on for job in answered)
     return {
         **describe_source(COMMAND),
+        "machines": _machines(runs, done),
         "model": _model_of(runs, answered),
         "missing": [job.key for job in jobs if job not in done],
         "seconds": round(sum(_seconds(runs, job.key) for job in jobs)),
@@ -47,6 +48,15 @@ def collect_evidence(runs: Path) -> dict[str, Any]:
         "times": [_times(runs, job) for job in done if job.work == "time"],
         "vectors": _vectors(runs, trained),
     }
+
+
+def _machines(runs: Path, done: Sequence[Job]) -> dict[str, list[str]]:
+    """{machine: the jobs that it has worked on}, the busiest first."""
+    jobs: dict[str, list[str]] = {}
+    for job in done:
+        for machine in dict.fromkeys(stint["machine"] for stint in read_stints(runs, job.key)):
+            jobs.setdefault(machine, []).append(job.key)
+    return dict(sorted(jobs.items(), key=lambda one: -len(one[1])))
 
 
 def _model_of(runs: Path, answered: Sequence[Job]) -> str | None:

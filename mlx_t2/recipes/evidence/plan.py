@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .answers import BASE, ROUTED, SEARCHED, TIMED
+from .answers import BASE, CHOOSING, EXPERTS, ROUTED, SEARCHED, TIMED
 from .sets import SHORT, SHORT_SIZE, SIZES
 from .trainings import BEST, LABELS, SEEDS, TRAININGS
 
@@ -15,8 +15,6 @@ Work = Literal["train", "router", "answer", "time"]
 
 UNSEEN = {"arc-challenge": "arc-easy", "humaneval": "mbpp", "math": "gsm8k"}
 """{set that no expert was trained on: the label that is meant}."""
-EXPERTS = {"arc-easy": f"arc-easy-{BEST}", "gsm8k": "gsm8k-0", "mbpp": "mbpp-0"}
-"""{label: what its answers are called}."""
 GENERATED = ("gsm8k", "mbpp", "humaneval", "math")
 RANKS = (64, 256)
 """How many of the 896 scales of a weight are kept."""
@@ -43,6 +41,8 @@ STEP_S = {
     "cls": 60.0,
 }
 """{training: seconds per step}, likewise."""
+CHOICE_S = 1.5
+"""Seconds per problem of a first pass."""
 ROUTER_S = 2000.0
 SEARCH_S = 900.0
 
@@ -106,18 +106,18 @@ def _train_and_answer(
 
 
 def _adapt() -> Iterator[Job]:
-    """Self-adaptation on what no expert saw: set by set, every strategy. The experts' answers
-    that other parts have are not given again.
+    """Self-adaptation on what no expert saw: the experts' answers that other parts have not,
+    and then set by set, every strategy.
     """
+    for on, meant in UNSEEN.items():
+        others = (EXPERTS[label] for label in LABELS if label != meant)
+        yield from (_answer("unseen", name, on) for name in others)
     strategies = [name for name in ROUTED if name != "cls"]
     needs = tuple(f"train--{name}" for name in _find_trained())
     yield Job("unseen", "router", "router", seconds=LOAD_S + ROUTER_S, needs=needs)
     for on in UNSEEN:
         yield from (_answer("unseen", name, on) for name in ("classifier", SEARCHED, "prompt"))
     yield from (_answer("unseen", "mixture", on) for on in UNSEEN)
-    for on, meant in UNSEEN.items():
-        others = (EXPERTS[label] for label in LABELS if label != meant)
-        yield from (_answer("unseen", name, on) for name in others)
     yield from (_time("unseen", name, on) for on in UNSEEN for name in strategies)
 
 
@@ -137,9 +137,19 @@ def _train(part: str, name: str) -> Job:
 
 def _answer(part: str, name: str, on: str, form: str = "") -> Job:
     size = min(SIZES[on], SHORT_SIZE) if form else SIZES[on]
-    seconds = LOAD_S + size * ANSWER_S[on] * (1 if name == BASE else WORN)
-    seconds += SEARCH_S if name == SEARCHED else 0
-    return Job(part, "answer", name, on, form, seconds, _needs(name))
+    each = CHOICE_S if name in CHOOSING else ANSWER_S[on] * (1 if name == BASE else WORN)
+    seconds = LOAD_S + size * each + (SEARCH_S if name == SEARCHED else 0)
+    needs = (*_needs(name), *(_needed_answers(on) if name in CHOOSING else ()))
+    return Job(part, "answer", name, on, form, seconds, needs)
+
+
+def _needed_answers(on: str) -> Iterator[str]:
+    """What a strategy that chooses finds its answers in."""
+    yield f"answer--{BASE}--{on}"
+    for label, name in EXPERTS.items():
+        seeds = SEEDS if (on, label) == ("arc-challenge", "arc-easy") else ()
+        names = [f"{label}-{seed}" for seed in seeds] or [name]
+        yield from (f"answer--{one}--{on}" for one in names)
 
 
 def _time(part: str, name: str, on: str) -> Job:

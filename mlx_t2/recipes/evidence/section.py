@@ -80,12 +80,28 @@ def _source(found: dict[str, Any]) -> str:
     missing = ", ".join(f"`{key}`" for key in found["missing"])
     sources = ". ".join(dict.fromkeys(found["sets"].values()))
     return (
-        f"`{found['command']}` on {found['machine']}, collected at commit {found['commit']}, "
-        f"model {found['model'] or _NONE}, {found['seconds'] / 3600:.1f} hours of jobs; "
-        "greedy, a fixed subset of each set's test split, picked by a hash. "
-        f"Rows: {sources or 'none'}.\n\n"
+        f"`{found['command']}`{_machines(found['machines'])}, collected at commit "
+        f"{found['commit']}, model {found['model'] or _NONE}, {found['seconds'] / 3600:.1f} "
+        "hours of jobs; greedy, each set's test split, of math a fixed subset, picked by a "
+        f"hash. Rows: {sources or 'none'}.\n\n"
         f"Not measured: {missing or 'nothing; all jobs are finished'}."
     )
+
+
+def _machines(jobs: dict[str, list[str]]) -> str:
+    """On which machine, and what on another.
+
+    >>> _machines({"a GPU": ["x", "y"], "2 cores": ["y", "z"]})
+    ' on a GPU (of it on 2 cores, wholly or in part: `y`, `z`)'
+    """
+    if not jobs:
+        return ""
+    (first, _), *others = jobs.items()
+    also = "; ".join(
+        f"of it on {machine}, wholly or in part: {', '.join(f'`{key}`' for key in keys)}"
+        for machine, keys in others
+    )
+    return f" on {first}{f' ({also})' if also else ''}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
