@@ -399,8 +399,8 @@ def test_the_problems_to_read_are_named_by_their_place(answered):
     assert lines == [
         "arc-easy-0, arc-easy (test, 1165 by hash), fixed 3: 5, 6, 7",
         "arc-easy-0, arc-easy (test, 1165 by hash), broken 1: 1",
-        "gsm8k-0, gsm8k (test, 1319 by hash), fixed 10: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14",
-        "gsm8k-0, gsm8k (test, 1319 by hash), broken 1: 0",
+        "gsm8k-0, gsm8k (test, 500 by hash), fixed 10: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14",
+        "gsm8k-0, gsm8k (test, 500 by hash), broken 1: 0",
     ]
 
 

@@ -82,8 +82,8 @@ def _source(found: dict[str, Any]) -> str:
     return (
         f"`{found['command']}`{_machines(found['machines'])}, collected at commit "
         f"{found['commit']}, model {found['model'] or _NONE}, {found['seconds'] / 3600:.1f} "
-        "hours of jobs; greedy, each set's test split, of math a fixed subset, picked by a "
-        f"hash. Rows: {sources or 'none'}.\n\n"
+        "hours of jobs; greedy, each set's test split, of gsm8k and math a fixed subset, "
+        f"picked by a hash. Rows: {sources or 'none'}.\n\n"
         f"Not measured: {missing or 'nothing; all jobs are finished'}."
     )
 

@@ -13,7 +13,7 @@ from mlx_t2.tasks import DatasetTask, Problem, Question, Row, get_task
 
 SPLIT = "test"
 SIZES = {
-    "gsm8k": 1319,
+    "gsm8k": 500,
     "math": 500,
     "mbpp": 500,
     "humaneval": 164,
@@ -22,7 +22,7 @@ SIZES = {
     "arc-easy-letter": 1165,
     "arc-challenge-letter": 589,
 }
-"""{set: how many problems of its test split}: all, but of math, which has 2573."""
+"""{set: how many problems of its test split}: all, but of gsm8k (1319) and math (2573)."""
 _MAX_TOKENS = {"gsm8k": 400, "math": 640}
 """{set: the longest answer}, where the task's own cuts off many answers of this model, and
 shorter ones would be a gain by themselves.
