@@ -70,7 +70,9 @@ def build_app(
     def answer(read: Callable[[Any, Wear], Request]) -> ASGIApp:
         return _Answers(backend, config, names, metrics, hang_up, read)
 
-    chat = partial(read_chat, splits_thoughts=config.splits_thoughts)
+    chat = partial(
+        read_chat, splits_thoughts=config.splits_thoughts, may_think=backend.may_think
+    )
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", answer(chat), methods=["POST"]),

@@ -49,13 +49,23 @@ FIELDS = (
 )
 
 
-def read_chat(body: Mapping[str, Any], wear: Wear, splits_thoughts: bool = True) -> Request:
+def read_chat(
+    body: Mapping[str, Any], wear: Wear, splits_thoughts: bool = True, may_think: bool = False
+) -> Request:
     """The request.
 
     splits_thoughts: see HTTPConfig.
+    may_think: see Backend.
     Raises: Fault that names the field at fault.
     """
     values = read_fields(body, FIELDS)
+    if may_think and values["reasoning_effort"] is not None:
+        raise Fault(
+            "reasoning_effort: this model thinks before it answers and cannot be told not to, "
+            "expected the field to be left out",
+            "reasoning_effort",
+            "unsupported_parameter",
+        )
     top_logprobs = _read_top_logprobs(values)
     order = Order(
         messages=values["messages"],

@@ -114,6 +114,11 @@ class Engine:
         """Whether `auto` can be asked for."""
         return self._table.auto is not None
 
+    @property
+    def may_think(self) -> bool:
+        """The tokenizer or the chat template knows tags of thoughts."""
+        return self._worker.may_think
+
     def counters(self) -> Mapping[str, float]:
         """Name → value; what only grows ends in `_total`."""
         worker = self._worker

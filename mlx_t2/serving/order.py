@@ -183,6 +183,11 @@ class Backend(Protocol):
         """Whether an order can wear `auto`."""
         ...
 
+    @property
+    def may_think(self) -> bool:
+        """Whether the model's answers may begin with thoughts."""
+        ...
+
     def submit(self, order: Order, listen: Callable[[Event], None]) -> int:
         """Take an order; returns its number. `listen` is called from the thread that owns the
         model, must not wait, and is not called after `Failed` or every row's last piece.

@@ -55,13 +55,16 @@ class TokenTexts:
         """How the answer to this prompt tells thoughts from what it says; None where the model
         does not think, or its tags are in no text.
         """
-        if self._tags is None:
+        if self.tags is None:
             return None
         end = self._tokenizer.decode(list(prompt[-_TAIL:]), skip_special_tokens=False)
-        return replace(self._tags, is_open=end.rstrip().endswith(self._tags.start))
+        return replace(self.tags, is_open=end.rstrip().endswith(self.tags.start))
 
     @cached_property
-    def _tags(self) -> Tags | None:
+    def tags(self) -> Tags | None:
+        """What thoughts stand between; None where the model does not think, or its tags are in
+        no text.
+        """
         known = self._tokenizer
         with suppress(AttributeError):  # a tokenizer that is none of mlx-lm's
             if known.has_thinking:

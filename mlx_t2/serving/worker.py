@@ -60,6 +60,11 @@ class Worker:
     # What others see
 
     @property
+    def may_think(self) -> bool:
+        """Whether answers may begin with thoughts."""
+        return self._texts.tags is not None
+
+    @property
     def is_idle(self) -> bool:
         """Nothing is left to answer."""
         return not self._open

@@ -47,6 +47,7 @@ class FakeBackend:
     created: int = 1700000000
     is_ready: bool = True
     has_auto: bool = True
+    may_think: bool = False
     is_draining: bool = False
     orders: list[Order] = field(default_factory=list)
     aborted: list[int] = field(default_factory=list)

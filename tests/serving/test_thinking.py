@@ -120,6 +120,14 @@ def test_scores_are_of_every_token_of_thoughts_and_answer():
     assert whole == streamed == ["<think>", "a", "</think>", "b"]
 
 
+@pytest.mark.parametrize(("may_think", "status"), [(False, 200), (True, 400)])
+def test_a_model_that_thinks_cannot_be_told_not_to(may_think, status):
+    answered = chat(build(FakeBackend(may_think=may_think)), reasoning_effort="none")
+    assert answered.status == status
+    if may_think:
+        assert answered.json["error"]["param"] == "reasoning_effort"
+
+
 # What a tokenizer and its template say
 
 
@@ -164,5 +172,6 @@ def test_tags_that_no_text_shows_split_nothing(is_special):
 def test_the_engine_says_it_of_conversations_alone(tiny_model):
     tiny_model.tokenizer.chat_template = template_of("<s><think>").chat_template
     with serving(tiny_model) as engine:
+        assert engine.may_think
         assert ask_engine(engine, order(max_tokens=1)).started.tags == OPEN
         assert ask_engine(engine, order(text="a<think>", max_tokens=1)).started.tags is None
