@@ -41,6 +41,8 @@ def _run() -> int:
     except Exception as error:
         from mlx_t2.errors import T2Error
 
+        if _is_of_memory(error):
+            return _complain(f"memory: {_NO_MEMORY} ({_first_line(error)})", 1)
         if not isinstance(error, T2Error) and not _is_of_a_path(error):
             raise
         return _complain(_in_one_line(error), 1)
@@ -65,6 +67,25 @@ def _complain(message: str, code: int) -> int:
 def _is_of_a_path(error: Exception) -> bool:
     """The system's word on a path that somebody gave: a last net under the library's own."""
     return isinstance(error, OSError) and bool(error.errno) and bool(error.filename)
+
+
+_NO_MEMORY = (
+    "none is left for this; take a quantised or smaller model, or less at a time: fewer rows, "
+    "shorter answers, a shorter prompt"
+)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """MLX's word, on each of its devices, on memory that it did not get."""
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).lower()
+    found = ("out of memory", "unable to allocate", "insufficient memory", "outofmemory")
+    return isinstance(error, RuntimeError) and any(words in said for words in found)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _in_one_line(error: Exception) -> str:

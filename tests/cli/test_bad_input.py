@@ -262,6 +262,26 @@ def test_the_program_itself_exits_with_1_and_one_line():
     assert ran.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[malloc] Unable to allocate 34359738368 bytes.",
+        "cudaMallocAsync(&data, size, stream) failed: out of memory",
+        "[METAL] Command buffer execution failed: Insufficient Memory (00000008)",
+    ],
+)
+def test_memory_that_is_not_there_is_said_in_one_line(t2, monkeypatch, said):
+    def full(*_, **__):
+        raise RuntimeError(f"{said}\nand where")
+
+    monkeypatch.setattr("mlx_t2.tasks.task_names", full)
+    ran = t2("tasks")
+    assert ran.code == 1
+    assert ran.stderr.startswith("memory: none is left for this; take a quantised or")
+    assert f"({said})" in " ".join(ran.stderr.split())
+    assert "and where" not in ran.stderr
+
+
 def test_a_bug_is_no_message_but_a_traceback(t2, monkeypatch):
     def broken():
         raise ZeroDivisionError("a bug")

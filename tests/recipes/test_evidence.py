@@ -358,7 +358,7 @@ def test_the_section_has_counts_intervals_and_the_paper_beside(answered):
     text = show_evidence(collection.collect_evidence(answered))
     assert "Not measured: `answer--base--arc-challenge`" in text
     assert (
-        "| gsm8k | its own | 20 | 25.0 (11-47) | 25.0 | 25.0 | 20.0 | 256 |  |  | 2 |" in text
+        "| gsm8k | its own | 20 | 25.0 (11-47) | 25.0 | 25.0 | 20.0 | 256 |  |  | 2.0 |" in text
     )
     assert "| gsm8k | gsm8k-0 | 20 | 70.0 (48-85) | 10 | 1 | 0.01 | 0.02 | +45.0 (" in text
     paper = "| prompt | 25.22 | 61.59 | 81.74 | 11.86 | 43.90 | 72.35 | 10.0 (3-30) | – | – |"

@@ -4,7 +4,7 @@ Knows answers, trainings and statistics; runs nothing.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -14,7 +14,7 @@ from mlx_t2.evaluation import Comparison, GradedItem, compare, holm, wilson
 from mlx_t2.files import read_lines
 
 from ..provenance import describe_source
-from .answers import BASE, SEARCHED, read_answers, read_search, times_path
+from .answers import BASE, EXPERTS, SEARCHED, read_answers, read_search, times_path
 from .plan import UNSEEN, Job, list_jobs
 from .sets import SIZES, SPLIT, find_task, number_problems
 from .stints import COMMAND, is_finished, read_stints
@@ -38,7 +38,7 @@ def collect_evidence(runs: Path) -> dict[str, Any]:
         "machines": _machines(runs, done),
         "model": _model_of(runs, answered),
         "missing": [job.key for job in jobs if job not in done],
-        "seconds": round(sum(_seconds(runs, job.key) for job in jobs)),
+        "seconds": round(sum(_seconds(runs, job) for job in done)),
         "sets": {on: find_task(on).source for on in used},
         "chosen": _chosen(runs, trained),
         "rows": _adjust([_row(runs, job) for job in answered]),
@@ -47,6 +47,7 @@ def collect_evidence(runs: Path) -> dict[str, Any]:
         "searches": {job.on: _search(runs, job.on) for job in answered if job.name == SEARCHED},
         "times": [_times(runs, job) for job in done if job.work == "time"],
         "vectors": _vectors(runs, trained),
+        "samples": list(list_samples(runs, _chosen_names(runs, trained))),
     }
 
 
@@ -68,8 +69,12 @@ def _place(job: Job) -> tuple[str, str, str]:
     return job.name, job.on, job.form
 
 
-def _seconds(runs: Path, key: str) -> float:
-    return sum(stint["seconds"] for stint in read_stints(runs, key))
+def _seconds(runs: Path, job: Job) -> float:
+    """Of a training, those of its steps: a stint that was killed has left no others."""
+    if job.work == "train":
+        steps = read_lines(folder_of(runs, job.name) / "metrics.jsonl")
+        return sum(step["seconds"] for step in steps)
+    return sum(stint["seconds"] for stint in read_stints(runs, job.key))
 
 
 def _chosen(runs: Path, trained: Sequence[Job]) -> int | None:
@@ -208,7 +213,7 @@ def _training(runs: Path, job: Job) -> dict[str, Any]:
             part: round(median(step[part] for step in steps), 1)
             for part in ("sampling_seconds", "gradient_seconds")
         },
-        "seconds": round(_seconds(runs, job.key)),
+        "seconds": round(_seconds(runs, job)),
         "commit": stint["commit"],
         "command": stint["command"],
     }
@@ -241,12 +246,21 @@ def _times(runs: Path, job: Job) -> dict[str, Any]:
 # For a person to read
 
 
-def list_samples(runs: Path) -> Iterator[str]:
+def _chosen_names(runs: Path, trained: Sequence[Job]) -> set[str]:
+    """The experts that strategies choose from, as their answers are called."""
+    return {*EXPERTS.values(), f"arc-easy-{_chosen(runs, trained)}"}
+
+
+def list_samples(runs: Path, names: Collection[str] = ()) -> Iterator[str]:
     """For each expert and set, twenty problems that it fixes and twenty that it breaks: the
     split's name and the place in it, from 0. Their texts are in the files of answers.
+
+    names: of the experts; all where there are none.
     """
     for job in list_jobs():
         is_expert = job.work == "answer" and _kind(job.name) in TRAININGS
+        if names and job.name not in names:
+            continue
         if not (is_expert and is_finished(runs, job.key)):
             continue
         found = _compare_with_base(runs, job.on, read_answers(runs, *_place(job)))

@@ -71,6 +71,11 @@ def show_evidence(found: dict[str, Any]) -> str:
         ("Table 2 of the paper [%] beside ours:", _beside_table_2(rows)),
         ("Table 3 of the paper beside ours:", _beside_table_3(found["times"])),
         ("What z learnt:", _vectors(found["vectors"])),
+        (
+            "Problems that the experts fix and break, twenty of each at most, by their place "
+            "in the test split, from 0:",
+            "\n".join(f"- {line}" for line in found["samples"]),
+        ),
     )
     parts = [f"{title}\n\n{table}" for title, table in titled if table]
     return "\n\n".join([_source(found), *_searches(found["searches"]), *parts])
@@ -130,7 +135,7 @@ def _base_cells(row: dict[str, Any]) -> list[str]:
         str(row["max_tokens"]),
         f"{pair['fixed']}, {pair['broken']}" if pair else "",
         show_p(pair["p_adjusted"]) if pair else "",
-        f"{row['seconds'] / 60:.0f}",
+        f"{row['seconds'] / 60:.1f}",
         row["commit"],
     ]
 
@@ -157,7 +162,7 @@ def _paired_cells(row: dict[str, Any], chosen: int | None) -> list[str]:
         *_pair_cells(row.get("against")),
         percent(row["truncated"], row["n"]),
         str(row["abstained"]),
-        f"{row['seconds'] / 60:.0f}",
+        f"{row['seconds'] / 60:.1f}",
         row["commit"],
     ]
 
@@ -221,7 +226,7 @@ def _training_cells(row: dict[str, Any]) -> list[str]:
         str(row["skipped"]),
         f"{row['sampling_seconds']:g}",
         f"{row['gradient_seconds']:g}",
-        f"{row['seconds'] / 60:.0f}",
+        f"{row['seconds'] / 60:.1f}",
         row["commit"],
     ]
 
