@@ -14,7 +14,7 @@ from mlx_t2.tasks import DatasetTask, Problem, Question, Row, get_task
 SPLIT = "test"
 SIZES = {
     "gsm8k": 500,
-    "math": 300,
+    "math": 200,
     "mbpp": 500,
     "humaneval": 164,
     "arc-easy": 1165,
