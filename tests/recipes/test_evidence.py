@@ -203,6 +203,17 @@ def test_a_training_that_was_stopped_goes_on(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_training_took_as_long_as_its_steps_even_if_a_stint_was_killed(tmp_path):
+    do(tmp_path, "train--mbpp-0", extent=Extent(steps=2))
+    path = tmp_path / "train/mbpp-0/metrics.jsonl"
+    steps = [json.loads(line) | {"seconds": 50.0} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(step) + "\n" for step in steps))
+    found = collection.collect_evidence(tmp_path)
+    assert [row["seconds"] for row in found["trainings"]] == [100]
+    assert found["seconds"] == 100
+
+
+@pytest.mark.usefixtures("tiny")
 def test_answers_that_were_stopped_go_on(tmp_path):
     key, path = "answer--base--gsm8k", answers.answers_path(tmp_path, "base", "gsm8k")
     do(tmp_path, key, end=time.time())
@@ -402,6 +413,8 @@ def test_the_problems_to_read_are_named_by_their_place(answered):
         "gsm8k-0, gsm8k (test, 500 by hash), fixed 10: 5, 6, 7, 8, 9, 10, 11, 12, 13, 14",
         "gsm8k-0, gsm8k (test, 500 by hash), broken 1: 0",
     ]
+    assert list(collection.list_samples(answered, ["gsm8k-0"])) == lines[2:]
+    assert collection.collect_evidence(answered)["samples"] == lines[2:]  # no seed is chosen
 
 
 def test_what_z_learnt_by_layer_and_by_index():
