@@ -70,7 +70,9 @@ def _place(job: Job) -> tuple[str, str, str]:
 
 
 def _seconds(runs: Path, job: Job) -> float:
-    """Of a training, those of its steps: a stint that was killed has left no others."""
+    """Seconds of its stints; a training's are those of its steps, which a stint that was
+    killed has left, too.
+    """
     if job.work == "train":
         steps = read_lines(folder_of(runs, job.name) / "metrics.jsonl")
         return sum(step["seconds"] for step in steps)
