@@ -263,16 +263,18 @@ def test_the_program_itself_exits_with_1_and_one_line():
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("error", "said"),
     [
-        "[malloc] Unable to allocate 34359738368 bytes.",
-        "cudaMallocAsync(&data, size, stream) failed: out of memory",
-        "[METAL] Command buffer execution failed: Insufficient Memory (00000008)",
+        (RuntimeError, "[malloc] Unable to allocate 34359738368 bytes."),
+        (RuntimeError, "cudaMallocAsync(&data, size, stream) failed: out of memory"),
+        (RuntimeError, "[METAL] Command buffer execution failed: Insufficient Memory (8)"),
+        (RuntimeError, "[METAL] (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)"),
+        (MemoryError, "cannot grow"),
     ],
 )
-def test_memory_that_is_not_there_is_said_in_one_line(t2, monkeypatch, said):
+def test_memory_that_is_not_there_is_said_in_one_line(t2, monkeypatch, error, said):
     def full(*_, **__):
-        raise RuntimeError(f"{said}\nand where")
+        raise error(f"{said}\nand where")
 
     monkeypatch.setattr("mlx_t2.tasks.task_names", full)
     ran = t2("tasks")

@@ -25,6 +25,7 @@ from mlx_t2.recipes.evidence.section import show_evidence
 from mlx_t2.recipes.evidence.stints import is_finished, read_stints, record_stint, state_of
 from mlx_t2.recipes.evidence.vectors import describe_scales
 from mlx_t2.recipes.parallel import run_in_parallel
+from mlx_t2.recipes.provenance import describe_machine
 from mlx_t2.tasks import DatasetTask, Question, Row
 
 TRIAL = Extent(problems=5, steps=1)
@@ -138,6 +139,16 @@ def test_a_job_is_listed_once_and_behind_what_it_needs():
         assert job.seconds > 0
         before.add(job.key)
     assert len({job.part for job in list_jobs()}) == len(list_parts())
+
+
+@pytest.mark.parametrize("name", answers.CHOOSING)
+def test_who_chooses_an_expert_waits_for_all_answers_that_may_be_chosen(name):
+    assert {
+        "answer--base--math",
+        *(f"answer--{who}--math" for who in ("arc-easy-best", "gsm8k-0", "mbpp-0")),
+    } <= set(JOBS[f"answer--{name}--math"].needs)
+    seeds = {f"answer--arc-easy-{seed}--arc-challenge" for seed in (0, 1, 2)}
+    assert seeds <= set(JOBS[f"answer--{name}--arc-challenge"].needs)
 
 
 def test_the_plan_adds_up_what_is_left():
@@ -446,3 +457,10 @@ def test_no_job_is_begun_when_the_time_is_over(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "EVIDENCE", tmp_path / "evidence.json")
     lines = list(runner.measure_evidence(tmp_path, "tiny", (), Extent(hours=0)))
     assert [line.partition(":")[2] for line in lines] == [" 0 jobs are finished"]
+
+
+def test_a_machine_is_called_by_its_gpu_where_that_computes(monkeypatch):
+    assert "CPU cores" in describe_machine().split(",")[0]
+    monkeypatch.setattr(mx, "default_device", lambda: "gpu")
+    monkeypatch.setattr(mx, "device_info", lambda: {"device_name": "NVIDIA H200"})
+    assert describe_machine().startswith("NVIDIA H200, ")
