@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from statistics import median
 
 import mlx.core as mx
 import pytest
@@ -17,7 +18,7 @@ from mlx_t2.training import train
 from mlx_t2.training.gradient import AdvantageGroup, Objective
 from mlx_t2.training.parametrisation import direct
 from mlx_t2.training.phase import finish
-from mlx_t2.training.row_limits import measure_costs
+from mlx_t2.training.row_limits import Costs, measure_costs
 
 ANSWER = dataclasses.replace(CONFIG, acts_on="answer")
 
@@ -107,13 +108,21 @@ def test_what_the_prompt_computes_is_not_kept_for_the_gradient():
     assert answer < everything / 2
 
 
+def measure_costs_thrice(model, objective, scales) -> Costs:
+    """The median of each part: beside a model this small the buffers of operations that are
+    under way count for much, and beside other programs they are more.
+    """
+    each = [finish(measure_costs(model, objective, scales)) for _ in range(3)]
+    return Costs(*map(median, zip(*map(dataclasses.astuple, each), strict=True)))
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_pass_behind_long_prompts_stays_below_what_is_planned_for_it(checkpointing):
     model = deep_model()
     config = dataclasses.replace(ANSWER, checkpointing=checkpointing)
     objective = Objective(model, direct(model.shapes, {}), config)
     scales = random_scales(model.shapes, spread=0.1)
-    costs = finish(measure_costs(model, objective, scales))
-    for problems, copies, prompt in ((1, 1, 128), (4, 4, 128), (1, 1, 256), (4, 8, 32)):
+    costs = measure_costs_thrice(model, objective, scales)
+    for problems, copies, prompt in ((1, 1, 128), (4, 4, 128), (1, 1, 192), (4, 8, 32)):
         peak = measure_peak(objective, scales, problems, copies, prompt)
         assert peak < costs.pass_bytes(problems * copies, copies, prompt, 6) < 2 * peak
