@@ -101,7 +101,8 @@ class Bench:
         path = self._path(name, task)
         if not path.exists():
             strategy, found = self._strategy(name, task)
-            items = list(evaluate(self.model, task, strategy, limit=TEST))
+            limit = task.available("test", TEST)
+            items = list(evaluate(self.model, task, strategy, limit=limit))
             if found is not None:
                 write_whole(path.with_suffix(".json"), json.dumps(found) + "\n")
             write_items(items, path)

@@ -11,8 +11,8 @@ def strategies_section(found: dict[str, Any]) -> str:
     """
     source = (
         f"`{found['command']}` on {found['machine']}, commit {found['commit']}, model "
-        f"{found['model']}; {found['n']} test problems of each domain, seed 0, "
-        f"{_FORMS[found['form']]}."
+        f"{found['model']}; {found['n']} test problems of each domain, or all that there "
+        f"are, seed 0, {_FORMS[found['form']]}."
     )
     search = found["search"]
     searched = (

@@ -6,8 +6,11 @@ import mlx.core as mx
 import pytest
 from helpers import assert_close
 
+from mlx_t2.errors import TaskDataError
 from mlx_t2.experts import Expert
+from mlx_t2.recipes import strategies
 from mlx_t2.recipes.merging import merge_ties, mix_as_reference
+from mlx_t2.recipes.strategies import TEST, Bench
 from mlx_t2.recipes.strategies_page import strategies_section
 from mlx_t2.recipes.unseen import make_unseen
 
@@ -46,6 +49,21 @@ def test_the_unseen_domain_is_graded_by_value():
     assert [grade.is_right for grade in grades] == [True, True, False, False, False]
 
 
+def test_a_domain_of_fewer_problems_is_answered_whole(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(strategies, "evaluate", lambda *_, limit: asked.append(limit) or ())
+    monkeypatch.setattr(strategies, "read_items", lambda path: [])
+    monkeypatch.setattr(Bench, "__init__", lambda *_: None)
+    monkeypatch.setattr(Bench, "_strategy", lambda *_: (None, None))
+    bench, task = Bench(tmp_path), make_unseen(())
+    bench.runs, bench.model = tmp_path, None
+    (tmp_path / "answers").mkdir()
+    bench.answer("none", task)
+    assert len(task.problems("test", *asked)) < TEST
+    with pytest.raises(TaskDataError):
+        task.problems("test", asked[0] + 1)
+
+
 def test_a_table_has_n_interval_and_the_paired_test():
     paired = {"fixed": 3, "broken": 9, "p": 0.146}
     row = {"correct": 30, "n": 60, "interval": [0.377, 0.623], "against_auto": paired}
@@ -67,7 +85,7 @@ def test_a_table_has_n_interval_and_the_paired_test():
     assert "| sum | 60 | 50.0 (38-62) | 33.3, 66.7 | 3, 9 | 0.15 |" in text
     assert "| auto | 60 | 50.0 (38-62) | 50.0, 50.0 |  |  |" in text
     assert "`make strategies` on 2 cores, commit abc" in text
-    assert "asked bare" in text
+    assert "30 test problems of each domain, or all that there are, seed 0, asked bare" in text
     assert "auto 12.5" in text
 
 
