@@ -7,6 +7,7 @@ all twelve chooses. Nothing is chosen on the test problems.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -20,7 +21,7 @@ from mlx_t2.experts import Expert, cosines
 from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.routing import HeadRouter, router_examples
-from mlx_t2.tasks import DatasetTask
+from mlx_t2.tasks import DatasetTask, Task
 from mlx_t2.training import TrainConfig, train
 
 from .parallel import run_in_parallel
@@ -70,12 +71,18 @@ def train_one(runs: Path, name: str) -> str:
     if not finished.exists():
         (task,) = (task for task in make_subdomains() if task.name == name)
         is_begun = (out / "config.json").exists()
-        for _ in train(decompose(load(MODEL)), task, CONFIG, out, resume=is_begun):
+        config = settle(task)
+        for _ in train(decompose(load(MODEL)), task, config, out, resume=is_begun):
             pass
         finished.touch()
     metrics = Expert.load(out / "expert.safetensors").metrics
     before, after = metrics["base_validation"], metrics["best_validation"]
     return f"{name}: validation {before:.3f} → {after:.3f}"
+
+
+def settle(task: Task) -> TrainConfig:
+    """The settings, on no more validation problems than there are."""
+    return replace(CONFIG, validation=task.available("validation", CONFIG.validation))
 
 
 def _jobs(names: Sequence[str]) -> list[tuple[str, int, str]]:

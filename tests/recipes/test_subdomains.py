@@ -3,9 +3,10 @@
 import pytest
 
 from mlx_t2.recipes.subdomain_tasks import family_of, make_subdomains
-from mlx_t2.recipes.subdomains import SIZES
+from mlx_t2.recipes.subdomains import SIZES, TEST, settle
 from mlx_t2.recipes.subdomains_page import subdomains_section
 from mlx_t2.tasks import question_of
+from mlx_t2.training.learner import check_task
 
 TASKS = {task.name: task for task in make_subdomains()}
 
@@ -27,6 +28,13 @@ def test_no_split_asks_what_another_or_the_prompt_does(name: str):
     for i, one in enumerate(asked):
         assert not one & shown
         assert not any(one & other for other in asked[i + 1 :])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_there_are_the_problems_that_the_recipe_asks_for(name: str):
+    task = TASKS[name]
+    check_task(task, settle(task))
+    task.problems("test", TEST)
 
 
 @pytest.mark.parametrize("name", TASKS)

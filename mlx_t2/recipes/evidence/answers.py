@@ -55,7 +55,7 @@ EXPERTS = {"arc-easy": f"arc-easy-{BEST}", "gsm8k": "gsm8k-0", "mbpp": "mbpp-0"}
 SEARCH = SearchConfig(shots=10, population=8, iterations=4)
 TIMED = 8
 """Problems that both passes are timed on, one by one."""
-_BATCH, _BATCH_OF_A_GPU = 32, 256
+_BATCH, _BATCH_OF_A_GPU = 96, 256
 """Answers decoded at a time."""
 _CHOSEN = 64
 """Requests that one first pass reads."""
