@@ -19,7 +19,7 @@ from mlx.optimizers import Adam
 from mlx_t2.errors import ConfigError
 from mlx_t2.experts import Expert, acts_on_of
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import completion_logprobs
+from mlx_t2.reading import SCORED, completion_logprobs
 from mlx_t2.sampling import SamplingConfig, encode_options, rollouts
 from mlx_t2.svf import ActsOn, Scales
 from mlx_t2.tasks import REFERENCE, Problem, Task
@@ -180,19 +180,24 @@ class Scorer:
         """(mean reward, mean log-probability of right answers) of every point; the first alone
         where right answers are not known.
         """
-        rewards = self._in_parts(points, self._reward)
+        rewards = self._in_parts(points, self._reward, _ROWS // len(self.problems))
         if not self.knows_answers:
             return [(reward,) for reward in rewards]
-        likely = self._in_parts(points, self._likelihood)
-        return list(zip(rewards, likely, strict=True))
+        return [
+            (reward, likely)
+            for reward, (likely,) in zip(rewards, self.rank_likelihood(points), strict=True)
+        ]
 
     def rank_answers(self, points: Float[mx.array, "N D"]) -> list[Rank]:
         """The mean reward alone."""
-        return [(reward,) for reward in self._in_parts(points, self._reward)]
+        most = _ROWS // len(self.problems)
+        return [(reward,) for reward in self._in_parts(points, self._reward, most)]
 
     def rank_likelihood(self, points: Float[mx.array, "N D"]) -> list[Rank]:
         """The mean log-probability of right answers alone."""
-        return [(value,) for value in self._in_parts(points, self._likelihood)]
+        tokens = sum(map(len, self._answers))
+        most = min(_ROWS // len(self.problems), SCORED // tokens)
+        return [(value,) for value in self._in_parts(points, self._likelihood, most)]
 
     def surprise(self, point: Float[mx.array, " D"]) -> Float[mx.array, ""]:
         """Minus the mean log-probability of right answers [nats per token]; differentiable."""
@@ -202,10 +207,10 @@ class Scorer:
             return -mx.mean(completion_logprobs(self.model, self._prompts, answers))
 
     def _in_parts(
-        self, points: mx.array, score: Callable[[mx.array], list[float]]
+        self, points: mx.array, score: Callable[[mx.array], list[float]], most: int
     ) -> list[float]:
-        """As many candidates at a time as one batch takes."""
-        size = max(1, _ROWS // len(self.problems))
+        """`most` candidates at a time, and one at least."""
+        size = max(1, most)
         starts = range(0, len(points), size)
         return [one for i in starts for one in score(points[i : i + size])]
 

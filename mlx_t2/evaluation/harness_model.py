@@ -12,7 +12,7 @@ from lm_eval.api.model import TemplateLM  # pyright: ignore[reportMissingImports
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window  # pyright: ignore[reportMissingImports]
 
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import completion_distributions
+from mlx_t2.reading import completion_distributions, in_parts
 from mlx_t2.sampling import SamplingConfig, sample
 
 from .harness import cut_at
@@ -82,13 +82,13 @@ class HarnessModel(TemplateLM):
         found: dict[int, tuple[float, bool]] = {}
         for context, indices in alike.items():
             continuations = [tuple(requests[i][2]) for i in indices]
-            for start, part in _parts(continuations):
-                scores = self._score(context, part)
-                found |= dict(zip(indices[start : start + len(part)], scores, strict=True))
+            parts = in_parts(continuations, _SCORED)
+            scores = [one for part in parts for one in self._score(context, part)]
+            found |= dict(zip(indices, scores, strict=True))
         return [found[i] for i in range(len(requests))]
 
     def _score(
-        self, context: Sequence[int], continuations: Sequence[tuple[int, ...]]
+        self, context: Sequence[int], continuations: Sequence[Sequence[int]]
     ) -> list[tuple[float, bool]]:
         full = [tokens for tokens in continuations if tokens]
         if not full:
@@ -148,18 +148,3 @@ class HarnessModel(TemplateLM):
 
 def _ends(until: Any) -> list[str]:
     return [until] if isinstance(until, str) else list(until or [])
-
-
-def _parts(
-    continuations: Sequence[tuple[int, ...]],
-) -> list[tuple[int, list[tuple[int, ...]]]]:
-    """(where it begins, continuations) that are scored at a time."""
-    parts: list[tuple[int, list[tuple[int, ...]]]] = []
-    total = 0
-    for i, one in enumerate(continuations):
-        if not parts or total + len(one) > _SCORED:
-            parts.append((i, []))
-            total = 0
-        parts[-1][1].append(one)
-        total += len(one)
-    return parts

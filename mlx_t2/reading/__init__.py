@@ -19,8 +19,10 @@ from .kept_caches import Kept as Kept
 from .kept_caches import KeptCaches as KeptCaches
 from .kept_caches import count_shared as count_shared
 from .kept_caches import is_plain as is_plain
+from .logprobs import SCORED as SCORED
 from .logprobs import completion_distributions as completion_distributions
 from .logprobs import completion_logprobs as completion_logprobs
+from .logprobs import in_parts as in_parts
 from .logprobs import last_hidden as last_hidden
 from .logprobs import score as score
 from .options import plan_options as plan_options

@@ -18,6 +18,27 @@ from .rows import CHUNK, prefill, read_alone
 
 Completions = Sequence[Sequence[Sequence[int]]]
 """The tokens of each completion of each prompt; prompts may have unlike numbers of them."""
+SCORED = 2048
+"""Tokens that are scored at a time where there are many: each has a score for every token of
+the vocabulary, which together take a GB or more.
+"""
+
+
+def in_parts(completions: Sequence[Sequence[int]], most: int) -> list[list[Sequence[int]]]:
+    """The completions in turn, in parts of `most` tokens; what is longer is a part of its own.
+
+    >>> in_parts([(1, 2), (3,), (4, 5, 6, 7), ()], most=3)
+    [[(1, 2), (3,)], [(4, 5, 6, 7)], [()]]
+    """
+    parts: list[list[Sequence[int]]] = []
+    total = 0
+    for one in completions:
+        if not parts or total + len(one) > most:
+            parts.append([])
+            total = 0
+        parts[-1].append(one)
+        total += len(one)
+    return parts
 
 
 def completion_logprobs(

@@ -93,7 +93,7 @@ class Bench:
         has_judge = any(expert.task == "cls" for expert, _ in self.library.experts())
         routed = [name for name in ROUTED if name != "cls" or has_judge]
         reference = ["reference rule", "reference rule, one expert"]
-        searched = [f"{kind} {seed}" for kind in ("searched", "climbed") for seed in SEEDS]
+        searched = [*(f"searched {seed}" for seed in SEEDS), "climbed 0"]
         return ["none", *DOMAINS, *TOGETHER, *MERGED, *routed, *reference, *searched]
 
     def answer(self, name: str, task: Task) -> list[GradedItem]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.models import SVFModel
-from mlx_t2.reading import BasePrompt, BaseReadings, completion_logprobs
+from mlx_t2.reading import SCORED, BasePrompt, BaseReadings, completion_logprobs, in_parts
 from mlx_t2.tasks import OTHER, ordinary_requests, question_of
 
 from .router import Conversation, question_in
@@ -22,6 +22,10 @@ _TALK = 12
 """Lines of small talk in the prompt of `other`: chosen on validation among 0, 6, 12 and 24."""
 _SHARPNESS = 4.0
 """What log-probabilities per token are multiplied by: chosen on validation from 1 to 8."""
+_LONGEST = 256
+"""Tokens of a question that are scored, the first ones: they tell what it is, and a long text
+takes no more memory.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,20 @@ class PromptRouter:
     def posterior(
         self, conversations: Sequence[Conversation], read: Sequence[BasePrompt] = ()
     ) -> Float[mx.array, "B K"]:
-        """The probability of each category, lazily; it reads the question in prompts of its
-        own, whatever has been read.
+        """The probability of each category, lazily, but for many questions, which are read part
+        by part; it reads them in prompts of its own, whatever has been read.
         """
-        questions = [self._encode(question_in(chat)) for chat in conversations]
+        questions = [self._encode(question_in(chat))[:_LONGEST] for chat in conversations]
+        parts = in_parts(questions, SCORED // len(self._prompts))
+        found = []
+        for part in parts:
+            found.append(self._score(part))
+            if len(parts) > 1:
+                mx.eval(found[-1])
+        return mx.concatenate(found)
+
+    def _score(self, questions: Sequence[Sequence[int]]) -> Float[mx.array, "B K"]:
+        """The probabilities, from all questions at once."""
         with self.model.using({}, acts_on="answer"):
             asked = [questions] * len(self._prompts)
             logprobs = completion_logprobs(

@@ -8,7 +8,7 @@ import pytest
 from helpers import assert_close
 from toy_task import StartHigh
 
-from mlx_t2.adaptation import SearchConfig, as_expert, prepare_all, search_mixture
+from mlx_t2.adaptation import SearchConfig, as_expert, prepare_all, search, search_mixture
 from mlx_t2.adaptation.mixture_space import MixtureSpace
 from mlx_t2.adaptation.search import Scorer
 from mlx_t2.errors import ConfigError
@@ -83,6 +83,22 @@ def test_rows_of_one_batch_score_what_each_mixture_scores_alone(
         assert reward == pytest.approx(sum(len(set(t)) / 8 for t in chosen) / 3, abs=1e-6)
         assert likelihood == pytest.approx(-float(scorer.surprise(point)), rel=1e-4)
     assert len({reward for reward, _ in ranks}) > 1
+
+
+def test_long_answers_are_scored_a_few_candidates_at_a_time(
+    tiny_model, ready, problems, monkeypatch
+):
+    scorer = Scorer(tiny_model, Letters(), MixtureSpace(ready()), problems)
+    points = mx.array(np.random.default_rng(0).uniform(0, 1.5, (5, 3)).astype(np.float32))
+    whole, sizes = scorer.rank_likelihood(points), []
+    likelihood = scorer._likelihood
+    monkeypatch.setattr(
+        scorer, "_likelihood", lambda part: sizes.append(len(part)) or likelihood(part)
+    )
+    monkeypatch.setattr(search, "SCORED", 2 * sum(map(len, scorer._answers)))
+    for one, (expected,) in zip(scorer.rank_likelihood(points), whole, strict=True):
+        assert one == pytest.approx((expected,), rel=1e-5)
+    assert sizes == [2, 2, 1]
 
 
 @pytest.mark.parametrize("per", ["model", "layer", "matrix"])

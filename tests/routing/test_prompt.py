@@ -8,7 +8,7 @@ from helpers import assert_close
 
 from mlx_t2.errors import ConfigError
 from mlx_t2.reading import base_readings, logprobs
-from mlx_t2.routing import Category, PromptRouter, Router
+from mlx_t2.routing import Category, PromptRouter, Router, prompt
 from mlx_t2.routing.prompt import category_lines, talk_lines
 
 KNOWN = {
@@ -94,3 +94,30 @@ def test_the_prompts_of_the_categories_are_read_once(tiny_model, monkeypatch):
 def test_a_router_needs_labels_other_than_the_base_models(tiny_model, labels, got):
     with pytest.raises(ConfigError, match=f"prompt router: got {got}, expected at least one"):
         PromptRouter(tiny_model, dict.fromkeys(labels, Category()))
+
+
+def watch_scored(monkeypatch) -> list[list[int]]:
+    """How long each question is that is scored behind a category, pass by pass."""
+    passes, logprobs_of = [], prompt.completion_logprobs
+
+    def watch(model, prompts, asked, **others):
+        passes.append([len(question) for question in asked[0]])
+        return logprobs_of(model, prompts, asked, **others)
+
+    monkeypatch.setattr(prompt, "completion_logprobs", watch)
+    return passes
+
+
+def test_many_questions_are_scored_part_by_part(tiny_model, monkeypatch):
+    expected = PromptRouter(tiny_model, KNOWN).posterior(CHATS)
+    monkeypatch.setattr(prompt, "SCORED", 1)
+    passes = watch_scored(monkeypatch)
+    assert_close(PromptRouter(tiny_model, KNOWN).posterior(CHATS), expected)
+    assert list(map(len, passes)) == [1, 1, 1]
+
+
+def test_a_long_text_is_judged_by_its_beginning(tiny_model, monkeypatch):
+    passes = watch_scored(monkeypatch)
+    long = [{"role": "user", "content": "7, 4, 9, " * 500}]
+    PromptRouter(tiny_model, KNOWN).posterior([long, CHATS[0]])
+    assert passes[0][0] == prompt._LONGEST > passes[0][1]
