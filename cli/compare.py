@@ -18,8 +18,8 @@ def compare(
 ) -> None:
     """Compare answers problem by problem: fixed, broken, p and an interval.
 
-    p is McNemar's exact test, in which problems that share a cluster count as one; with several
-    files it is also adjusted for their number (Holm).
+    p is McNemar's exact test, in which problems that share a cluster are flipped together; with
+    several files it is also adjusted for their number (Holm).
     """
     from mlx_t2.evaluation import compare_all, read_items
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .choice import name_choice, open_choice
 from .compared import show_comparison
 from .options import (
     DEFAULT_MODEL,
@@ -31,7 +32,7 @@ from .options import (
     TaskName,
 )
 from .render import emit, interval, note, percent, progress, say, table
-from .session import check_choice, open_model, open_strategy
+from .session import check_choice, open_model
 from .task_choice import open_task
 
 if TYPE_CHECKING:
@@ -104,17 +105,18 @@ def evaluate(
     harness: Harness = False,
     json: Json = False,
 ) -> None:
-    """Answer a task's problems greedily; accuracy with its 95 % interval."""
-    check_choice(expert, mix, adapt, router)
+    """Answer a task's problems, greedily but for --samples or --temp; accuracy with its 95 %
+    interval.
+    """
+    word = name_choice(expert, mix, adapt, otherwise="off")
+    check_choice(expert, mix, adapt, router, word)
 
     def open_both(messages: "Sequence[Conversation]") -> "tuple[SVFModel, Strategy]":
         from mlx_t2.models import check_conversations
 
         worn = open_model(model)
         check_conversations(worn, messages)
-        return worn, open_strategy(
-            worn, expert, mix, adapt, experts, allow_transfer, basis_bits, router
-        )
+        return worn, open_choice(worn, word, experts, allow_transfer, basis_bits, router)
 
     if harness:
         own = (grader, reward, max_tokens, allow_unsandboxed)

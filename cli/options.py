@@ -106,8 +106,8 @@ GraderName = Annotated[
     str | None,
     typer.Option(
         "--grader",
-        help="How rows of your own are graded: exact, contains, number, choice, regex or code; "
-        "guessed from the answers by default.",
+        help="How rows of your own are graded: exact, contains, number, math, choice, regex or "
+        "code; guessed from the answers by default.",
         rich_help_panel=TASK,
     ),
 ]

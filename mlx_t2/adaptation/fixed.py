@@ -72,8 +72,8 @@ class Fixed:
 
         Added in the order of their labels, so that the order they are given in changes no bit.
         Differs (12): not in the paper. Deviations of separately trained experts are nearly
-        orthogonal, so their sum keeps most of each; where one prompt is shared by all domains
-        they conflict, and choosing pays.
+        orthogonal, so a sum of two or three of unlike tasks keeps most of each; many of them,
+        or those whose questions do not say which task is meant, conflict, and choosing pays.
         """
         return cls("sum", _combine(experts, add, 1.0))
 

@@ -89,7 +89,7 @@ def search_mixture(
 ) -> Iterator[Found]:
     """The best mixture after each iteration, on these problems.
 
-    The model has to be ready for the experts (`prepare_search`). Same seed, same result,
+    The model has to be ready for the experts (`prepare_all`). Same seed, same result,
     whatever the order of the experts.
     Raises: ConfigError for no problems, or where right answers are needed and not known.
 

@@ -101,8 +101,8 @@ class AdaptiveGenerator:
         generator.ask("36, 73, 80").text  # 80
 
     Source: Sun, Cetin & Tang 2025, arXiv:2501.06252, section 3.2.
-    Differs (13): one request at a time and each with its own scales; the reference classifies a
-    whole test set first and answers it expert by expert.
+    Differs (13): each request has its own scales, alone here, or in a batch of unlike ones; the
+    reference classifies a whole test set first and answers it expert by expert.
     """
 
     def __init__(

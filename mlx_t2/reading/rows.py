@@ -73,6 +73,8 @@ def _read_tails(model: SVFModel, tails: list[Sequence[int]], rows: Rows) -> None
     longest = max(len(tail) for tail in tails)
     if longest == 0:
         return
+    if longest == 1 and not all(tails):
+        longest = 2  # a rotating cache takes one token for decoding, which no row may pad
     padding = [longest - len(tail) for tail in tails]
     for cache in rows.caches:
         cache.prepare(lengths=[len(tail) for tail in tails], right_padding=padding)

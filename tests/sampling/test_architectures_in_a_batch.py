@@ -35,6 +35,8 @@ MODES = {
 }
 """All others are `padded`."""
 PADDED = sorted(set(ARCHITECTURES) - set(REFUSED) - set(MODES))
+ROTATING = ["gemma3_text", "gpt_oss", "olmo3", "cohere2", "exaone4"]
+"""Some whose layers attend to a window of the latest tokens."""
 PROMPTS = [
     list(range(5, 16)),
     [*range(5, 11), 22],
@@ -46,6 +48,14 @@ GREEDY = SamplingConfig(temperature=0, max_tokens=4)
 
 def model_of(architecture: str) -> SVFModel:
     return SVFModel(architecture, tiny(architecture), tiny_tokenizer())
+
+
+@pytest.mark.parametrize("architecture", ["llama", *ROTATING])
+@pytest.mark.parametrize("prompts", [[[5, 6, 7], [5, 6, 8, 9]], [[5], [6, 7]]])
+def test_a_prompt_with_nothing_left_to_read_waits_for_one_with_a_token(architecture, prompts):
+    model = model_of(architecture)
+    together = sample(model, prompts, GREEDY)
+    assert together == [sample(model, [prompt], GREEDY)[0] for prompt in prompts]
 
 
 @pytest.mark.parametrize("architecture", some(PADDED))

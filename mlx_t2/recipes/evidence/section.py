@@ -315,7 +315,7 @@ def _vectors(found: dict[str, Any] | None) -> str:
         return ""
     experts = found["experts"]
     sizes = join_table(
-        ("expert", "‖z − 1‖", "mean", "by eighth of the singular values", "kept at 64, 256 %"),
+        ("expert", "‖z − 1‖", "mean |z − 1|", "by eighth of the singular values", "kept at 64, 256 %"),
         [
             [
                 name,
@@ -328,7 +328,7 @@ def _vectors(found: dict[str, Any] | None) -> str:
         ],
     )
     layers = join_table(
-        ("expert", "mean by layer, the first one first"),
+        ("expert", "mean |z − 1| by layer, the first one first"),
         [
             [name, ", ".join(f"{n:.2g}" for n in one["by_layer"])]
             for name, one in experts.items()
