@@ -26,7 +26,7 @@ def bench(
     json: Json = False,
 ) -> None:
     """Measure speed, memory and exactness; without a suite's name, all of them. decode,
-    beside, profile and train-step can be measured on any model, the others on the default one.
+    beside and train-step can be measured on any model, the others on the default one.
     """
     from mlx_t2.benchmarks import SUITES
 

@@ -1,7 +1,7 @@
 """Runs the program: the only place where an error becomes an exit code."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from . import surroundings
@@ -9,13 +9,13 @@ from .program import build_program
 from .render import complain
 
 
-def main() -> None:
-    """Run `t2`: 0 done, 1 an error that the user can mend, 2 wrong usage, 130 interrupted,
-    141 whoever read the output has left.
+def main(program: Callable[[], object] | None = None) -> None:
+    """Run `t2`, or another program: 0 done, 1 an error that the user can mend, 2 wrong usage,
+    130 interrupted, 141 whoever read the output has left.
     """
     try:
         surroundings.prepare()
-        code = _run()
+        code = _run(program or _run_t2)
         sys.stdout.flush()
     except surroundings.ReaderGone:
         code = 141
@@ -24,14 +24,18 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run() -> int:
+def _run_t2() -> None:
+    build_program()(prog_name="t2")
+
+
+def _run(program: Callable[[], object]) -> int:
     stray = surroundings.find_stray_byte(sys.argv)
     if stray is not None:
         return _complain(f"argument: {stray}, expected UTF-8 text", 2)
     if (flag := _empty_place(sys.argv)) is not None:
         return _complain(f"{flag}: got '', expected a name or a path", 2)
     try:
-        build_program()(prog_name="t2")
+        program()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:

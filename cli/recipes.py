@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from .main import main
 from .render import say
 
 Name = Literal[
@@ -131,4 +132,4 @@ def _run_recipe(name: Name, runs: Path, problems: int, steps: int) -> Iterator[s
 
 
 if __name__ == "__main__":
-    typer.run(recipes)
+    main(partial(typer.run, recipes))

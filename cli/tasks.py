@@ -140,7 +140,7 @@ def check(
     experts: TaskExperts = None,
     json: Json = False,
 ) -> None:
-    """Check every row of a file of your own, and grade up to three completions of one problem."""
+    """Check every row of a file of your own, and grade completions of one problem."""
     from mlx_t2.errors import TaskDataError
     from mlx_t2.tasks import grade_examples, verify_all
 

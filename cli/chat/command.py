@@ -36,8 +36,8 @@ KEPT = "What is kept"
 AdaptEvery = Annotated[
     Literal["first", "turn"],
     typer.Option(
-        help="Choose at the first turn, or at each turn anew: what is worn stays while it is the "
-        "likeliest; else, in doubt, the base model answers.",
+        help="Choose at the first turn, or at each turn anew: what is worn stays while it is "
+        "the likeliest; else, in doubt, the base model answers.",
         rich_help_panel=WEIGHTS,
     ),
 ]

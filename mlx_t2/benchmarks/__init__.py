@@ -53,7 +53,6 @@ SUITES: dict[str, Callable[[int], Iterator[Measurement]]] = {
 ON_ANY_MODEL: dict[str, Callable[[int, str], Iterator[Measurement]]] = {
     "decode": decode.measure,
     "beside": beside.measure,
-    "profile": profile.measure,
     "train-step": train_step.measure,
 }
 """The suites that take the name of a model, too."""

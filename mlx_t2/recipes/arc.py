@@ -20,9 +20,10 @@ from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.sampling import score_options
 from mlx_t2.tasks import ALL, Problem, Task, get_task, question_of
-from mlx_t2.training import TrainConfig, train
+from mlx_t2.training import TrainConfig
 
 from .bundle import MODEL
+from .once import read_commit, train_once
 from .parallel import run_in_parallel
 from .provenance import describe_source
 from .results_page import DATA, arc_section
@@ -70,14 +71,8 @@ def _folder(runs: Path, seed: int) -> Path:
 
 def train_one(runs: Path, seed: int) -> str:
     """Train one expert, or finish its run."""
-    out = _folder(runs, seed)
-    finished = out / "finished"
-    if not finished.exists():
-        config, is_begun = replace(CONFIG, seed=seed), (out / "config.json").exists()
-        for _ in train(decompose(load(MODEL)), get_task(TASK), config, out, resume=is_begun):
-            pass
-        write_whole(finished, describe_source("")["commit"])
-    metrics = _expert(runs, seed).metrics
+    out, config = _folder(runs, seed), replace(CONFIG, seed=seed)
+    metrics = train_once(out, lambda: decompose(load(MODEL)), get_task(TASK), config).metrics
     before, after = metrics["base_validation"], metrics["best_validation"]
     return f"{TASK} seed {seed}: validation {before:.3f} → {after:.3f}"
 
@@ -179,7 +174,7 @@ def collect(runs: Path) -> dict[str, Any]:
 
 def _commit_of(runs: Path, seed: int) -> str:
     """The commit that finished the training."""
-    return (_folder(runs, seed) / "finished").read_text(encoding="utf-8")
+    return read_commit(_folder(runs, seed))
 
 
 def _row(task: str, split: str, form: str, name: str, answers: Answers) -> dict[str, Any]:

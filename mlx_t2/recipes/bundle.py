@@ -25,8 +25,9 @@ from mlx_t2.experts import BUNDLED, Expert
 from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.tasks import get_task
-from mlx_t2.training import TrainConfig, train
+from mlx_t2.training import TrainConfig
 
+from .once import train_once
 from .parallel import run_in_parallel
 from .provenance import describe_source
 from .router import train_bundled
@@ -93,17 +94,8 @@ def _load_decomposed() -> SVFModel:
 
 def train_one(runs: Path, domain: str, seed: int) -> str:
     """Train one expert, or finish its run."""
-    out = _folder(runs, domain, seed)
-    finished = out / "finished"
-    if not finished.exists():
-        config = replace(DOMAINS[domain], seed=seed)
-        is_begun = (out / "config.json").exists()
-        for _ in train(
-            _load_decomposed(), get_task(f"{domain}-curriculum"), config, out, resume=is_begun
-        ):
-            pass
-        finished.touch()
-    metrics = Expert.load(out / "expert.safetensors").metrics
+    config, task = replace(DOMAINS[domain], seed=seed), get_task(f"{domain}-curriculum")
+    metrics = train_once(_folder(runs, domain, seed), _load_decomposed, task, config).metrics
     before, after = metrics["base_validation"], metrics["best_validation"]
     return f"{domain} seed {seed}: validation {before:.3f} → {after:.3f}"
 

@@ -1,7 +1,7 @@
 """What the forms and widths of an expert are worth: accuracy of each bundled expert in each,
 what each keeps of the change over a 4-bit base, and experts trained on bases of fewer bits.
 
-Every number goes to `results/forms.json` as it is measured; a run that was stopped goes on.
+A run that was stopped goes on; all numbers go to `results/forms.json` at its end.
 """
 
 import json
@@ -58,7 +58,7 @@ def measure_forms(out: Path, problems: int = 200, steps: int = 20) -> Iterator[s
     """
     command = f"python -m mlx_t2_cli.recipes forms --problems {problems} --steps {steps}"
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "measured.json"
+    path = out / f"measured-{problems}-{steps}.json"
     begun: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     found = begun | {name: begun.get(name, {}) for name in ("accuracy", "trained", "kept")}
 
@@ -67,7 +67,7 @@ def measure_forms(out: Path, problems: int = 200, steps: int = 20) -> Iterator[s
         write_whole(path, json.dumps(found, indent=1) + "\n")
         return f"{part}, {key}: {value}"
 
-    if not found["kept"]:
+    if len(found["kept"]) < len(WAYS):
         yield from (keep("kept", key, value) for key, value in _measure_kept())
     for form, bits, basis in COMPARED:
         for name in DOMAINS:
@@ -76,7 +76,7 @@ def measure_forms(out: Path, problems: int = 200, steps: int = 20) -> Iterator[s
                 yield keep("accuracy", key, row)
     for basis in (32, 16, 8, 4):
         if str(basis) not in found["trained"]:
-            row = _train(out / f"q{basis}", basis, problems, steps)
+            row = _train(out / f"q{basis}-{steps}", basis, problems, steps)
             yield keep("trained", str(basis), row)
     write_whole(FORMS_DATA, json.dumps(describe_source(command) | found, indent=1) + "\n")
     yield f"wrote {FORMS_DATA}"

@@ -23,6 +23,7 @@ from mlx_t2.adaptation import (
     prepare_strategy,
     search_mixture,
 )
+from mlx_t2.errors import ConfigError
 from mlx_t2.evaluation import GradedItem, evaluate, mcnemar, read_items, wilson, write_items
 from mlx_t2.experts import BUNDLED, Library, acts_on_of
 from mlx_t2.files import write_whole
@@ -83,9 +84,9 @@ class Bench:
         folder = self.runs / "experts"
         folder.mkdir(parents=True, exist_ok=True)
         for name in (*DOMAINS, "router", "cls"):
-            path = BUNDLED / MODEL / f"{name}.safetensors"
-            if path.exists():
-                write_whole(folder / path.name, path.read_bytes())
+            bundled = BUNDLED / MODEL / f"{name}.safetensors"
+            if bundled.exists():
+                _put(folder / bundled.name, bundled.read_bytes())
         return Library(folder, bundled=None)
 
     def names(self, task: Task) -> list[str]:
@@ -99,9 +100,9 @@ class Bench:
     def answer(self, name: str, task: Task) -> list[GradedItem]:
         """The task's test problems under one strategy, or the answers on disk."""
         path = self._path(name, task)
-        if not path.exists():
+        limit = task.available("test", TEST)
+        if not path.exists() or len(read_items(path)) != limit:
             strategy, found = self._strategy(name, task)
-            limit = task.available("test", TEST)
             items = list(evaluate(self.model, task, strategy, limit=limit))
             if found is not None:
                 write_whole(path.with_suffix(".json"), json.dumps(found) + "\n")
@@ -212,6 +213,16 @@ class Bench:
         ]
         times = [generator.ask(question).route.first_pass_ms for question in asked]
         return round(median(times[1:]), 1)
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file that the answers depend on. Raises ConfigError where others were given."""
+    if path.exists() and path.read_bytes() != content:
+        raise ConfigError(
+            f"{path}: got another expert than the bundled one, expected the same: the answers "
+            f"beside it are of that one. Remove {path.parent.parent}, or name another folder"
+        )
+    write_whole(path, content)
 
 
 def _true_label(task: Task) -> str:

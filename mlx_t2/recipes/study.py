@@ -13,9 +13,10 @@ from mlx_t2.experts import Expert
 from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.tasks import get_task
-from mlx_t2.training import TrainConfig, train
+from mlx_t2.training import TrainConfig
 
 from .lora import add_lora
+from .once import train_once
 from .parallel import run_in_parallel
 from .provenance import describe_source
 from .results_page import DATA, study_section
@@ -121,14 +122,8 @@ def train_one(runs: Path, number: int, seed: int) -> str:
     """Train one run, or finish it."""
     setting = SETTINGS[number]
     out, config = _folder(runs, setting, seed), setting.config(seed)
-    finished = out / "finished"
-    if not finished.exists():
-        model = _load_prepared(setting, config)
-        is_begun = (out / "config.json").exists()
-        for _ in train(model, get_task(setting.task), config, out, resume=is_begun):
-            pass
-        finished.touch()
-    metrics = Expert.load(out / "expert.safetensors").metrics
+    task = get_task(setting.task)
+    metrics = train_once(out, lambda: _load_prepared(setting, config), task, config).metrics
     return f"{out.name}: {metrics['base_accuracy']:.3f} → {metrics['final_accuracy']:.3f}"
 
 

@@ -22,8 +22,9 @@ from mlx_t2.files import write_whole
 from mlx_t2.models import SVFModel, decompose, load
 from mlx_t2.routing import HeadRouter, router_examples
 from mlx_t2.tasks import DatasetTask, Task
-from mlx_t2.training import TrainConfig, train
+from mlx_t2.training import TrainConfig
 
+from .once import train_once
 from .parallel import run_in_parallel
 from .provenance import describe_source
 from .results_page import DATA
@@ -66,16 +67,9 @@ def measure_subdomains(runs: Path, workers: int = 2) -> Iterator[str]:
 
 def train_one(runs: Path, name: str) -> str:
     """Train the expert of a sub-domain, or finish its run."""
-    out = runs / name
-    finished = out / "finished"
-    if not finished.exists():
-        (task,) = (task for task in make_subdomains() if task.name == name)
-        is_begun = (out / "config.json").exists()
-        config = settle(task)
-        for _ in train(decompose(load(MODEL)), task, config, out, resume=is_begun):
-            pass
-        finished.touch()
-    metrics = Expert.load(out / "expert.safetensors").metrics
+    (task,) = (task for task in make_subdomains() if task.name == name)
+    expert = train_once(runs / name, lambda: decompose(load(MODEL)), task, settle(task))
+    metrics = expert.metrics
     before, after = metrics["base_validation"], metrics["best_validation"]
     return f"{name}: validation {before:.3f} → {after:.3f}"
 

@@ -21,5 +21,6 @@ from .plot import plot_run as plot_run
 from .ranks import Ranks as Ranks
 from .reinforce import policy_loss as policy_loss
 from .row_limits import Costs as Costs
+from .run_folder import RunFolder as RunFolder
 from .step_report import StepReport as StepReport
 from .trackers import open_tracker as open_tracker

@@ -18,6 +18,13 @@ def test_samples_are_reported_as_chances(t2):
     assert "pass@3: 0.0 % (95 % interval 0-0 %, 3 samples)" in told
 
 
+def test_the_words_off_and_auto_are_understood_as_in_generate(t2, experts):
+    assert t2(f"{EVAL} --expert off --json").result["strategy"] == "none"
+    ran = t2(f"{EVAL} --expert auto --experts experts")
+    assert ran.code == 1
+    assert "t2 router" in ran.said  # there is none yet; no expert called auto is looked for
+
+
 def test_shares_of_form_are_told_apart(t2):
     told = " ".join(t2(EVAL).stdout.split())
     assert "in the form asked for: 0.0 %; whatever the form: 0.0 %; cut off at 5 tokens" in told

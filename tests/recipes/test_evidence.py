@@ -448,7 +448,7 @@ def test_a_trial_changes_no_result(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "EVIDENCE", tmp_path / "results" / "evidence.json")
     list(runner.measure_evidence(tmp_path / "runs", "tiny", (), Extent(problems=3)))
     assert not runner.EVIDENCE.exists()
-    assert (tmp_path / "runs/trial/evidence.json").exists()
+    assert (tmp_path / "runs/trial-3-None/evidence.json").exists()
     list(runner.measure_evidence(tmp_path / "runs", "tiny", (), Extent(hours=0)))
     assert json.loads(runner.EVIDENCE.read_text())["rows"] == []
 

@@ -41,12 +41,12 @@ def measure_evidence(
     runs: Path, folder: str, parts: Collection[str], extent: Extent, workers: int = 2
 ) -> Iterator[str]:
     """Do what is left of these parts, or of all, and write `evidence.json`: to the results; a
-    trial has a folder of its own, and its file there. Yields a line per job.
+    trial has a folder of its own for each extent, and its file there. Yields a line per job.
 
     folder: of the base model.
     Raises: ConfigError for a part that there is not.
     """
-    runs = runs / "trial" if extent.is_trial else runs
+    runs = runs / f"trial-{extent.problems}-{extent.steps}" if extent.is_trial else runs
     jobs = choose_jobs(parts)
     end = None if extent.hours is None else time.time() + 3600 * extent.hours
 

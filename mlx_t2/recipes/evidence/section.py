@@ -315,7 +315,13 @@ def _vectors(found: dict[str, Any] | None) -> str:
         return ""
     experts = found["experts"]
     sizes = join_table(
-        ("expert", "‖z − 1‖", "mean |z − 1|", "by eighth of the singular values", "kept at 64, 256 %"),
+        (
+            "expert",
+            "‖z − 1‖",
+            "mean |z − 1|",
+            "by eighth of the singular values",
+            "kept at 64, 256 %",
+        ),
         [
             [
                 name,
