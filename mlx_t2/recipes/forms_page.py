@@ -93,6 +93,7 @@ def draw_forms(path: Path) -> Path:
         axes.plot(*at, "o", color=colours[one["form"]])
         aside = offsets[one["form"]]
         axes.annotate(name, at, textcoords="offset points", fontsize=8, xytext=aside)
+    axes.margins(0.12)  # room for what is written beside the outer ones
     axes.axvline(1, color="0.7", linewidth=1)
     axes.set(
         xlabel="bytes that a token step reads, 4-bit base = 1 (4096 × 14336)",
