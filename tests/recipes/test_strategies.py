@@ -49,6 +49,20 @@ def test_the_unseen_domain_is_graded_by_value():
     assert [grade.is_right for grade in grades] == [True, True, False, False, False]
 
 
+def test_a_name_that_is_the_largest_by_chance_is_wrong():
+    task = make_unseen(())
+    problems = task.problems("test", 60)
+    names = [p.answer.removeprefix("max(").removesuffix(")").split(", ") for p in problems]
+    tried = [
+        (problem, text)
+        for problem, (a, b, c) in zip(problems, names, strict=True)
+        for text in (a, b, c, f"max({a}, {b})", f"max({b}, {c})", f"{a} if {a} > {b} else {b}")
+    ]
+    assert not any(grade.is_right for grade in task.grade(tried))
+    right = [(p, f"max([{c}, {b}, {a}])") for p, (a, b, c) in zip(problems, names, strict=True)]
+    assert all(grade.is_right for grade in task.grade(right))
+
+
 def test_a_domain_of_fewer_problems_is_answered_whole(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(strategies, "evaluate", lambda *_, limit: asked.append(limit) or ())
