@@ -220,7 +220,7 @@ def _put(path: Path, content: bytes) -> None:
     if path.exists() and path.read_bytes() != content:
         raise ConfigError(
             f"{path}: got another expert than the bundled one, expected the same: the answers "
-            f"beside it are of that one. Remove {path.parent.parent}, or name another folder"
+            f"beside it are of that one. Remove {path.parent.parent}"
         )
     write_whole(path, content)
 

@@ -3,7 +3,7 @@ asked for as a Python expression.
 
 One question: `the largest of the numbers x, age and debt`, answer `max(x, age, debt)`; graded
 as `expression` is, by value and type, but in 27 environments in place of three: in three a name
-alone is the largest once in 27 times, and of two names one is 8 times in 27.
+alone is the largest once in 27 times, and the larger of two is 8 times in 27.
 """
 
 from collections.abc import Sequence
